@@ -1,0 +1,200 @@
+"""The denominator graph: phone LM and chain topology as one acceptor over pdfs.
+
+With the chain topology (topology.py) a phone p emits its *entry* pdf once and then any number of
+*loop* pdfs, each frame continuing with probability 1/2 or leaving with 1/2. Composing the phone LM with it
+leaves nothing to search for: a state of the graph is (LM state, phone just entered), and
+
+    (h, p) --loop(p)/0.5--> (h, p)
+    (h, p) --entry(q)/ 0.5 P(q|h)--> (h', q)          for every LM arc h --q--> h'
+    start  --entry(q)/ P(q|start)--> (h', q)
+
+Epsilon-free and deterministic: at most one arc per state and pdf. (Kaldi reaches an equivalent graph
+through FST composition, epsilon removal and minimisation.) Since every LM state except the start
+is entered with one phone only when histories are kept, there are about as many graph states as LM states.
+
+**Initial probabilities.** Training sees chunks that start anywhere, so the start state does not matter: all mass
+is put on it, propagated 100 steps, and the 100 distributions averaged. All states are final with
+probability 1. (Kaldi chain-den-graph.cc, SetInitialProbs.)
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chainstitch.nnet.chain.phone_lm import PhoneLM
+from chainstitch.nnet.chain.topology import entry_pdf, loop_pdf, num_pdfs
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+
+NUM_PROPAGATION_STEPS = 100
+
+
+class DenominatorGraph:
+    """A probabilistic acceptor over pdfs; all states final, initial probabilities stationary-like.
+
+    Attributes:
+        src, dst, pdf: (arcs,) int64, sorted by (dst, pdf, src); prob: (arcs,) float64, linear.
+        initial: (states,) float64, sums to one.
+        num_states, num_pdfs, start: int.
+    """
+
+    def __init__(
+        self, src: Tensor, dst: Tensor, pdf: Tensor, prob: Tensor, initial: Tensor,
+        start: int, num_pdfs: int,
+    ) -> None:  # fmt: skip
+        order = np.lexsort((src.numpy(), pdf.numpy(), dst.numpy()))
+        self.src, self.dst, self.pdf = src[order], dst[order], pdf[order]
+        self.prob = prob[order]
+        self.initial = initial
+        self.start = start
+        self.num_states = len(initial)
+        self.num_pdfs = num_pdfs
+
+    @classmethod
+    def from_arcs(
+        cls,
+        src: Tensor,
+        dst: Tensor,
+        pdf: Tensor,
+        prob: Tensor,
+        final: Tensor | None = None,
+        start: int = 0,
+        num_pdfs: int | None = None,
+    ) -> DenominatorGraph:
+        """Builds the graph and its initial probabilities.
+
+        Args:
+            src, dst, pdf: (arcs,) integers from 0; prob: (arcs,) linear, positive.
+            final: (states,) linear final probabilities; used only in normalising each state for the
+                initial probabilities. Default 0.
+            start: the state that the propagation begins in.
+            num_pdfs: default max(pdf) + 1.
+
+        Raises:
+            ValueError: empty, ragged or negative input, a probability that is not positive and finite.
+        """
+        src, dst, pdf = (torch.as_tensor(t).long().cpu() for t in (src, dst, pdf))
+        prob = torch.as_tensor(prob).double().cpu()
+        if not (src.shape == dst.shape == pdf.shape == prob.shape) or src.dim() != 1 or not len(src):
+            raise ValueError(
+                "denominator graph: src, dst, pdf and prob must be equally long, non-empty vectors; got "
+                f"{[tuple(t.shape) for t in (src, dst, pdf, prob)]}"
+            )
+        if min(int(src.min()), int(dst.min()), int(pdf.min())) < 0:
+            raise ValueError("denominator graph: states and pdfs are numbered from 0; found a negative one")
+        if not bool(torch.isfinite(prob).all() & (prob > 0).all()):
+            raise ValueError("denominator graph: arc probabilities must be positive and finite (linear)")
+        states = 1 + max(int(src.max()), int(dst.max()), start)
+        pdfs = int(pdf.max()) + 1 if num_pdfs is None else num_pdfs
+        if pdfs <= int(pdf.max()):
+            raise ValueError(f"denominator graph: num_pdfs is {pdfs}, but pdf {int(pdf.max())} occurs")
+        ends = torch.zeros(states, dtype=torch.float64)
+        if final is not None:
+            given = torch.as_tensor(final).double().cpu()
+            ends[: len(given)] = given
+        initial = _initial_probabilities(src, dst, prob, ends, start, states)
+        return cls(src, dst, pdf, prob, initial, start, pdfs)
+
+    def save(self, path: Path | str) -> None:
+        """Writes den.npz (atomically)."""
+        with atomic_file(path, "wb") as stream:
+            np.savez_compressed(stream, **{k: np.asarray(v) for k, v in self._arrays().items()})
+
+    @classmethod
+    def load(cls, path: Path | str) -> DenominatorGraph:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: missing or damaged file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                arrays = {k: torch.from_numpy(np.asarray(data[k])) for k in data.files}
+            return cls(
+                arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
+                int(arrays["start"]), int(arrays["num_pdfs"]),
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist; make it with `chainstitch den-graph`") from None
+        except Exception as error:  # a damaged zip raises one of half a dozen types
+            raise UserError(f"{path} is not a readable den.npz ({error}); make it again") from None
+
+    def _arrays(self) -> dict[str, Any]:
+        return {
+            "src": self.src, "dst": self.dst, "pdf": self.pdf, "prob": self.prob,
+            "initial": self.initial, "start": self.start, "num_pdfs": self.num_pdfs,
+        }  # fmt: skip
+
+    @cached_property
+    def groups(self) -> dict[str, np.ndarray]:
+        """The arcs grouped by (destination, pdf), for the factored recursion of forward_backward.py.
+
+        group_pdf, group_dst: (groups,); arc_start: (groups + 1,) into the arcs;
+        state_start: (states + 1,) into the groups; src: (arcs,); prob: (arcs,) float32.
+        """
+        key = self.dst.numpy() * self.num_pdfs + self.pdf.numpy()
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
+        group_dst = self.dst.numpy()[starts]
+        return {
+            "src": self.src.numpy().astype(np.int32),
+            "prob": self.prob.numpy().astype(np.float32),
+            "arc_start": np.append(starts, len(key)).astype(np.int32),
+            "group_pdf": self.pdf.numpy()[starts].astype(np.int32),
+            "group_dst": group_dst.astype(np.int32),
+            "state_start": np.searchsorted(group_dst, np.arange(self.num_states + 1)).astype(np.int32),
+        }
+
+
+def _initial_probabilities(
+    src: Tensor, dst: Tensor, prob: Tensor, final: Tensor, start: int, states: int
+) -> Tensor:
+    total = final.clone().index_add_(0, src, prob)
+    p = prob / total[src]
+    current = torch.zeros(states, dtype=torch.float64)
+    current[start] = 1.0
+    mean = torch.zeros_like(current)
+    for _ in range(NUM_PROPAGATION_STEPS):
+        mean += current / NUM_PROPAGATION_STEPS
+        current = torch.zeros_like(current).index_add_(0, dst, current[src] * p)
+        if float(current.sum()) <= 0:
+            raise ValueError("denominator graph: no arc leaves the states reached from the start")
+        current /= current.sum()
+    return mean
+
+
+def denominator_from_phone_lm(lm: PhoneLM, num_phones: int) -> DenominatorGraph:
+    """The graph of the module's text, for phones 1..num_phones (monophone, chain topology)."""
+    index: dict[tuple[int, int], int] = {(0, 0): 0}  # (LM state, phone entered) -> graph state
+    queue = [(0, 0)]
+    arcs: list[tuple[int, int, int, float]] = []
+    final: list[float] = []
+    while len(final) < len(queue):
+        h, p = queue[len(final)]
+        state = index[h, p]
+        leave = 0.5 if p else 1.0
+        if p:
+            arcs.append((state, state, loop_pdf(p), 0.5))
+        for q, probability, to in lm.arcs[h]:
+            if q > num_phones:
+                raise ValueError(f"denominator graph: phone {q} is not among the {num_phones} phones")
+            if (to, q) not in index:
+                index[to, q] = len(queue)
+                queue.append((to, q))
+            arcs.append((state, index[to, q], entry_pdf(q), leave * probability))
+        final.append(leave * lm.final[h])
+    src, dst, pdf, prob = zip(*arcs, strict=True)
+    return DenominatorGraph.from_arcs(
+        torch.tensor(src),
+        torch.tensor(dst),
+        torch.tensor(pdf),
+        torch.tensor(prob, dtype=torch.float64),
+        torch.tensor(final, dtype=torch.float64),
+        start=0,
+        num_pdfs=num_pdfs(num_phones),
+    )

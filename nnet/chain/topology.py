@@ -1,0 +1,88 @@
+r"""The chain topology: one emitting state per phone, two pdfs, as short as one output frame.
+
+Phone p (p = 1..P, 0 is epsilon) emits its *entry* pdf in the frame in which it begins and its
+*loop* pdf in every later one; after each frame it stays or leaves, with probability 1/2 each
+(Kaldi, `steps/nnet3/chain/gen_topo.py`):
+
+    entry(p) = 2 (p - 1),    loop(p) = 2 (p - 1) + 1,    P phones have 2 P pdfs.
+
+So a phone of d frames costs d log 2, whatever d is: a path over T frames pays T log 2 in all, and the
+two halves matter only as the price of one frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+LOOP_PROBABILITY = 0.5  # of staying in the phone; 1 - 0.5 of leaving it
+
+
+def entry_pdf(phone: int) -> int:
+    """The pdf of the first frame of a phone (phones count from 1, pdfs from 0)."""
+    return 2 * (phone - 1)
+
+
+def loop_pdf(phone: int) -> int:
+    """The pdf of every frame of a phone but its first."""
+    return 2 * (phone - 1) + 1
+
+
+def num_pdfs(num_phones: int) -> int:
+    """How many pdfs phones 1..num_phones have together."""
+    return 2 * num_phones
+
+
+def hmm_fst(num_phones: int, disambig: Sequence[int] = ()) -> Any:
+    """H: a `kaldifst.StdVectorFst` from pdfs to phones, sorted by output label.
+
+    State 0 is start and end; state p lies inside phone p.
+
+        0 -> p   entry(p) + 1 : p      0          the phone begins
+        p -> p   loop(p) + 1  : eps    log 2      it stays
+        p -> 0   eps          : eps    log 2      it is over
+        0 -> 0   eps          : d      0          for each disambiguation symbol d
+
+    A disambiguation symbol passes between two phones and is epsilon on the input side already: behind
+    H nothing is determinised any more, so nothing needs it there.
+
+    Args:
+        num_phones: P; phones are 1..P.
+        disambig: the ids of `#0`, `#1`, ... in phones.txt, all above P.
+
+    Raises:
+        ValueError: no phones, or a disambiguation symbol that is a phone.
+    """
+    import kaldifst
+
+    if num_phones < 1:
+        raise ValueError(f"num_phones is {num_phones}; wanted at least 1")
+    if any(symbol <= num_phones for symbol in disambig):
+        raise ValueError(f"disambiguation symbols {list(disambig)} overlap phones 1..{num_phones}")
+    stay, leave = -math.log(LOOP_PROBABILITY), -math.log(1.0 - LOOP_PROBABILITY)
+    hmm = kaldifst.StdVectorFst()
+    hmm.reserve_states(num_phones + 1)
+    for _ in range(num_phones + 1):
+        hmm.add_state()
+    hmm.start = 0
+    hmm.set_final(0, 0.0)
+    for phone in range(1, num_phones + 1):
+        hmm.add_arc(0, kaldifst.StdArc(entry_pdf(phone) + 1, phone, 0.0, phone))
+        hmm.add_arc(phone, kaldifst.StdArc(loop_pdf(phone) + 1, 0, stay, phone))
+        hmm.add_arc(phone, kaldifst.StdArc(0, 0, leave, 0))
+    for symbol in disambig:
+        hmm.add_arc(0, kaldifst.StdArc(0, symbol, 0.0, 0))
+    kaldifst.arcsort(hmm, "olabel")
+    return hmm
+
+
+def describe(num_phones: int) -> str:
+    """The text of a lang directory's `topo` file: the rule, then `phone entry-pdf loop-pdf` lines."""
+    lines = [
+        f"# chain topology: {num_phones} phones, {num_pdfs(num_phones)} pdfs; entry pdf in the first",
+        f"# frame, then loop pdf; stay {LOOP_PROBABILITY:g}, leave {1.0 - LOOP_PROBABILITY:g}",
+        "# phone entry-pdf loop-pdf",
+    ]
+    lines += [f"{p} {entry_pdf(p)} {loop_pdf(p)}" for p in range(1, num_phones + 1)]
+    return "\n".join(lines) + "\n"

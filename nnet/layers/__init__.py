@@ -1,0 +1,6 @@
+"""Layers: what is not in torch.nn as Kaldi has it."""
+
+from chainstitch.nnet.layers.affine import Affine
+from chainstitch.nnet.layers.normalise import BatchNorm, Renorm
+
+__all__ = ["Affine", "BatchNorm", "Renorm"]

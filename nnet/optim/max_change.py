@@ -1,0 +1,97 @@
+"""Maximum parameter change per minibatch: per layer, then global (paper, section 4.4).
+
+`limit_change(deltas, limits, global_limit, scale, limit_scale)` is equivalent to the following, although
+it is done with fewer kernel launches and without waiting for the device:
+
+    for each layer c with proposed change delta_c (a list of tensors) and limit m_c (0: none):
+        f_c = min(1, m_c limit_scale / (|scale| ||delta_c||))        if m_c else 1
+    Delta = |scale| ( sum over c of f_c^2 ||delta_c||^2 )^1/2
+    g = min(1, global_limit limit_scale / Delta)                      if global_limit else 1
+    the change to apply to layer c is  scale g f_c delta_c;  none at all if Delta is not finite
+
+The norm is measured after learning rate and natural gradient. Backstitch calls it with scale = -alpha,
+limit_scale = alpha and then scale = limit_scale = 1 + alpha, so that both steps compare the same
+||delta|| with the same threshold. Source: Kaldi nnet-utils.cc, UpdateNnetWithMaxChange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def limit_change(
+    deltas: Sequence[Sequence[Tensor]],
+    limits: Sequence[float],
+    global_limit: float,
+    scale: float = 1.0,
+    limit_scale: float = 1.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The factor for every layer's change, per-layer and global limits included.
+
+    Args:
+        deltas: per layer, the proposed change of each of its parameters; not modified.
+        limits: per layer, the largest Euclidean norm of its change; 0 for none.
+        global_limit: the same for all layers together; 0 for none.
+        scale, limit_scale: what delta and the limits are multiplied by (see the module's text).
+
+    Returns:
+        factors: (layers,) what to multiply each delta by; includes `scale`; 0 when not finite.
+        layer_factors: (layers,) f_c alone, and global_factor: scalar g (nan when not finite).
+    """
+    flat = [tensor for layer in deltas for tensor in layer]
+    norms = torch.stack(torch._foreach_norm(flat)).square()
+    owner = torch.tensor([i for i, layer in enumerate(deltas) for _ in layer], device=norms.device)
+    squares = norms.new_zeros(len(deltas)).index_add_(0, owner, norms)
+    bounds = norms.new_tensor(list(limits)) * limit_scale
+    lengths = squares.sqrt() * abs(scale)
+    unlimited = bounds == 0
+    layer_factors = torch.where(unlimited | (lengths <= bounds), 1.0, bounds / lengths)
+    total = (layer_factors * lengths).square().sum().sqrt()
+    finite = torch.isfinite(total)
+    bound = global_limit * limit_scale
+    one = torch.ones_like(total)
+    global_factor = torch.where(total > bound, bound / total, one) if global_limit else one
+    factors = torch.where(finite, scale * global_factor * layer_factors, 0.0)
+    return factors, layer_factors, torch.where(finite, global_factor, torch.nan)
+
+
+class MaxChangeStatistics:
+    """Counts how often the limits acted, without waiting for the device until asked."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts counting from zero."""
+        self._steps = 0
+        self._layers: Tensor | None = None
+        self._global = self._skipped = self._smallest = torch.zeros(())
+
+    def add(self, layer_factors: Tensor, global_factor: Tensor) -> None:
+        """Takes in what one call of `limit_change` returned."""
+        if self._layers is None:
+            self._layers = torch.zeros_like(layer_factors)
+            self._smallest = torch.ones_like(global_factor)
+        finite = torch.isfinite(global_factor)
+        self._steps += 1
+        self._layers = self._layers + (layer_factors < 1).to(layer_factors.dtype) * finite
+        self._global = self._global + (global_factor < 1)
+        self._skipped = self._skipped + ~finite
+        smallest = (layer_factors.min() * global_factor).nan_to_num(nan=1.0)
+        self._smallest = torch.minimum(self._smallest, smallest)
+
+    def summary(self, names: Sequence[str]) -> dict[str, object]:
+        """Shares of steps on which limits acted, the smallest factor and the skipped updates."""
+        if self._layers is None:
+            return {"per_layer": 0.0, "global": 0.0, "smallest": 1.0, "skipped": 0, "layers": {}}
+        shares = (self._layers / self._steps).tolist()
+        return {
+            "per_layer": sum(shares) / len(shares),
+            "global": float(self._global) / self._steps,
+            "smallest": float(self._smallest),
+            "skipped": int(self._skipped),
+            "layers": {n: round(s, 4) for n, s in zip(names, shares, strict=True) if s > 0},
+        }

@@ -1,0 +1,35 @@
+"""What changes from iteration to iteration: learning rate, backstitch scale, limits.
+
+One *iteration* is a fixed amount of data, so these are functions of the data processed.
+Source: Kaldi steps/nnet3/chain/train.py and libs/nnet3/train (kaldi-facts 3.5, 4.2).
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def exponential(initial: float, final: float, processed: float, total: float) -> float:
+    """initial at processed = 0, final at processed = total, exponential in between.
+
+    >>> round(exponential(1e-3, 1e-4, 50, 100), 6)
+    0.000316
+    """
+    if initial <= 0 or final <= 0:
+        raise ValueError(f"learning rates must be positive, got {initial} and {final}")
+    fraction = min(1.0, processed / total) if total > 0 else 1.0
+    return initial * math.exp(fraction * math.log(final / initial))
+
+
+def slow_start(scale: float, iteration: int, num_iterations: int = 15) -> float:
+    """Backstitch's alpha, rising linearly from 0 over the first iterations (paper, section 4.7).
+
+    >>> slow_start(1.0, 3), slow_start(1.0, 20)
+    (0.2, 1.0)
+    """
+    return scale * iteration / num_iterations if iteration < num_iterations else scale
+
+
+def first_iteration_max_change(max_change: float, iteration: int) -> float:
+    """The global limit: divided by sqrt(2) in iteration 0, when the network is all noise."""
+    return max_change / math.sqrt(2.0) if iteration == 0 else max_change

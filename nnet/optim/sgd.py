@@ -1,0 +1,143 @@
+"""SGD as Kaldi's nnet3 does it: summed gradients, max-change, per-layer learning rates.
+
+    delta  <-  momentum delta - lr_c grad          lr_c = lr * learning_rate_factor of the layer
+    theta  <-  theta + f_c g (1 - momentum) delta  f_c, g: max_change.py
+
+A layer ("component") is a module that owns parameters directly; weight and bias count together for
+its limit. Without max-change and factors this is plain SGD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chainstitch.nnet.optim.max_change import MaxChangeStatistics, limit_change
+
+
+class SGD(torch.optim.Optimizer):
+    """Stochastic gradient descent with maximum change per layer and in all.
+
+    Attributes `max_change` (0 = no limit) and `learning_rate_factor` of a layer override the
+    defaults. Every layer is one parameter group, so a torch lr scheduler works on it.
+
+    Args:
+        module: the network; parameters that do not require grad are left out.
+        lr: learning rate for *summed* gradients.
+        momentum: 0 <= momentum < 1.
+        max_change_per_layer, max_change: limits in Euclidean norm; 0 for none.
+
+    Raises:
+        ValueError: a hyper-parameter is out of range, or nothing is trainable.
+
+    >>> model = nn.Linear(4, 2)
+    >>> optimizer = SGD(model, lr=1e-3)
+    >>> model(torch.ones(1, 4)).sum().backward()
+    >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        lr: float,
+        momentum: float = 0.0,
+        max_change_per_layer: float = 0.75,
+        max_change: float = 2.0,
+    ) -> None:
+        if lr < 0 or not 0 <= momentum < 1 or max_change_per_layer < 0 or max_change < 0:
+            raise ValueError(
+                "SGD wants lr >= 0, 0 <= momentum < 1 and limits >= 0; got "
+                f"{lr=}, {momentum=}, {max_change_per_layer=}, {max_change=}"
+            )
+        groups = [
+            {
+                "params": parameters,
+                "name": name,
+                "max_change": getattr(layer, "max_change", max_change_per_layer),
+                "learning_rate_factor": getattr(layer, "learning_rate_factor", 1.0),
+            }
+            for name, layer, parameters in _layers(module)
+        ]
+        if not groups:
+            raise ValueError("SGD: the module has no trainable parameter")
+        super().__init__(groups, {"lr": lr, "momentum": momentum})
+        self.max_change = max_change
+        self.statistics = MaxChangeStatistics()
+
+    @property
+    def names(self) -> list[str]:
+        """Layer names in the order of the parameter groups."""
+        return [group["name"] for group in self.param_groups]
+
+    def set_lr(self, lr: float) -> None:
+        """Sets the learning rate of all layers (factors stay)."""
+        for group in self.param_groups:
+            group["lr"] = lr
+
+    @torch.no_grad()
+    def step(  # type: ignore[override]
+        self,
+        scale: float = 1.0,
+        max_change_scale: float = 1.0,
+        closure: Callable[[], Tensor] | None = None,
+    ) -> Tensor | None:
+        """Moves the parameters by `scale` times the learning rate, limits times `max_change_scale`.
+
+        If the proposed change is not finite the whole update is skipped and counted.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        parameters, deltas, limits = [], [], []
+        for group in self.param_groups:
+            members = [p for p in group["params"] if p.grad is not None]
+            if members:
+                parameters.append(members)
+                deltas.append(self._deltas(members, group))
+                limits.append(group["max_change"])
+        if not parameters:
+            return loss
+        momentum = self.param_groups[0]["momentum"]
+        factors, layer_factors, global_factor = limit_change(
+            deltas, limits, self.max_change, scale * (1.0 - momentum), max_change_scale
+        )
+        self.statistics.add(layer_factors, global_factor)
+        for factor, members, delta in zip(factors, parameters, deltas, strict=True):
+            # nan_to_num: a skipped update has factor 0, and 0 * inf would be nan
+            for p, change in zip(members, delta, strict=True):
+                p.add_((change * factor).nan_to_num_(nan=0.0))
+        if momentum:
+            keep = torch.isfinite(global_factor)
+            for delta in deltas:
+                for buffer in delta:
+                    buffer.copy_(torch.where(keep, buffer * momentum, 0.0))
+        return loss
+
+    def _deltas(self, members: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        lr = group["lr"] * group["learning_rate_factor"]
+        if not group["momentum"]:
+            return list(torch._foreach_mul([p.grad for p in members], -lr))
+        buffers = []
+        for p in members:
+            state = self.state[p]
+            if "delta" not in state:
+                state["delta"] = torch.zeros_like(p)
+            assert p.grad is not None
+            buffers.append(state["delta"].add_(p.grad, alpha=-lr))
+        return buffers
+
+
+def _layers(module: nn.Module) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
+    seen: set[int] = set()
+    for name, layer in module.named_modules():
+        parameters = []
+        for p in layer.parameters(recurse=False):
+            if p.requires_grad and id(p) not in seen:
+                seen.add(id(p))
+                parameters.append(p)
+        if parameters:
+            yield name, layer, parameters

@@ -1,0 +1,107 @@
+"""xconfig networks: the frame-by-frame twin, Kaldi's initialisation, and errors that name the line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.reference.network import simple_forward
+
+from chainstitch.nnet.nets import Network, parse_xconfig
+from chainstitch.utils.errors import UsageError
+
+TDNN = """
+input name=input dim=5
+batchnorm-component name=norm
+relu-batchnorm-layer name=tdnn1 dim=8 input=Append(-1,0,1)
+relu-renorm-layer name=tdnn2 dim=7 input=Append(-1, 0, 1)   # comment
+relu-batchnorm-layer name=tdnn3.a dim=6 input=Append(-3,0,3)
+relu-renorm-layer name=tdnn4 dim=6 input=Append(Offset(tdnn3.a,-3), 0, 3, tdnn2)
+output-layer name=output
+"""
+
+
+def make(text=TDNN, **options):
+    torch.manual_seed(0)
+    network = Network(text, num_outputs=4, **options)
+    for p in network.parameters():
+        p.data.normal_()  # the output layer starts at zero
+    return network.eval()
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+@pytest.mark.parametrize("subsampling", [1, 2, 3])
+def test_ragged_batch_agrees_with_the_frame_by_frame_twin(subsampling, shift):
+    network = make(subsampling=subsampling)
+    lengths = torch.tensor([7, 1, 12, 9])
+    features = torch.randn(4, 12, 5)
+    features[1, 1:] = float("nan")  # padding must not be looked at
+    out, out_lengths = network(features, lengths, shift)
+    assert out_lengths.tolist() == [-(-n // subsampling) for n in lengths.tolist()]
+    for i, n in enumerate(lengths.tolist()):
+        wanted = simple_forward(network, features[i, :n], shift)
+        torch.testing.assert_close(out[i, : len(wanted)], wanted, rtol=1e-4, atol=1e-4)
+        assert not out[i, len(wanted) :].any()
+
+
+def test_layers_above_multiples_of_three_are_computed_at_a_third_of_the_frames():
+    network = make()
+    rows = {}
+    for name, layer in network.layers.items():
+        layer.register_forward_hook(lambda _, x, __, name=name: rows.__setitem__(name, len(x[0])))
+    network(torch.randn(1, 30, 5), torch.tensor([30]))
+    assert rows["output"] == rows["tdnn4"] == 10
+    assert rows["tdnn3_a"] == 12
+    assert rows["tdnn2"] == 14
+    assert rows["tdnn1"] == 42
+
+
+def test_context_is_the_sum_of_the_splicing():
+    assert (make().left_context, make().right_context) == (8, 8)
+
+
+def test_gradients_flow_through_splicing():
+    network = make().double()
+    features = torch.randn(2, 6, 5, dtype=torch.float64, requires_grad=True)
+    lengths = torch.tensor([6, 4])
+    assert torch.autograd.gradcheck(lambda x: network(x, lengths)[0], features)
+
+
+def test_kaldi_initialisation():
+    network = Network("input name=input dim=400\nrelu-renorm-layer name=a dim=300\noutput-layer name=o", 9)
+    affine = network.layers["a"][0]
+    assert affine.weight.std().item() == pytest.approx(1 / 20, rel=0.05)
+    assert affine.bias.std().item() == pytest.approx(1.0, rel=0.15)
+    assert not network.layers["o"].weight.any()
+    assert (affine.max_change, network.layers["o"].max_change) == (0.75, 1.5)
+
+
+def test_renorm_rows_have_unit_rms_and_zero_rows_stay_zero():
+    from chainstitch.nnet.layers import Renorm
+
+    x = torch.randn(5, 9)
+    x[2] = 0
+    y = Renorm()(x)
+    torch.testing.assert_close(y.square().mean(1).sqrt()[[0, 1, 3, 4]], torch.ones(4))
+    assert not y[2].any()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("relu-renom-layer name=a dim=3", "did you mean 'relu-renorm-layer'"),
+        ("relu-renorm-layer name=a dims=3", "did you mean 'dim'"),
+        ("relu-renorm-layer name=a dim=x", "whole number"),
+        ("relu-renorm-layer name=a", "dim is missing"),
+        ("relu-renorm-layer dim=4", "name"),
+        ("relu-renorm-layer name=input dim=4", "used twice"),
+        ("relu-renorm-layer name=a dim=4 input=Append(inptu,0)", "did you mean 'input'"),
+        ("relu-renorm-layer name=a dim=4 input=Append(0,&)", "cannot read the input"),
+        ("relu-renorm-layer name=a dim=4 surplus", "4 surplus"),
+        ("relu-renorm-layer surplus name=a dim=4", "cannot read"),
+        ("output-layer name=output2", "last line"),
+    ],
+)
+def test_a_bad_line_is_named(line, message):
+    with pytest.raises(UsageError, match="xconfig") as error:
+        parse_xconfig(f"input name=input dim=4\n{line}\noutput-layer name=output")
+    assert message in str(error.value)

@@ -1,0 +1,214 @@
+"""Backstitch, SGD and max-change: gold values, the twin, and one test for each thing both passes touch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.reference.max_change import simple_limit_change
+from torch import nn
+
+from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, limit_change
+
+# kaldi-facts 3.6: (lr, alpha) -> parameters after minibatches 1 and 2
+GOLD = {
+    (0.1, 0.0): ([0.4, -0.2, 0.6], [0.64, -0.38, 1.08]),
+    (0.1, 0.3): ([0.4624, -0.2078, 0.6468], [0.710986, -0.394010, 1.154150]),
+    (0.1, 1.0): ([0.72, -0.24, 0.84], [0.9216, -0.4512, 1.4448]),
+    (0.5, 0.0): ([0.433861, -0.216930, 1.940285], [1.023122, -0.680904, 3.0]),
+    (0.5, 0.3): ([0.354490, -0.156314, 1.962733], [1.009020, -0.524547, 3.404534]),
+    (0.5, 1.0): ([0.126135, 0.000474, 2.014402], [0.800837, -0.142755, 4.767343]),
+}
+
+
+class Point(nn.Module):
+    def __init__(self, dim, max_change):
+        super().__init__()
+        self.x = nn.Parameter(torch.zeros(dim, dtype=torch.float64))
+        self.max_change = max_change
+
+
+@pytest.mark.parametrize(("lr", "alpha"), GOLD)
+def test_gold_toy_with_max_change(lr, alpha):
+    model = nn.ModuleList([Point(2, 0.75), Point(1, 0.0)])
+    k, target = torch.tensor([4.0, 1.0]), torch.tensor([1.0, -2.0])
+    optimizer = Backstitch(SGD(model, lr=lr, max_change=2.0), scale=alpha)
+
+    def closure():
+        model.zero_grad()
+        loss = 0.5 * (k * (model[0].x - target) ** 2).sum() + (model[1].x - 3).pow(2).sum()
+        loss.backward()
+        return loss
+
+    for wanted in GOLD[lr, alpha]:
+        optimizer.step(closure)
+        got = torch.cat([model[0].x, model[1].x]).detach().numpy()
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_max_change_agrees_with_the_naive_twin_over_100_steps(seed):
+    rng = np.random.default_rng(seed)
+    for step in range(100):
+        layers = int(rng.integers(1, 6))
+        deltas = [rng.normal(size=int(rng.integers(1, 9))) * 10 ** rng.uniform(-3, 2) for _ in range(layers)]
+        if step % 10 == 3:
+            deltas[0][:] = 0
+        if step % 25 == 9:
+            deltas[-1][0] = [np.inf, np.nan][step % 2]
+        limits = rng.choice([0.0, 0.75, 1.5], size=layers).tolist()
+        alpha = float(rng.choice([0.3, 1.0]))
+        for scale, limit_scale in ((1.0, 1.0), (-alpha, alpha), (1 + alpha, 1 + alpha)):
+            limit = float(rng.choice([0.0, 2.0]))
+            wanted = simple_limit_change(deltas, limits, limit, scale, limit_scale)
+            tensors = [[torch.from_numpy(d)] for d in deltas]
+            factors, _, _ = limit_change(tensors, limits, limit, scale, limit_scale)
+            for w, d, f in zip(wanted, deltas, factors, strict=True):
+                got = np.nan_to_num(d * f.item()) if f == 0 else d * f.item()
+                np.testing.assert_allclose(got, w, rtol=1e-10, atol=1e-12)
+
+
+def test_a_nonfinite_gradient_skips_the_whole_update_and_is_counted():
+    model = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)])
+    optimizer = SGD(model, lr=0.1)
+    before = [p.clone() for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    model[0].weight.grad[0, 0] = float("nan")
+    optimizer.step()
+    assert all(torch.equal(b, p) for b, p in zip(before, model.parameters(), strict=True))
+    assert optimizer.statistics.summary(optimizer.names)["skipped"] == 1
+
+
+def test_sgd_without_limits_is_torch_sgd():
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(4, 3), nn.Linear(4, 3)
+    theirs.load_state_dict(ours.state_dict())
+    a = SGD(ours, lr=0.1, max_change_per_layer=0, max_change=0)
+    b = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    for _ in range(5):
+        x = torch.randn(6, 4)
+        for model, optimizer in ((ours, a), (theirs, b)):
+            model.zero_grad()
+            model(x).square().sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def make_net():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 2)
+    )
+
+
+def recording_closure(model, record):
+    x = torch.arange(40.0).reshape(8, 5).sin()
+
+    def closure():
+        model.zero_grad()
+        out = model[2](model[1](model[0](x)))
+        record.append((out == 0).clone())
+        loss = model[4](model[3](out)).square().sum()
+        loss.backward()
+        return loss
+
+    return closure
+
+
+def test_dropout_masks_agree_in_both_steps_and_differ_between_minibatches():
+    model, record = make_net(), []
+    optimizer = Backstitch(SGD(model, lr=1e-3), scale=0.3, module=model)
+    for _ in range(2):
+        optimizer.step(recording_closure(model, record))
+    assert torch.equal(record[0], record[1])
+    assert torch.equal(record[2], record[3])
+    assert not torch.equal(record[1], record[2])
+
+
+def test_batch_norm_statistics_count_once():
+    model = make_net()
+    optimizer = Backstitch(SGD(model, lr=1e-3), scale=0.3, module=model)
+    optimizer.step(recording_closure(model, []))
+    assert model[1].num_batches_tracked == 1
+
+
+def test_fisher_estimate_is_frozen_in_the_first_step():
+    model = make_net()
+    natural_gradient = NaturalGradient(model)
+    optimizer = Backstitch(SGD(model, lr=1e-3), 0.3, natural_gradient=natural_gradient, module=model)
+    for _ in range(3):
+        optimizer.step(recording_closure(model, []))
+    assert natural_gradient.sides["0"][0].num_updates == 3
+
+
+def test_only_minibatches_of_the_phase_are_backstitched():
+    model, record = make_net(), []
+    optimizer = Backstitch(SGD(model, lr=1e-3), scale=1.0, interval=4)
+    optimizer.start_iteration(phase=6)
+    second_steps = []
+    for _ in range(8):
+        optimizer.step(recording_closure(model, record))
+        second_steps.append(optimizer.step2_loss is not None)
+    assert second_steps == [False, False, True, False, False, False, True, False]
+    assert len(record) == 10
+
+
+def test_scale_zero_is_the_plain_optimiser():
+    results = []
+    for wrap in (False, True):
+        model = make_net()
+        sgd = SGD(model, lr=1e-2)
+        closure = recording_closure(model, [])
+        for _ in range(3):
+            if wrap:
+                Backstitch(sgd, scale=0.0).step(closure)
+            else:
+                closure()
+                sgd.step()
+        results.append(model[0].weight.clone())
+    assert torch.equal(*results)
+
+
+def test_over_a_torch_optimiser_equals_equations_13_and_14():
+    model = nn.Linear(3, 1, bias=False).double()
+    x = torch.randn(10, 3).double()
+    hessian = 2 * x.t() @ x
+    theta, lr, alpha = model.weight.detach().clone()[0], 1e-3, 0.5
+    half = theta + alpha * lr * hessian @ theta
+    wanted = half - (1 + alpha) * lr * hessian @ half
+
+    def closure():
+        model.zero_grad()
+        loss = model(x).square().sum()
+        loss.backward()
+        return loss
+
+    Backstitch(torch.optim.SGD(model.parameters(), lr=lr), scale=alpha).step(closure)
+    torch.testing.assert_close(model.weight[0].detach(), wanted)
+
+
+def test_adaptive_state_and_weight_decay_count_once():
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=0.1)
+
+    def closure():
+        model.zero_grad()
+        loss = model(torch.ones(1, 3)).sum()
+        loss.backward()
+        return loss
+
+    Backstitch(optimizer, scale=0.3).step(closure)
+    assert optimizer.state[model.weight]["step"] == 1
+    assert optimizer.param_groups[0]["weight_decay"] == 0.1
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+def test_bad_settings_are_refused():
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="scale"):
+        Backstitch(SGD(model, lr=0.1), scale=-0.1)
+    with pytest.raises(ValueError, match="interval"):
+        Backstitch(SGD(model, lr=0.1), scale=0.3, interval=0)
+    with pytest.raises(ValueError, match="momentum"):
+        Backstitch(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), scale=0.3)

@@ -1,0 +1,140 @@
+"""TOML configs into dataclasses: typed, with dotted overrides, and no key that goes unnoticed.
+
+A config class is a (nested) dataclass whose fields are bool, int, float, str, a list of one of
+those, or another dataclass. `load` fills it from a file and from `--set section.key=value`
+overrides; what is absent keeps the dataclass's default. Only `bin/` handles config objects:
+functions below it take the values that they use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chainstitch.utils.errors import UsageError
+from chainstitch.utils.files import atomic_file
+
+T = TypeVar("T")
+
+
+def load(path: Path | str, cls: type[T], overrides: typing.Sequence[str] = ()) -> T:
+    """Reads `path` (TOML) and the overrides ("a.b=value", value in TOML syntax or a bare string).
+
+    Raises:
+        UsageError: no such file, bad TOML, an unknown key (the nearest known one is named), a value
+            of the wrong type.
+    """
+    path = Path(path)
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"config {path} does not exist; give the path of a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"config {path} is not valid TOML: {error}") from None
+    for override in overrides:
+        _apply_override(tree, override)
+    return build(cls, tree, str(path))
+
+
+def build(cls: type[T], tree: dict[str, Any], where: str, prefix: str = "") -> T:
+    """Fills dataclass `cls` from nested dicts; `where` names the source in errors."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    types = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key not in fields:
+            raise UsageError(_unknown_key(prefix + key, [prefix + name for name in fields], where))
+        values[key] = _convert(types[key], value, where, prefix + key)
+    missing = [
+        prefix + f.name
+        for f in fields.values()
+        if f.name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise UsageError(f"{where}: missing key {missing[0]!r}; add it to the file")
+    try:
+        return cls(**values)
+    except ValueError as error:  # from a __post_init__ check
+        raise UsageError(f"{where}: {error}") from None
+
+
+def save(config: Any, path: Path | str) -> None:
+    """Writes a config dataclass as TOML that `load` reads back to an equal object."""
+    with atomic_file(path) as stream:
+        stream.write(dumps(config))
+
+
+def dumps(config: Any) -> str:
+    """A config dataclass as TOML text."""
+    lines: list[str] = []
+    _dump_table(dataclasses.asdict(config), "", lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _dump_table(table: dict[str, Any], prefix: str, lines: list[str]) -> None:
+    for key, value in table.items():
+        if not isinstance(value, dict):
+            lines.append(f"{key} = {_dump_value(value)}")
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{prefix}{key}]"]
+            _dump_table(value, f"{prefix}{key}.", lines)
+
+
+def _dump_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_dump_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        if "\n" in escaped:
+            return '"""\n' + escaped + '"""'
+        return f'"{escaped}"'
+    return repr(value)
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator or not name.strip():
+        raise UsageError(f"--set {override!r}: wanted section.key=value, e.g. optim.final_lr=1e-4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    node = tree
+    *sections, key = name.strip().split(".")
+    for section in sections:
+        node = node.setdefault(section, {})
+        if not isinstance(node, dict):
+            raise UsageError(f"--set {override!r}: {section!r} is a value, not a section")
+    node[key] = value
+
+
+def _convert(wanted: Any, value: Any, where: str, key: str) -> Any:
+    if dataclasses.is_dataclass(wanted):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: {key} is a section, found the value {value!r}")
+        return build(typing.cast(type, wanted), value, where, prefix=key + ".")
+    if typing.get_origin(wanted) is list:
+        (item,) = typing.get_args(wanted)
+        if not isinstance(value, list):
+            raise UsageError(f"{where}: {key} wants a list, found {value!r}")
+        return [_convert(item, v, where, key) for v in value]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not wanted:
+        raise UsageError(f"{where}: {key} wants a value of type {wanted.__name__}, found {value!r}")
+    return value
+
+
+def _unknown_key(key: str, known: list[str], where: str) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"{where}: unknown key {key!r}; {hint}"

@@ -1,0 +1,78 @@
+"""Atomic writes: a file or directory appears whole under its final name, or not at all.
+
+Everything is built under a temporary name beside the target, flushed to disk, and renamed. A kill
+at any moment leaves either the old state or the new one, and at worst a `.tmp-*` name to delete.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from chainstitch.utils.errors import UsageError
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.parent / f".tmp-{os.getpid()}-{path.name}"
+
+
+@contextmanager
+def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
+    """Opens a file for writing that replaces `path` only when the block ends without an exception.
+
+    Args:
+        path: the final name; its directory must exist.
+        mode: "w" (UTF-8 text) or "wb".
+
+    Raises:
+        OSError: from the file system (a full disk, say); `path` is then as it was.
+    """
+    path = Path(path)
+    temporary = _temporary_name(path)
+    try:
+        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
+    """Yields an empty temporary directory that takes the name `path` when the block succeeds.
+
+    Manifests written inside the block must not hold the temporary path; use `path` for anything
+    that is stored, and the yielded directory for writing.
+
+    Raises:
+        UsageError: `path` exists (and is not an empty directory) and `overwrite` is false.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(path: Path | str, overwrite: bool) -> None:
+    """Raises UsageError when `path` holds something already and `overwrite` is false."""
+    path = Path(path)
+    occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    if occupied and not overwrite:
+        raise UsageError(
+            f"{path} exists already and nothing in it was touched; pass --overwrite to replace it"
+        )

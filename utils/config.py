@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import typing
 from pathlib import Path
@@ -33,6 +34,8 @@ def load(path: Path | str, cls: type[T], overrides: typing.Sequence[str] = ()) -
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"config {path} does not exist; give the path of a .toml file") from None
+    except OSError as error:
+        raise UsageError(f"config {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"config {path} is not valid TOML: {error}") from None
     for override in overrides:
@@ -93,10 +96,7 @@ def _dump_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_dump_value(item) for item in value) + "]"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        if "\n" in escaped:
-            return '"""\n' + escaped + '"""'
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # as in TOML
     return repr(value)
 
 

@@ -1,7 +1,9 @@
 """Atomic writes: a file or directory appears whole under its final name, or not at all.
 
-Everything is built under a temporary name beside the target, flushed to disk, and renamed. A kill
-at any moment leaves either the old state or the new one, and at worst a `.tmp-*` name to delete.
+Everything is built under a temporary name beside the target and renamed; files are flushed to disk
+first. A kill at any moment leaves either the old state or the new one, and at worst a `.tmp-*` name
+to delete. (A directory changes places in two steps: a kill between them leaves the old and the new
+one whole, both under `.tmp-*` names.)
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ from chainstitch.utils.errors import UsageError
 
 def _temporary_name(path: Path) -> Path:
     return path.parent / f".tmp-{os.getpid()}-{path.name}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -57,21 +66,25 @@ def atomic_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path
     refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
-    shutil.rmtree(temporary, ignore_errors=True)
+    replaced = temporary.with_name(temporary.name + ".replaced")
+    _remove(temporary)
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
+        # Two renames and then the deletion: a kill in between loses neither the old nor the new.
+        if os.path.lexists(path):
+            os.replace(path, replaced)
         os.replace(temporary, path)
+        _remove(replaced)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
 
 
 def refuse_existing(path: Path | str, overwrite: bool) -> None:
     """Raises UsageError when `path` holds something already and `overwrite` is false."""
     path = Path(path)
-    occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    empty = path.is_dir() and not any(path.iterdir())
+    occupied = os.path.lexists(path) and not empty
     if occupied and not overwrite:
         raise UsageError(
             f"{path} exists already and nothing in it was touched; pass --overwrite to replace it"

@@ -77,7 +77,19 @@ def denominator(
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
-    src, prob, arc_start, group_pdf, group_dst, state_start, initial, leaky, x, shift, ends, gamma, log_z
+    src,
+    prob,
+    arc_start,
+    group_pdf,
+    group_dst,
+    state_start,
+    initial,
+    leaky,
+    x,
+    shift,
+    ends,
+    gamma,
+    log_z,
 ):
     """Equations (4) to (10) for LANES sequences. A lane past its end is kept idle by copying state."""
     frames = x.shape[0]

@@ -81,19 +81,29 @@ class DenominatorGraph:
         """
         src, dst, pdf = (torch.as_tensor(t).long().cpu() for t in (src, dst, pdf))
         prob = torch.as_tensor(prob).double().cpu()
-        if not (src.shape == dst.shape == pdf.shape == prob.shape) or src.dim() != 1 or not len(src):
+        if (
+            not (src.shape == dst.shape == pdf.shape == prob.shape)
+            or src.dim() != 1
+            or not len(src)
+        ):
             raise ValueError(
                 "denominator graph: src, dst, pdf and prob must be equally long, non-empty vectors; got "
                 f"{[tuple(t.shape) for t in (src, dst, pdf, prob)]}"
             )
         if min(int(src.min()), int(dst.min()), int(pdf.min())) < 0:
-            raise ValueError("denominator graph: states and pdfs are numbered from 0; found a negative one")
+            raise ValueError(
+                "denominator graph: states and pdfs are numbered from 0; found a negative one"
+            )
         if not bool(torch.isfinite(prob).all() & (prob > 0).all()):
-            raise ValueError("denominator graph: arc probabilities must be positive and finite (linear)")
+            raise ValueError(
+                "denominator graph: arc probabilities must be positive and finite (linear)"
+            )
         states = 1 + max(int(src.max()), int(dst.max()), start)
         pdfs = int(pdf.max()) + 1 if num_pdfs is None else num_pdfs
         if pdfs <= int(pdf.max()):
-            raise ValueError(f"denominator graph: num_pdfs is {pdfs}, but pdf {int(pdf.max())} occurs")
+            raise ValueError(
+                f"denominator graph: num_pdfs is {pdfs}, but pdf {int(pdf.max())} occurs"
+            )
         ends = torch.zeros(states, dtype=torch.float64)
         if final is not None:
             given = torch.as_tensor(final).double().cpu()
@@ -121,7 +131,9 @@ class DenominatorGraph:
                 int(arrays["start"]), int(arrays["num_pdfs"]),
             )  # fmt: skip
         except FileNotFoundError:
-            raise UserError(f"{path} does not exist; make it with `chainstitch den-graph`") from None
+            raise UserError(
+                f"{path} does not exist; make it with `chainstitch den-graph`"
+            ) from None
         except Exception as error:  # a damaged zip raises one of half a dozen types
             raise UserError(f"{path} is not a readable den.npz ({error}); make it again") from None
 
@@ -147,7 +159,9 @@ class DenominatorGraph:
             "arc_start": np.append(starts, len(key)).astype(np.int32),
             "group_pdf": self.pdf.numpy()[starts].astype(np.int32),
             "group_dst": group_dst.astype(np.int32),
-            "state_start": np.searchsorted(group_dst, np.arange(self.num_states + 1)).astype(np.int32),
+            "state_start": np.searchsorted(group_dst, np.arange(self.num_states + 1)).astype(
+                np.int32
+            ),
         }
 
 
@@ -182,7 +196,9 @@ def denominator_from_phone_lm(lm: PhoneLM, num_phones: int) -> DenominatorGraph:
             arcs.append((state, state, loop_pdf(p), 0.5))
         for q, probability, to in lm.arcs[h]:
             if q > num_phones:
-                raise ValueError(f"denominator graph: phone {q} is not among the {num_phones} phones")
+                raise ValueError(
+                    f"denominator graph: phone {q} is not among the {num_phones} phones"
+                )
             if (to, q) not in index:
                 index[to, q] = len(queue)
                 queue.append((to, q))

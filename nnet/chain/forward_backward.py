@@ -89,7 +89,9 @@ def forward_backward(
         FloatingPointError: a non-finite log-likelihood, or a sequence without any path.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"forward_backward: backend {backend!r} is not one of {', '.join(BACKENDS)}")
+        raise ValueError(
+            f"forward_backward: backend {backend!r} is not one of {', '.join(BACKENDS)}"
+        )
     check_arguments(log_likes, lengths, graph.num_pdfs)
     if leaky < 0:
         raise ValueError(f"forward_backward: leaky must be >= 0, got {leaky}")

@@ -6,8 +6,8 @@ Phone p (p = 1..P, 0 is epsilon) emits its *entry* pdf in the frame in which it 
 
     entry(p) = 2 (p - 1),    loop(p) = 2 (p - 1) + 1,    P phones have 2 P pdfs.
 
-So a phone of d frames costs d log 2, whatever d is: a path over T frames pays T log 2 in all, and the
-two halves matter only as the price of one frame.
+So a phone of d frames costs d log 2, whatever d is: a path over T frames pays T log 2 in all, and
+the two halves matter only as the price of one frame.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def hmm_fst(num_phones: int, disambig: Sequence[int] = ()) -> Any:
         p -> 0   eps          : eps    log 2      it is over
         0 -> 0   eps          : d      0          for each disambiguation symbol d
 
-    A disambiguation symbol passes between two phones and is epsilon on the input side already: behind
-    H nothing is determinised any more, so nothing needs it there.
+    A disambiguation symbol passes between two phones and is epsilon on the input side already:
+    behind H nothing is determinised any more, so nothing needs it there.
 
     Args:
         num_phones: P; phones are 1..P.
@@ -78,10 +78,11 @@ def hmm_fst(num_phones: int, disambig: Sequence[int] = ()) -> Any:
 
 
 def describe(num_phones: int) -> str:
-    """The text of a lang directory's `topo` file: the rule, then `phone entry-pdf loop-pdf` lines."""
+    """The text of a lang directory's `topo`: the rule, then lines `phone entry-pdf loop-pdf`."""
     lines = [
-        f"# chain topology: {num_phones} phones, {num_pdfs(num_phones)} pdfs; entry pdf in the first",
-        f"# frame, then loop pdf; stay {LOOP_PROBABILITY:g}, leave {1.0 - LOOP_PROBABILITY:g}",
+        f"# chain topology: {num_phones} phones, {num_pdfs(num_phones)} pdfs",
+        "# entry pdf in a phone's first frame, loop pdf in the others",
+        f"# probability to stay {LOOP_PROBABILITY:g}, to leave {1.0 - LOOP_PROBABILITY:g}",
         "# phone entry-pdf loop-pdf",
     ]
     lines += [f"{p} {entry_pdf(p)} {loop_pdf(p)}" for p in range(1, num_phones + 1)]

@@ -79,7 +79,9 @@ class Network(nn.Module):
         for spec in self.specs[1:]:
             parts = []
             for source, offset in spec.inputs:
-                index = self._index(spec.name, source, offset, size, out_size, features.shape[1], shift)
+                index = self._index(
+                    spec.name, source, offset, size, out_size, features.shape[1], shift
+                )
                 rows = values[source]
                 if index is not None:
                     rows = F.embedding(torch.from_numpy(index).to(rows.device), rows)
@@ -111,7 +113,9 @@ class Network(nn.Module):
         source_first, source_last, source_step = self._grids[source]
         if (first + offset, last + offset, step) == (source_first, source_last, source_step):
             return None
-        source_count = ((out_size - 1) * self.subsampling + source_last - source_first) // source_step + 1
+        source_count = (
+            (out_size - 1) * self.subsampling + source_last - source_first
+        ) // source_step + 1
         base = np.cumsum(source_count) - source_count
         return np.repeat(base, count) + (time - source_first) // source_step
 
@@ -151,7 +155,10 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
             )
         return Affine(dim_in, dim, options.get("max-change", 1.5), factor, zero=True), dim
     dim = int(options["dim"])
-    parts: list[nn.Module] = [Affine(dim_in, dim, options.get("max-change", 0.75), factor), nn.ReLU()]
+    parts: list[nn.Module] = [
+        Affine(dim_in, dim, options.get("max-change", 0.75), factor),
+        nn.ReLU(),
+    ]
     rms = options.get("target-rms", 1.0)
     parts.append(BatchNorm(dim, rms) if spec.kind == "relu-batchnorm-layer" else Renorm(rms))
     if options.get("dropout-proportion", 0.0) > 0:

@@ -69,7 +69,9 @@ def parse_xconfig(text: str) -> list[LayerSpec]:
         layers.append(layer)
     kinds = [layer.kind for layer in layers]
     if kinds[:1] != ["input"] or kinds.count("input") != 1:
-        raise UsageError("xconfig: the first line, and no other, must be `input name=input dim=...`")
+        raise UsageError(
+            "xconfig: the first line, and no other, must be `input name=input dim=...`"
+        )
     if kinds.count("output-layer") != 1 or kinds[-1] != "output-layer":
         raise UsageError("xconfig: the last line, and no other, must be `output-layer name=output`")
     return layers
@@ -95,7 +97,9 @@ def _parse_line(line: str, where: str, above: list[LayerSpec]) -> LayerSpec:
         inputs = _parse_input(values.pop("input", ""), where, above)
     for key, value in values.items():
         if key not in _KEYS[kind]:
-            raise UsageError(f"{where}: unknown key {key!r}; {_nearest(key, [*_KEYS[kind], 'name'])}")
+            raise UsageError(
+                f"{where}: unknown key {key!r}; {_nearest(key, [*_KEYS[kind], 'name'])}"
+            )
         try:
             options[key] = _KEYS[kind][key](value)
         except ValueError:

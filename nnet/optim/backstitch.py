@@ -81,7 +81,9 @@ class Backstitch:
         if scale < 0:
             raise ValueError(f"backstitch scale must be >= 0 (0 switches it off), got {scale}")
         if interval < 1:
-            raise ValueError(f"backstitch interval must be >= 1 (1: every minibatch), got {interval}")
+            raise ValueError(
+                f"backstitch interval must be >= 1 (1: every minibatch), got {interval}"
+            )
         for group in optimizer.param_groups:
             if scale > 0 and group.get("momentum", 0):
                 raise ValueError(

@@ -116,7 +116,9 @@ class OnlineNaturalGradient:
                 f"alpha >= 0; got {rank=}, {update_period=}, {num_samples_history=}, {alpha=}"
             )
         if num_minibatches_history is not None and num_minibatches_history <= 1:
-            raise ValueError(f"num_minibatches_history must exceed 1, got {num_minibatches_history}")
+            raise ValueError(
+                f"num_minibatches_history must exceed 1, got {num_minibatches_history}"
+            )
         self.rank = rank
         self.update_period = update_period
         self.num_samples_history = num_samples_history
@@ -189,7 +191,9 @@ class OnlineNaturalGradient:
         True
         """
         if x.dim() != 2:
-            raise ValueError(f"precondition wants (rows, dim), got a tensor of shape {tuple(x.shape)}")
+            raise ValueError(
+                f"precondition wants (rows, dim), got a tensor of shape {tuple(x.shape)}"
+            )
         if x.shape[0] == 0 or x.shape[1] == 1:
             return x.clone()
         self.observe(x)
@@ -266,7 +270,9 @@ class OnlineNaturalGradient:
         self.num_floored += floored
         c = c.clamp(min=floor)
         root = c.sqrt()
-        new_rho = (a * trace.double() + b * (dim * rho + d.sum()) - root.sum()) / (dim - rank)  # (7)
+        new_rho = (a * trace.double() + b * (dim * rho + d.sum()) - root.sum()) / (
+            dim - rank
+        )  # (7)
         least = (DELTA * root.max()).clamp(min=EPSILON)
         new_d = (root - new_rho).clamp(min=least)  # (8)
         new_rho = new_rho.clamp(min=least)

@@ -1,0 +1,72 @@
+"""`chainstitch decode`: a model and a feature directory to hypotheses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def decode(
+    exp: Annotated[Path, typer.Argument(help="what `chainstitch train` wrote, e.g. exp/tdnn_1a")],
+    data: Annotated[Path, typer.Option(help="a feature directory, e.g. data/test_hires")],
+    lang: Annotated[Path, typer.Option(help="the lang directory, e.g. data/lang")],
+    out: Annotated[Path, typer.Option(help="the directory to write, e.g. EXP/decode_test")],
+    lmwt: Annotated[str, typer.Option(help="LM weights: a range, or a list with commas")] = "7:17",
+    wip: Annotated[str, typer.Option(help="word insertion penalties")] = "0,0.5,1.0",
+    choice: Annotated[
+        Path | None,
+        typer.Option(help="choice.toml of the dev set: decode at the point chosen there only"),
+    ] = None,
+    beam: Annotated[float, typer.Option(min=0.1, help="of the search")] = 15.0,
+    lattice_beam: Annotated[float, typer.Option(min=0.1, help="of what the sweep sees")] = 8.0,
+    nj: Annotated[int, typer.Option(min=1, help="how many processes search")] = 2,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto; where the network runs")] = "cpu",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+) -> None:
+    """Runs the network and a beam search, and writes ref, utt2spk, hyp_<lmwt>_<wip> and ctm.
+
+    The cost of a path is graph + 10/lmwt * acoustic + wip * words. Sweep on a dev set, score it,
+    and hand its choice.toml to the test sets by --choice.
+
+    Example: chainstitch decode exp/a --data data/dev_hires --lang data/lang --out exp/a/decode_dev
+    """
+    from chainstitch.nnet import infer
+    from chainstitch.nnet.chain import topology
+    from chainstitch.utils.data.features import FeatureReader
+    from chainstitch.utils.data.manifests import cut_speaker, cut_text
+    from chainstitch.utils.decode.graph import load_graph
+    from chainstitch.utils.decode.sets import decode_items, sweep_points, write_decode
+    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.score.sweep import read_choice
+
+    refuse_existing(out, overwrite)
+    if choice is not None:
+        chosen = read_choice(choice)
+        points = [(chosen.lmwt, chosen.wip)]
+    else:
+        points = sweep_points(lmwt, wip)
+    reader = FeatureReader(data)
+    refs = {cut.id: cut_text(cut) for cut in reader.cuts}
+    speakers = {cut.id: cut_speaker(cut) for cut in reader.cuts}
+    model = infer.load_model(exp, device)
+    graph = load_graph(exp, lang, topology)
+    logging.getLogger(__name__).info(
+        "decoding %d utterances of %s at %d points", len(refs), data, len(points)
+    )
+
+    def items() -> Iterator[tuple[str, Any]]:
+        for first in range(0, len(reader.cuts), BATCH):
+            cuts = reader.cuts[first : first + BATCH]
+            outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts])
+            yield from zip([cut.id for cut in cuts], outputs, strict=True)
+
+    utterances = decode_items(graph, items(), points, beam, lattice_beam, nj)
+    write_decode(out, utterances, points, refs, speakers, SECONDS_PER_FRAME, overwrite)
+
+
+BATCH = 16  # utterances that the network sees at a time
+SECONDS_PER_FRAME = 0.03  # a frame each 10 ms, every third one goes out

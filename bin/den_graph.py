@@ -1,0 +1,59 @@
+"""`chainstitch den-graph`: the denominator graph of LF-MMI, from the training transcripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def den_graph(
+    conf: Annotated[Path, typer.Argument(help="Training config; its [graph] section counts.")],
+    data: Annotated[Path, typer.Option(help="Training set: its transcripts are the text.")],
+    lang: Annotated[Path, typer.Option(help="Lang directory.")],
+    out: Annotated[Path, typer.Option(help="File to write, exp/den.npz say.")],
+    seed: Annotated[int, typer.Option(help="Of the silences drawn into the text.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing OUT.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: graph.ngram_order=3.")
+    ] = None,
+) -> None:
+    """Estimate the phone LM and write the denominator graph with its initial probabilities.
+
+    Example: chainstitch den-graph conf/tdnn_1a.toml --data data/train --lang data/lang --out exp/den.npz
+    """
+    from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
+    from chainstitch.nnet.chain.supervision import phone_sentences
+    from chainstitch.nnet.train_config import TrainConfig
+    from chainstitch.utils import config as configs
+    from chainstitch.utils.data.manifests import cut_text, read_cuts
+    from chainstitch.utils.errors import UserError
+    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.lang.directory import read_lang
+
+    graph = configs.load(conf, TrainConfig, set_ or ()).graph
+    refuse_existing(out, overwrite)
+    language = read_lang(lang)
+    transcripts = [cut_text(cut).split() for cut in read_cuts(data)]
+    unknown = sorted({w for words in transcripts for w in words} - set(language.lexicon))
+    if unknown:
+        raise UserError(
+            f"{data}: {len(unknown)} words are not in {lang} ({', '.join(unknown[:5])}); run "
+            "`chainstitch lang` again with pronunciations for them"
+        )
+    sentences = phone_sentences(
+        transcripts, language, graph.silence_between, graph.silence_edges, graph.shuffle_words, seed
+    )
+    lm = estimate_phone_lm(
+        sentences, graph.ngram_order, graph.no_prune_order, graph.num_extra_states
+    )
+    denominator = denominator_from_phone_lm(lm, language.num_phones)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    denominator.save(out)
+    print(
+        f"{out}: {denominator.num_states} states, {len(denominator.src)} arcs, "
+        f"{denominator.num_pdfs} pdfs, from {len(sentences)} transcripts"
+    )

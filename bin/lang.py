@@ -1,0 +1,75 @@
+"""`chainstitch lang`: lexicon and grammar to a lang directory."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def lang(
+    out: Annotated[Path, typer.Option(help="the lang directory to write, e.g. data/lang")],
+    lexicon: Annotated[
+        Path | None,
+        typer.Argument(help="lines of WORD PHONE PHONE ...; may be left out with --oov graphemes"),
+    ] = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(help="LM from this text: a data directory or a text file; may be repeated"),
+    ] = None,
+    lm: Annotated[Path | None, typer.Option(help="LM from this ARPA file (or .gz)")] = None,
+    grammar: Annotated[
+        str | None, typer.Option(help="uniform: any words in any order, all as likely")
+    ] = None,
+    ngram_order: Annotated[int, typer.Option(help="order of the LM that --text makes")] = 3,
+    words_from: Annotated[
+        list[Path] | None,
+        typer.Option(help="the lexicon must have this text's words, too; may be repeated"),
+    ] = None,
+    extra_lexicon: Annotated[
+        Path | None, typer.Option(help="entries of your own; they replace LEXICON's")
+    ] = None,
+    oov: Annotated[
+        str, typer.Option(help="words missing from the lexicon: error, or graphemes (by letters)")
+    ] = "error",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+) -> None:
+    """Makes words.txt, phones.txt, L, G and the topology from a lexicon and exactly one LM source.
+
+    Example: chainstitch lang data/lexicon.txt --text data/train --out data/lang
+    """
+    from chainstitch.nnet.chain import topology
+    from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.lang import lexicon as lexicons
+    from chainstitch.utils.lang import ngram
+    from chainstitch.utils.lang.directory import read_sentences, write_lang
+
+    if [bool(text), lm is not None, grammar is not None].count(True) != 1:
+        raise UsageError("give exactly one of --text SET, --lm FILE.arpa and --grammar uniform")
+    if grammar not in (None, "uniform"):
+        raise UsageError(f"--grammar {grammar!r} is unknown; wanted uniform")
+    if oov not in ("error", "graphemes"):
+        raise UsageError(f"--oov {oov!r} is unknown; wanted error or graphemes")
+    if lexicon is None and extra_lexicon is None and oov != "graphemes":
+        raise UsageError("no lexicon; give LEXICON, or --oov graphemes to go by the letters")
+    refuse_existing(out, overwrite)
+    sentences = [words for source in text or [] for words in read_sentences(source)]
+    others = [words for source in words_from or [] for words in read_sentences(source)]
+    entries = {} if lexicon is None else lexicons.read_lexicon(lexicon)
+    if extra_lexicon is not None:
+        entries = lexicons.merge(entries, lexicons.read_lexicon(extra_lexicon))
+    entries = lexicons.add_missing(entries, lexicons.count_words([*sentences, *others]), oov)
+    if not entries:
+        raise UsageError("there are no words; give LEXICON, --text or --words-from")
+
+    if lm is not None:
+        g = ngram.from_arpa(lm)
+    else:
+        g = ngram.from_text(sentences, ngram_order) if text else ngram.from_words()
+    written = write_lang(out, entries, g, topology.describe, overwrite=overwrite)
+    logging.getLogger(__name__).info(
+        "%s: %d words, %d phones with silence", out, len(entries), written.num_phones
+    )

@@ -1,0 +1,126 @@
+"""The `chainstitch` command: its subcommands, and how a failure looks at the terminal.
+
+A failure is one line on stderr, `chainstitch COMMAND: error: ...`, and an exit code: 2 for a
+command line or config that cannot be, 1 for a job that went wrong, 130 for an interrupt. Anything
+that is not a `UserError` or an `OSError` is a bug and keeps its traceback; CHAINSTITCH_TRACEBACK=1
+keeps it for all.
+
+Heavy imports are made inside the commands, so that `chainstitch --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from chainstitch.utils import log
+from chainstitch.utils.errors import UserError
+
+NAMES = (
+    *("prepare", "validate", "features", "lang", "den-graph", "train", "combine"),
+    *("decode", "transcribe", "score", "compare", "plot", "run", "doctor", "info"),
+)
+COMMANDS = {
+    name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)
+    for name, module in [(name, name.replace("-", "_")) for name in NAMES]
+    if importlib.util.find_spec(f"chainstitch.bin.{module}")
+}
+
+HINTS = {
+    errno.ENOSPC: "; free some space there and run it again",
+    errno.EDQUOT: "; free some of your disk quota and run it again",
+    errno.EACCES: "; check who may read and write there",
+}
+
+
+def _help(function: Any) -> str:
+    """The docstring, with the lines of its example kept as they are (`\\b` is Typer's mark)."""
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    for n, paragraph in enumerate(paragraphs):
+        if re.match(r"Examples?:", paragraph):
+            title, *lines = paragraph.splitlines()
+            paragraphs[n] = "\n".join(["\b", title] + ["  " + line.strip() for line in lines])
+    return "\n\n".join(paragraphs)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"chainstitch {log.package_version('chainstitch')}")
+        raise typer.Exit
+
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@cli.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """LF-MMI chain models, natural gradient and backstitch, from Kaldi-style recipes.
+
+    Every command explains itself: chainstitch COMMAND --help.
+    """
+    log.setup()
+
+
+for _name, _function in COMMANDS.items():
+    # the options after `run LOG` belong to the command that it runs
+    _settings = {"allow_interspersed_args": False} if _name == "run" else {}
+    cli.command(_name, help=_help(_function), context_settings=_settings)(_function)
+
+
+def app(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line (without the program's name) and exits with its code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = " ".join(["chainstitch", *[a for a in arguments[:1] if a in COMMANDS]])
+    keep_traceback = os.environ.get("CHAINSTITCH_TRACEBACK", "") not in ("", "0")
+    code, message = 1, ""
+    try:
+        code = cli(arguments or ["--help"], prog_name="chainstitch", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except typer.TyperException as error:  # a bad command line
+        code = getattr(error, "exit_code", 2)
+        text = error.format_message() if hasattr(error, "format_message") else str(error)
+        message = f"{text.rstrip('.')}; see {name} --help"
+    except UserError as error:
+        if keep_traceback:
+            raise
+        code, message = error.exit_code, str(error)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if keep_traceback:
+            raise
+        message = _os_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        message = "interrupted"
+    if message:
+        print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _os_error(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    files = [
+        os.fsdecode(f) for f in (error.filename, error.filename2) if isinstance(f, str | bytes)
+    ]
+    where = f": {' -> '.join(files)}" if files else ""
+    return error.strerror + where + HINTS.get(error.errno or 0, "")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,36 @@
+"""`chainstitch plot`: pictures of training and of errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plot(
+    directories: Annotated[
+        list[Path], typer.Argument(help="experiments (exp/x), or decode directories only")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="the .png to write; default: objective.png or per_spk.png in the first"),
+    ] = None,
+) -> None:
+    """Draws the objective of experiments against iteration, or the WER of each speaker.
+
+    Experiments that differ only in _s<seed> share a colour: the mean, with the range as a band.
+
+    Example:
+        chainstitch plot exp/base_s0 exp/backstitch_s0 --out objective.png
+    """
+    from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.plot import plot_objective, plot_speakers
+
+    decoded = [path for path in directories if (path / "ref").is_file()]
+    if decoded and len(decoded) < len(directories):
+        raise UsageError(f"{decoded[0]} is a decode directory, the others are not; plot them apart")
+    if out is None:
+        out = directories[0] / ("per_spk.png" if decoded else "objective.png")
+    (plot_speakers if decoded else plot_objective)(directories, out)
+    print(out)

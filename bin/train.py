@@ -1,0 +1,54 @@
+"""`chainstitch train`: train a network with LF-MMI, natural gradient, max-change and backstitch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    conf: Annotated[Path, typer.Argument(help="TOML file: network, chain, optim, training.")],
+    data: Annotated[Path, typer.Option(help="Feature directory to train on.")],
+    valid: Annotated[Path, typer.Option(help="Feature directory to validate on.")],
+    lang: Annotated[Path, typer.Option(help="Lang directory.")],
+    den: Annotated[Path, typer.Option(help="Denominator graph that `den-graph` wrote.")],
+    out: Annotated[Path, typer.Option(help="Experiment directory to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, shuffles, dropout.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    num_threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+    ] = 0,
+    resume: Annotated[
+        str, typer.Option(help="auto: go on where an unfinished run in OUT stopped; never.")
+    ] = "never",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in OUT.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override: optim.backstitch.scale=1.0.")
+    ] = None,
+) -> None:
+    """Train; writes OUT/<iter>.pt after every iteration and OUT/train.jsonl, then `combine` makes final.pt.
+
+    Example: chainstitch train conf/tdnn_1a.toml --data data/train_hires --valid data/dev_hires
+    --lang data/lang --den exp/den.npz --out exp/tdnn_1a --resume auto --set optim.backstitch.scale=1.0
+    """
+    from chainstitch.nnet.experiment import start_training
+    from chainstitch.nnet.train_config import TrainConfig
+    from chainstitch.utils import config as configs
+    from chainstitch.utils.errors import UsageError
+
+    if resume not in ("auto", "never"):
+        raise UsageError(f"--resume wants auto or never, found {resume!r}")
+    trainer = start_training(
+        configs.load(conf, TrainConfig, set_ or ()),
+        data, valid, lang, den, out,
+        seed=seed, device=device, num_threads=num_threads, resume=resume == "auto",
+        overwrite=overwrite,
+    )  # fmt: skip
+    trainer.run()
+    row = trainer.rows[-1]
+    print(
+        f"{out}: {row['iter'] + 1} iterations done, objective per frame train "
+        f"{row['train_diag_objf']:.4f} valid {row['valid_objf']:.4f}; next: chainstitch combine {out}"
+    )

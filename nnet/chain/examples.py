@@ -1,0 +1,95 @@
+"""Training examples of LF-MMI: whole utterances with their numerators, batched on demand.
+
+What cannot be trained on is found before training starts, counted and named: an utterance with too few output
+frames for its transcript, a transcript that the phone LM gives probability zero.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chainstitch.nnet.chain.numerator import NumeratorBatch
+from chainstitch.nnet.chain.supervision import NumeratorStore
+from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.manifests import cut_text
+from chainstitch.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+MAX_DROPPED = (
+    0.1  # of the utterances; more means that data, lexicon and graph do not belong together
+)
+
+
+class ChainExamples:
+    """The usable utterances of a feature directory.
+
+    Args:
+        reader: features and cuts.
+        store: numerators.
+        subsampling: input frames per output frame.
+
+    Attributes:
+        cuts: usable ones, in file order; dropped: reason -> ids.
+
+    Raises:
+        UserError: a word outside the lexicon, no usable utterance, or more than a tenth dropped.
+    """
+
+    def __init__(self, reader: FeatureReader, store: NumeratorStore, subsampling: int = 3) -> None:
+        self.reader, self.store, self.subsampling = reader, store, subsampling
+        self.dropped: dict[str, list[str]] = {}
+        self.cuts = []
+        for cut in reader.cuts:
+            text = cut_text(cut)
+            try:
+                graph, needed = store.get(text)
+            except KeyError as error:
+                raise UserError(
+                    f"{reader.directory}: utterance {cut.id} has the word {error.args[0]!r}, which is not "
+                    "in the lexicon; add it and run the lang stage again"
+                ) from None
+            if not text:
+                self._drop("its transcript is empty", cut.id)
+            elif graph is None:
+                self._drop("the phone LM cannot say its transcript", cut.id)
+            elif -(-cut.features.num_frames // subsampling) < needed:
+                self._drop("it is too short for its transcript", cut.id)
+            else:
+                self.cuts.append(cut)
+        self.frames = np.array([cut.features.num_frames for cut in self.cuts], np.int64)
+        total, lost = len(reader.cuts), len(reader.cuts) - len(self.cuts)
+        for reason, ids in self.dropped.items():
+            logger.warning(
+                "%s: %d of %d utterances dropped, as %s: %s%s",
+                reader.directory, len(ids), total, reason, ", ".join(ids[:5]), "..." * (len(ids) > 5),
+            )  # fmt: skip
+        if not self.cuts or lost > MAX_DROPPED * total:
+            reason = max(self.dropped, key=lambda r: len(self.dropped[r]), default="none")
+            raise UserError(
+                f"{reader.directory}: {lost} of {total} utterances cannot be used (mostly: {reason}), "
+                f"more than the {MAX_DROPPED:.0%} allowed; check transcripts, lexicon and den-graph"
+            )
+
+    def _drop(self, reason: str, cut_id: str) -> None:
+        self.dropped.setdefault(reason, []).append(cut_id)
+
+    def __len__(self) -> int:
+        return len(self.cuts)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, NumeratorBatch]:
+        """Padded features (batch, frames, dim), lengths (batch,), numerators.
+
+        Raises:
+            UserError: from the reader: missing, truncated or non-finite features, named.
+        """
+        arrays = [torch.from_numpy(self.reader.load(self.cuts[i])) for i in indices]
+        lengths = torch.tensor([len(a) for a in arrays])
+        graphs = [self.store.get(cut_text(self.cuts[i]))[0] for i in indices]
+        batch = NumeratorBatch([g for g in graphs if g is not None])
+        return torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths, batch

@@ -1,0 +1,45 @@
+"""Checkpoints: tensors and numbers, written atomically, never unpickled blindly."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+
+
+def save(state: dict[str, Any], path: Path | str) -> None:
+    """Writes `state` (nested dicts and lists of tensors and numbers) so that `path` is whole or absent."""
+    with atomic_file(path, "wb") as stream:
+        torch.save(state, stream)
+
+
+def load(path: Path | str, device: str = "cpu") -> dict[str, Any]:
+    """Reads what `save` wrote.
+
+    Raises:
+        UserError: missing, truncated or foreign file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} does not exist; wanted a .pt file that `train` wrote")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # zip, pickle and runtime errors, depending on where it is cut off
+        raise UserError(
+            f"checkpoint {path} cannot be read (damaged or not ours: {type(error).__name__}); delete it, "
+            "and training resumes from the one before"
+        ) from None
+    if not isinstance(state, dict) or "model" not in state:
+        raise UserError(f"checkpoint {path} is not one of ours: it has no 'model'")
+    return state
+
+
+def iterations(directory: Path | str) -> list[int]:
+    """The numbers of the `<iter>.pt` files in an experiment directory, ascending."""
+    found = (re.fullmatch(r"(\d+)\.pt", p.name) for p in Path(directory).glob("*.pt"))
+    return sorted(int(m.group(1)) for m in found if m)

@@ -1,0 +1,72 @@
+"""The objective on fixed examples, with the network in evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.chain.loss import ChainLoss
+
+BATCH = 64
+NUM_UTTERANCES = 300  # that the training and the validation objective are measured on
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients within the block; the mode before it afterwards."""
+    mode = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(mode)
+
+
+def subset(examples: ChainExamples, count: int = NUM_UTTERANCES) -> list[int]:
+    """Up to `count` example numbers spread evenly over the set."""
+    count = min(count, len(examples))
+    return [i * len(examples) // count for i in range(count)]
+
+
+def objective(
+    network: nn.Module, loss: ChainLoss, examples: ChainExamples, indices: list[int], device: str
+) -> float:
+    """LF-MMI objective per output frame (log Z_num - log Z_den; <= 0) over the given examples."""
+    total, frames = 0.0, 0
+    with evaluating(network):
+        for begin in range(0, len(indices), BATCH):
+            features, lengths, numerators = examples.batch(indices[begin : begin + BATCH])
+            outputs, out_lengths = network(features.to(device), lengths)
+            loss(outputs, out_lengths, numerators)
+            total += float(loss.objective.sum())
+            frames += int(out_lengths.sum())
+    return total / frames
+
+
+def refresh_statistics(
+    network: nn.Module, examples: ChainExamples, indices: list[int], device: str
+) -> None:
+    """Computes batch-norm statistics afresh, as plain averages over the given examples."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [m.momentum for m in norms]
+    mode = network.training
+    for m in norms:
+        m.reset_running_stats()
+        m.momentum = None  # torch: a cumulative average
+    network.eval()  # dropout stays off
+    for m in norms:
+        m.train()
+    with torch.no_grad():
+        for begin in range(0, len(indices), BATCH):
+            features, lengths, _ = examples.batch(indices[begin : begin + BATCH])
+            network(features.to(device), lengths)
+    for m, momentum in zip(norms, momenta, strict=True):
+        m.momentum = momentum
+    network.train(mode)

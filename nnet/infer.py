@@ -1,0 +1,57 @@
+"""Loading a trained model and running it over features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from chainstitch.nnet import checkpoint
+from chainstitch.nnet.nets.network import Network
+from chainstitch.utils.errors import UserError
+
+BATCH = 32
+
+
+def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> Network:
+    """The network of an experiment directory (`network.xconfig` and `final.pt`), in evaluation mode.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not belong together.
+    """
+    exp = Path(exp)
+    try:
+        xconfig = (exp / "network.xconfig").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{exp} has no network.xconfig; give a directory that `train` wrote"
+        ) from None
+    if not (exp / name).is_file():
+        raise UserError(f"{exp} has no {name}; finish training and run `chainstitch combine {exp}`")
+    state = checkpoint.load(exp / name, device)
+    try:
+        network = Network(xconfig, int(state["num_outputs"]), int(state["subsampling"]))
+        network.load_state_dict(state["model"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{exp / name} does not fit {exp / 'network.xconfig'}: {error}") from None
+    return network.to(device).eval()
+
+
+def log_likes(model: Network, features: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The network's outputs, one float32 (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
+    return list(iterate_log_likes(model, features))
+
+
+@torch.no_grad()
+def iterate_log_likes(model: Network, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """`log_likes`, a batch at a time."""
+    device = next(model.parameters()).device
+    for begin in range(0, len(features), BATCH):
+        arrays = [torch.from_numpy(np.asarray(f)) for f in features[begin : begin + BATCH]]
+        lengths = torch.tensor([len(a) for a in arrays])
+        padded = torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True)
+        outputs, out_lengths = model(padded.to(device), lengths)
+        for output, length in zip(outputs.cpu(), out_lengths.tolist(), strict=True):
+            yield output[:length].numpy()

@@ -1,0 +1,275 @@
+"""Training: iterations of natural-gradient, max-change, backstitch SGD on LF-MMI.
+
+Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it depends
+on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed and resumed goes through the
+same numbers as one that was not.
+
+    for every iteration:
+        lr, alpha, max-change for it; reseed; draw backstitch's phase
+        for every minibatch: backstitch step or plain step
+        objective on fixed training and validation examples
+        checkpoint, a row of train.jsonl, a line in the log
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chainstitch.nnet import checkpoint, diagnostics
+from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.chain.loss import ChainLoss
+from chainstitch.nnet.nets.network import Network
+from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
+from chainstitch.utils.data.batches import BatchPlan, Minibatch
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+
+logger = logging.getLogger(__name__)
+
+MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the optimiser's settings move; see optim/schedule.py.
+
+    Attributes:
+        initial_lr, final_lr: for summed gradients.
+        max_change: global limit.
+        backstitch_scale, backstitch_interval, slow_start: alpha, m, iterations of the ramp.
+        reset_natural_gradient: start the Fisher estimates afresh in every iteration, as Kaldi does.
+    """
+
+    initial_lr: float
+    final_lr: float
+    max_change: float = 2.0
+    backstitch_scale: float = 0.0
+    backstitch_interval: int = 4
+    slow_start: int = 15
+    reset_natural_gradient: bool = False
+
+
+class Trainer:
+    """One training run in one directory.
+
+    Args:
+        network, loss, examples, valid: what to train, on what, validated on what.
+        plan: the minibatches; schedule: the settings.
+        out: experiment directory for `<iter>.pt` and train.jsonl.
+        seed: of everything random.
+        natural_gradient: False trains without.
+        keep: how many checkpoints to keep for model combination.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: ChainLoss,
+        examples: ChainExamples,
+        valid: ChainExamples,
+        plan: BatchPlan,
+        schedule: Schedule,
+        out: Path,
+        seed: int = 0,
+        device: str = "cpu",
+        natural_gradient: bool = True,
+        momentum: float = 0.0,
+        keep: int = 20,
+    ) -> None:
+        self.network, self.loss, self.examples, self.valid = (
+            network.to(device),
+            loss,
+            examples,
+            valid,
+        )
+        self.plan, self.schedule, self.out = plan, schedule, out
+        self.seed, self.device, self.keep = seed, device, keep
+        self.natural_gradient = NaturalGradient(network) if natural_gradient else None
+        self.sgd = SGD(network, schedule.initial_lr, momentum, max_change=schedule.max_change)
+        self.optimizer = Backstitch(
+            self.sgd, schedule.backstitch_scale, schedule.backstitch_interval,
+            self.natural_gradient, network,
+        )  # fmt: skip
+        self.train_subset = diagnostics.subset(examples)
+        self.valid_subset = diagnostics.subset(valid)
+        self.rows: list[dict[str, Any]] = []
+        self.next_iteration = 0
+
+    def run(self) -> None:
+        """Trains from the next iteration to the last.
+
+        Raises:
+            UserError: too many non-finite updates, or damaged features.
+        """
+        logger.info(
+            "%d utterances, %d minibatches in %d iterations, %d parameters",
+            len(self.examples), self.plan.total, self.plan.num_iterations, self.network.num_parameters(),
+        )  # fmt: skip
+        for iteration in range(self.next_iteration, self.plan.num_iterations):
+            row = self._iteration(iteration)
+            self.rows.append(row)
+            self.next_iteration = iteration + 1
+            self._save()
+            logger.info(_line(row, self.plan.num_iterations))
+            skipped = row["max_change"]["skipped"]
+            if skipped > MAX_SKIPPED * len(self.plan.iteration(iteration)):
+                raise UserError(
+                    f"iteration {iteration}: {skipped} updates were not finite and were skipped; lower "
+                    "optim.initial_lr (--set optim.initial_lr=...) and start again with --overwrite"
+                )
+
+    def _iteration(self, iteration: int) -> dict[str, Any]:
+        began = time.perf_counter()
+        first, last = self.plan.bounds(iteration)
+        lr = schedule.exponential(
+            self.schedule.initial_lr, self.schedule.final_lr, first,
+            max(1, self.plan.bounds(self.plan.num_iterations - 1)[0]),
+        )  # fmt: skip
+        alpha = schedule.slow_start(
+            self.schedule.backstitch_scale, iteration, self.schedule.slow_start
+        )
+        self.sgd.set_lr(lr)
+        self.sgd.max_change = schedule.first_iteration_max_change(
+            self.schedule.max_change, iteration
+        )
+        self.sgd.statistics.reset()
+        self.optimizer.scale = alpha
+        torch.manual_seed(self.seed * 1_000_003 + iteration)
+        self.optimizer.start_iteration(int(torch.randint(100_000, ())))
+        if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
+            self.natural_gradient.reset()
+        self.network.train()
+        sums = {"objf": 0.0, "frames": 0, "step2_objf": 0.0, "step2_frames": 0, "l2": 0.0}
+        for minibatch in self.plan.iteration(iteration):
+            self._minibatch(minibatch, sums)
+        trained = time.perf_counter() - began
+        arguments = (self.network, self.loss)
+        diag = diagnostics.objective(*arguments, self.examples, self.train_subset, self.device)
+        valid = diagnostics.objective(*arguments, self.valid, self.valid_subset, self.device)
+        return {
+            "iter": iteration,
+            "epoch": last / self.plan.per_epoch,
+            "lr": lr,
+            "alpha": alpha,
+            "train_objf": sums["objf"] / sums["frames"],
+            "step2_objf": sums["step2_objf"] / sums["step2_frames"]
+            if sums["step2_frames"]
+            else None,
+            "train_diag_objf": diag,
+            "valid_objf": valid,
+            "output_l2": sums["l2"] / sums["frames"],
+            "frames": int(sums["frames"]),
+            "seconds": round(trained, 3),
+            "parameters": self.network.num_parameters(),
+            "max_change": self.sgd.statistics.summary(self.sgd.names),
+            "natural_gradient": self.natural_gradient.statistics()
+            if self.natural_gradient
+            else None,
+        }
+
+    def _minibatch(self, minibatch: Minibatch, sums: dict[str, Any]) -> None:
+        features, lengths, numerators = self.examples.batch(minibatch.indices)
+        features = features.to(self.device)
+        seen: list[tuple[float, float]] = []
+
+        def closure() -> Tensor:
+            self.network.zero_grad()
+            outputs, out_lengths = self.network(features, lengths, minibatch.shift)
+            loss: Tensor = self.loss(outputs, out_lengths, numerators)
+            loss.backward()  # type: ignore[no-untyped-call]
+            seen.append((float(self.loss.objective.sum()), float(self.loss.l2_term)))
+            return loss
+
+        try:
+            self.optimizer.step(closure)
+        except FloatingPointError as error:
+            raise UserError(
+                f"the network's output is not finite ({error}); lower optim.initial_lr and start again "
+                "with --overwrite"
+            ) from None
+        frames = int((-(-lengths // self.network.subsampling)).sum())
+        sums["objf"] += seen[0][0]
+        sums["l2"] += seen[0][1]
+        sums["frames"] += frames
+        if len(seen) > 1:
+            sums["step2_objf"] += seen[1][0]
+            sums["step2_frames"] += frames
+
+    # -- checkpoints ----------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        state = {
+            "model": self.network.state_dict(),
+            "optimizer": self.sgd.state_dict(),
+            "natural_gradient": self.natural_gradient.state_dict()
+            if self.natural_gradient
+            else None,
+            "next_iteration": self.next_iteration,
+            "num_iterations": self.plan.num_iterations,
+            "rows": json.dumps(self.rows),
+        }
+        checkpoint.save(state, self.out / f"{self.next_iteration}.pt")
+        self._write_rows()
+        for old in checkpoint.iterations(self.out):
+            if old <= self.next_iteration - self.keep:
+                (self.out / f"{old}.pt").unlink()
+
+    def resume(self) -> bool:
+        """Goes on from the newest readable checkpoint in `out`; False if there is none.
+
+        Raises:
+            UserError: the checkpoint belongs to a run of another length.
+        """
+        for number in reversed(checkpoint.iterations(self.out)):
+            path = self.out / f"{number}.pt"
+            try:
+                state = checkpoint.load(path, self.device)
+            except UserError as error:
+                logger.warning("%s", error)
+                continue
+            if state["num_iterations"] != self.plan.num_iterations:
+                raise UserError(
+                    f"{path} is from a run of {state['num_iterations']} iterations, this one would have "
+                    f"{self.plan.num_iterations}; use the same config and data, or --overwrite"
+                )
+            self.network.load_state_dict(state["model"])
+            self.sgd.load_state_dict(state["optimizer"])
+            if self.natural_gradient is not None:
+                self.natural_gradient.load_state_dict(state["natural_gradient"])
+            self.next_iteration = state["next_iteration"]
+            self.rows = json.loads(state["rows"])
+            self._write_rows()
+            logger.info("resumed from %s", path)
+            return True
+        return False
+
+    def _write_rows(self) -> None:
+        with atomic_file(self.out / "train.jsonl") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in self.rows)
+
+
+def num_iterations(total_frames: int, epochs: float, frames_per_iteration: int) -> int:
+    """How many iterations `epochs` passes over `total_frames` input frames make; at least 1."""
+    return max(1, math.ceil(total_frames * epochs / frames_per_iteration))
+
+
+def _line(row: dict[str, Any], total: int) -> str:
+    """What a person reads per iteration."""
+    change = row["max_change"]
+    step2 = "" if row["step2_objf"] is None else f" (step 2 {row['step2_objf']:.4f})"
+    skipped = f", {change['skipped']} updates SKIPPED" if change["skipped"] else ""
+    return (
+        f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} alpha {row['alpha']:.2f} "
+        f"objf/frame train {row['train_objf']:.4f}{step2} valid {row['valid_objf']:.4f} "
+        f"max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
+        f"(least {change['smallest']:.2f}){skipped}, {row['seconds']:.1f} s"
+    )

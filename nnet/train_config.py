@@ -1,0 +1,117 @@
+"""What a training config (conf/*.toml) may say, with the defaults.
+
+Read by `bin/den_graph.py`, `bin/train.py` and `bin/combine.py`, which hand the values on; nothing below them
+sees these classes. [graph] is used by `den-graph`, the rest by `train`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Graph:
+    """[graph]: the phone LM and its training text (phone_lm.py, supervision.py)."""
+
+    ngram_order: int = 4
+    no_prune_order: int = 3
+    num_extra_states: int = 2000
+    silence_between: float = 0.1
+    silence_edges: float = 0.8
+    shuffle_words: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("silence_between", "silence_edges"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"graph.{name} is a probability, found {getattr(self, name)}")
+        if not 1 <= self.no_prune_order <= self.ngram_order:
+            raise ValueError(
+                f"graph: wanted 1 <= no_prune_order <= ngram_order, found {self.no_prune_order} and "
+                f"{self.ngram_order}"
+            )
+
+
+@dataclass
+class NetworkText:
+    """[network]: xconfig text (nets/xconfig.py) and frame subsampling."""
+
+    xconfig: str
+    subsampling: int = 3
+
+
+@dataclass
+class Chain:
+    """[chain]: the loss."""
+
+    leaky: float = 0.1
+    output_l2: float = 5e-5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.leaky < 1 or self.output_l2 < 0:
+            raise ValueError(
+                f"chain: wanted 0 <= leaky < 1 and output_l2 >= 0, found {self.leaky} and {self.output_l2}"
+            )
+
+
+@dataclass
+class BackstitchOptions:
+    """[optim.backstitch]: scale 0 switches it off; slow_start in iterations."""
+
+    scale: float = 0.0
+    interval: int = 4
+    slow_start: int = 15
+
+    def __post_init__(self) -> None:
+        if self.scale < 0 or self.interval < 1 or self.slow_start < 0:
+            raise ValueError(
+                "optim.backstitch: wanted scale >= 0, interval >= 1 and slow_start >= 0, found "
+                f"{self.scale}, {self.interval} and {self.slow_start}"
+            )
+
+
+@dataclass
+class Optim:
+    """[optim]: learning rates are for summed gradients; per-layer limits stand in the xconfig."""
+
+    initial_lr: float = 1e-3
+    final_lr: float = 1e-4
+    momentum: float = 0.0
+    max_change: float = 2.0
+    natural_gradient: bool = True
+    reset_natural_gradient: bool = False
+    backstitch: BackstitchOptions = field(default_factory=BackstitchOptions)
+
+    def __post_init__(self) -> None:
+        if self.initial_lr <= 0 or self.final_lr <= 0 or self.max_change < 0:
+            raise ValueError("optim: wanted initial_lr > 0, final_lr > 0 and max_change >= 0")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"optim.momentum: wanted 0 <= momentum < 1, found {self.momentum}")
+        if self.momentum and self.backstitch.scale:
+            raise ValueError("optim: backstitch does not go with momentum; set one of them to 0")
+
+
+@dataclass
+class Training:
+    """[training]: how much data and how it is cut up."""
+
+    epochs: float = 6.0
+    minibatch_size: int = 64
+    frames_per_iteration: int = 200_000
+    frame_shift: bool = True
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or self.minibatch_size < 1 or self.frames_per_iteration < 1:
+            raise ValueError(
+                "training: wanted epochs > 0, minibatch_size >= 1 and frames_per_iteration >= 1"
+            )
+
+
+@dataclass
+class TrainConfig:
+    """A whole conf/*.toml."""
+
+    network: NetworkText
+    graph: Graph = field(default_factory=Graph)
+    chain: Chain = field(default_factory=Chain)
+    optim: Optim = field(default_factory=Optim)
+    training: Training = field(default_factory=Training)

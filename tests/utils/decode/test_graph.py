@@ -1,0 +1,63 @@
+"""The graph is built once, kept beside the model, and built anew when the lang directory changes."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from chainstitch.nnet.chain import topology
+from chainstitch.utils.decode.graph import Graph, load_graph
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.lang import ngram
+from chainstitch.utils.lang.directory import write_lang
+
+
+def _lang(path: Path, word: str = "b", overwrite: bool = False) -> Path:
+    lexicon = {"a": [("A",)], word: [("B",)]}
+    write_lang(path, lexicon, ngram.from_words(), topology.describe, overwrite=overwrite)
+    return path
+
+
+def _graphs(exp: Path) -> list[Path]:
+    return sorted(exp.glob("graph_*/HLG.fst"))
+
+
+def test_graph_is_reused_until_the_lang_changes(tmp_path: Path) -> None:
+    lang = _lang(tmp_path / "lang")
+    exp = tmp_path / "exp"
+    exp.mkdir()
+    first = load_graph(exp, lang, topology)
+    stamp = first.path.stat().st_mtime_ns
+    again = load_graph(exp, lang, topology)
+    assert again == first and again.path.stat().st_mtime_ns == stamp
+    assert _graphs(exp) == [first.path]
+    _lang(lang, word="c", overwrite=True)
+    changed = load_graph(exp, lang, topology)
+    assert changed.path != first.path and len(_graphs(exp)) == 2
+    assert changed.words[2] == "c"
+
+
+def test_tables_go_with_the_graph(uniform: Graph) -> None:
+    assert uniform.num_pdfs == 8
+    assert uniform.entry_phone == {0: 1, 2: 2, 4: 3, 6: 4}
+    assert uniform.pronunciations[2] == [(2, 3, 4)] and uniform.words[2] == "abc"
+
+
+def test_pickle_reads_the_same_graph_again(uniform: Graph) -> None:
+    assert uniform.hlg.num_states > 0  # it is in memory, and must not be pickled
+    copy = pickle.loads(pickle.dumps(uniform))
+    assert copy == uniform and str(copy.hlg) == str(uniform.hlg)
+
+
+def test_missing_places_and_a_damaged_graph_are_errors(tmp_path: Path) -> None:
+    lang = _lang(tmp_path / "lang")
+    with pytest.raises(UsageError, match="chainstitch train"):
+        load_graph(tmp_path / "none", lang, topology)
+    with pytest.raises(UsageError, match="chainstitch lang"):
+        load_graph(tmp_path, tmp_path, topology)
+    graph = load_graph(tmp_path, lang, topology)
+    graph.path.write_bytes(graph.path.read_bytes()[:-8])
+    with pytest.raises(UserError, match="damaged"):
+        _ = load_graph(tmp_path, lang, topology).hlg

@@ -1,0 +1,145 @@
+"""L takes exactly the right phone strings; disambiguation makes L o G determinisable."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import kaldifst
+import pytest
+
+from chainstitch.nnet.chain import topology
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.lang import compose, ngram
+from chainstitch.utils.lang.lexicon import Lexicon
+
+# a homophone (two, too), a prefix (on of one), two pronunciations (the)
+LEXICON: Lexicon = {
+    "on": [("W", "A")],
+    "one": [("W", "A", "N")],
+    "too": [("T",)],
+    "two": [("T",)],
+    "the": [("A",), ("N",)],
+}
+
+
+def _tables(lexicon: Lexicon, highest: int) -> tuple[dict[str, int], dict[str, int]]:
+    return compose.word_table(lexicon), compose.phone_table(lexicon, highest)
+
+
+def _plain(lexicon: Lexicon) -> list[compose.Entry]:
+    return [(word, pron) for word in lexicon for pron in lexicon[word]]
+
+
+def _paths(fst: Any, phones: list[int]) -> Any:
+    return kaldifst.StdVectorFst(kaldifst.compose(kaldifst.make_linear_acceptor(phones), fst))
+
+
+def test_tables_have_kaldi_s_order() -> None:
+    words, phones = _tables({"b": [("Z",)], "a": [("Y",)]}, 2)
+    assert list(words) == ["<eps>", "a", "b", "#0", "<s>", "</s>"]
+    assert list(phones) == ["<eps>", "SIL", "Y", "Z", "#0", "#1", "#2"]
+    assert list(phones.values()) == list(range(7))
+
+
+def test_disambiguation_marks_homophones_and_prefixes_only() -> None:
+    marked, highest = compose.disambiguate(LEXICON)
+    assert highest == 2
+    assert dict(marked)["one"] == ("W", "A", "N")
+    assert ("on", ("W", "A", "#1")) in marked
+    assert {dict(marked)["too"], dict(marked)["two"]} == {("T", "#1"), ("T", "#2")}
+    assert ("the", ("A",)) in marked and ("the", ("N",)) in marked
+    assert len(set(pron for _, pron in marked)) == len(marked)
+
+
+def test_lexicon_takes_exactly_its_strings_with_optional_silences() -> None:
+    words, phones = _tables(LEXICON, 3)
+    fst = compose.lexicon_fst(_plain(LEXICON), words, phones)
+    sil, longest = phones["SIL"], 4
+    expected: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+    prons = [(words[w], tuple(phones[p] for p in pron)) for w, pron in _plain(LEXICON)]
+    for number in range(longest + 1):
+        for chosen in itertools.product(prons, repeat=number):
+            for silences in itertools.product([(), (sil,)], repeat=number + 1):
+                string = silences[0]
+                for (_, pron), silence in zip(chosen, silences[1:], strict=True):
+                    string += pron + silence
+                if len(string) <= longest:
+                    expected.setdefault(string, set()).add(tuple(w for w, _ in chosen))
+    for length in range(longest + 1):
+        for string in itertools.product(range(1, len(phones) - 4), repeat=length):
+            paths = _paths(fst, list(string))
+            assert (paths.num_states > 0) == (string in expected), string
+            if paths.num_states == 0:
+                continue
+            _, _, said, cost = kaldifst.get_linear_symbol_sequence(kaldifst.shortest_path(paths))
+            assert tuple(said) in expected[string]
+            gaps = min(len(w) for w in expected[string]) + 1
+            assert cost.value == pytest.approx(gaps * math.log(2.0), abs=1e-5)
+
+
+def test_silence_probability_is_that_of_each_gap() -> None:
+    words, phones = _tables({"a": [("A",)]}, 0)
+    fst = compose.lexicon_fst([("a", ("A",))], words, phones, silence_probability=0.2)
+    for string, probability in (([2], 0.64), ([1, 2], 0.16), ([1, 2, 1], 0.04)):
+        _, _, _, cost = kaldifst.get_linear_symbol_sequence(_paths(fst, string))
+        assert cost.value == pytest.approx(-math.log(probability), abs=1e-5)
+    for bad in (0.0, 1.0):
+        with pytest.raises(ValueError, match="silence_probability"):
+            compose.lexicon_fst([("a", ("A",))], words, phones, silence_probability=bad)
+
+
+def _hlg(lexicon: Lexicon, g: Any) -> Any:
+    marked, highest = compose.disambiguate(lexicon)
+    words, phones = _tables(lexicon, highest + 1)
+    l_disambig = compose.lexicon_fst(
+        marked, words, phones, silence_disambiguation=f"#{highest + 1}"
+    )
+    num_phones = phones["#0"] - 1
+    hmm = topology.hmm_fst(num_phones, list(range(num_phones + 1, len(phones))))
+    return compose.build_hlg(hmm, l_disambig, g)
+
+
+def test_graph_holds_each_word_of_a_homophone_and_no_symbol_but_pdfs() -> None:
+    words = compose.word_table(LEXICON)
+    hlg = _hlg(LEXICON, ngram.uniform(words))  # without disambiguation this would never end
+    assert hlg.is_ilabel_sorted
+    num_pdfs = topology.num_pdfs(5)
+    arcs = [a for s in range(hlg.num_states) for a in kaldifst.ArcIterator(hlg, s)]
+    assert {a.ilabel for a in arcs} == set(range(num_pdfs + 1))
+    assert {a.olabel for a in arcs} == {0} | {words[word] for word in LEXICON}
+    # T (phone 4) for one frame: either homophone, nothing else
+    paths = _paths(hlg, [topology.entry_pdf(4) + 1])
+    said = set()
+    for path in range(1, 3):
+        nbest = kaldifst.shortest_path(paths, n=path)
+        said |= {a.olabel for s in range(nbest.num_states) for a in kaldifst.ArcIterator(nbest, s)}
+    assert said - {0} == {words["two"], words["too"]}
+
+
+def test_arguments_of_composition_are_not_changed() -> None:
+    words = compose.word_table(LEXICON)
+    g = ngram.uniform(words)
+    before = str(g)
+    _hlg(LEXICON, g)
+    assert str(g) == before
+
+
+def test_empty_graph_is_an_error() -> None:
+    g = kaldifst.compile("0 1 1 1 0.5\n1 2 1 1 0.5\n")  # no final state
+    with pytest.raises(UserError, match="graph is empty"):
+        _hlg({"a": [("A",)]}, g)
+
+
+def test_missing_and_damaged_fsts_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        compose.read_fst(tmp_path / "L.fst")
+    compose.write_fst(ngram.uniform({"a": 1}), tmp_path / "L.fst")
+    content = (tmp_path / "L.fst").read_bytes()
+    (tmp_path / "L.fst").write_bytes(content[:-4])
+    with pytest.raises(UserError, match="damaged"):
+        compose.read_fst(tmp_path / "L.fst")
+    with pytest.raises(OSError, match="could not be written"):
+        compose.write_fst(ngram.uniform({"a": 1}), tmp_path / "none" / "L.fst")

@@ -1,0 +1,110 @@
+"""The lang directory: what is written is read back, and a failure leaves what was there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet, MonoCut, SupervisionSegment
+
+from chainstitch.nnet.chain import topology
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.lang import ngram
+from chainstitch.utils.lang.directory import FILES, Lang, read_lang, read_sentences, write_lang
+
+LEXICON = {"no": [("N", "O")], "know": [("N", "O")], "on": [("O", "N")]}
+
+
+def _write(out: Path, overwrite: bool = False) -> Lang:
+    return write_lang(out, LEXICON, ngram.from_words(), topology.describe, overwrite=overwrite)
+
+
+def test_directory_holds_the_contract_s_files_and_reads_back(tmp_path: Path) -> None:
+    written = _write(tmp_path / "lang")
+    assert {p.name for p in (tmp_path / "lang").iterdir()} == set(FILES)
+    lang = read_lang(tmp_path / "lang")
+    assert lang == written
+    assert lang.words == {
+        "<eps>": 0, "know": 1, "no": 2, "on": 3, "#0": 4, "<s>": 5, "</s>": 6
+    }  # fmt: skip
+    assert list(lang.phones) == ["<eps>", "SIL", "N", "O", "#0", "#1", "#2", "#3"]
+    assert (lang.num_phones, lang.disambiguation) == (3, [4, 5, 6, 7])
+    assert lang.pronunciations == {1: [(2, 3)], 2: [(2, 3)], 3: [(3, 2)]}
+    assert (tmp_path / "lang" / "topo").read_text() == topology.describe(3)
+    for name in ("L.fst", "L_disambig.fst", "G.fst"):
+        assert lang.fst(name).num_states > 0
+
+
+def test_same_input_makes_the_same_bytes(tmp_path: Path) -> None:
+    _write(tmp_path / "a")
+    _write(tmp_path / "b")
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_failure_leaves_the_old_directory(tmp_path: Path) -> None:
+    _write(tmp_path / "lang")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "lang").iterdir()}
+    with pytest.raises(UsageError, match="--overwrite"):
+        _write(tmp_path / "lang")
+    with pytest.raises(UserError, match="does not exist"):
+        write_lang(
+            tmp_path / "lang",
+            {"new": [("N",)]},
+            ngram.from_arpa(tmp_path / "none.arpa"),
+            topology.describe,
+            overwrite=True,
+        )
+    assert {p.name: p.read_bytes() for p in (tmp_path / "lang").iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["lang"]
+    _write(tmp_path / "lang", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "wanted"),
+    [
+        ("words.txt", "no 2", "no", "words.txt:3"),
+        ("words.txt", "no 2", "no 1", "one number"),
+        ("words.txt", "no 2", "on 2", "words.txt:4"),
+        ("phones.txt", "SIL 1\nN 2", "N 1\nSIL 2", "SIL = 1"),
+        ("lexicon.txt", "on O N", "on O M", "'M' has no number"),
+    ],
+)
+def test_damaged_tables_are_errors(
+    tmp_path: Path, name: str, old: str, new: str, wanted: str
+) -> None:
+    _write(tmp_path / "lang")
+    path = tmp_path / "lang" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=wanted):
+        read_lang(tmp_path / "lang")
+
+
+def test_other_directories_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no words.txt"):
+        read_lang(tmp_path)
+
+
+def test_sentences_come_from_the_cuts_of_a_data_directory(tmp_path: Path) -> None:
+    segments = [
+        SupervisionSegment(f"c-{n}", "r", start, 1.0, text=text)
+        for n, (start, text) in enumerate([(1.0, "two  three"), (0.0, "one")])
+    ]
+    cut = MonoCut("c", start=0.0, duration=2.0, channel=0, supervisions=segments)
+    CutSet.from_cuts([cut]).to_file(tmp_path / "cuts.jsonl.gz")
+    assert read_sentences(tmp_path) == [["one", "two", "three"]]
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError, match="chainstitch prepare"):
+        read_sentences(tmp_path / "other")
+
+
+def test_sentences_come_from_text_files(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("a  b\n\nc\n", encoding="utf-8")
+    assert read_sentences(tmp_path / "text") == [["a", "b"], [], ["c"]]
+    with pytest.raises(UsageError, match="does not exist"):
+        read_sentences(tmp_path / "none")
+    (tmp_path / "text").write_bytes(b"\xff")
+    with pytest.raises(UserError, match="UTF-8"):
+        read_sentences(tmp_path / "text")

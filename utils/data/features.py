@@ -1,0 +1,253 @@
+"""High-resolution MFCC: the config, one waveform, and reading a feature directory.
+
+40 cepstra of 40 mel bins keep all of the filter bank's information, decorrelated, as Kaldi's
+`mfcc_hires.conf`; 25 ms windows every 10 ms, padded at the edges (Kaldi's `--snip-edges=false`),
+so frames = round(samples / (0.01 rate)). lhotse computes them from samples in [-1, 1]; its floor
+under a mel energy, 1.2e-7, lies 0.7 (at 8 kHz) to 1.4 nats (at 16 kHz) below noise of one bit in
+16, which is Kaldi's dither of 1.0, so it does dither's work without randomness: digital silence
+gives finite, constant features not far below those of a quiet recording.
+
+A feature directory, written by `extraction.extract_set`: `cuts.jsonl.gz`, `feats/feats.h5` (raw
+features, lossless), `features.toml` (the FeatureConfig), `means.npz`. The mean is subtracted when
+a cut is read, so another kind of mean needs no new extraction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lhotse.cut import Cut
+from lhotse.features.kaldi.extractors import Mfcc, MfccConfig
+
+from chainstitch.utils import config as configs
+from chainstitch.utils.data import means
+from chainstitch.utils.data.manifests import cut_speaker, read_cuts
+from chainstitch.utils.data.means import Array, Features
+from chainstitch.utils.errors import UsageError, UserError
+
+FRAME_SHIFT = 0.01  # seconds
+FRAME_LENGTH = 0.025
+CONFIG, MEANS, STORE = "features.toml", "means.npz", "feats/feats.h5"
+
+
+@dataclasses.dataclass
+class FeatureConfig:
+    """What `conf/features.toml` may say.
+
+    Attributes:
+        low_freq, high_freq: Hz, of the mel bins; high_freq <= 0 counts from half the sampling rate.
+        mean: what is subtracted: speaker, utterance, causal or none (see utils/data/means.py).
+        causal_prior_frames: P of the causal mean.
+        speed: tempo-and-pitch factors of the training copies (only with --augment).
+        volume: range of the factor drawn uniformly for each copy (only with --augment).
+    """
+
+    sampling_rate: int = 16000
+    num_mel_bins: int = 40
+    num_ceps: int = 40
+    low_freq: float = 20.0
+    high_freq: float = -400.0
+    mean: str = "speaker"
+    causal_prior_frames: float = 100.0
+    speed: list[float] = dataclasses.field(default_factory=lambda: [0.9, 1.0, 1.1])
+    volume: list[float] = dataclasses.field(default_factory=lambda: [0.125, 2.0])
+
+    def __post_init__(self) -> None:
+        check_mean(self.mean)
+        if self.sampling_rate < 1000:
+            raise ValueError(f"sampling_rate = {self.sampling_rate}: wanted Hz, e.g. 16000")
+        if not 1 <= self.num_ceps <= self.num_mel_bins:
+            raise ValueError(f"num_ceps = {self.num_ceps}: wanted 1 to num_mel_bins")
+        top = self.high_freq if self.high_freq > 0 else self.sampling_rate / 2 + self.high_freq
+        if not 0 <= self.low_freq < top <= self.sampling_rate / 2:
+            raise ValueError(
+                f"low_freq = {self.low_freq}, high_freq = {self.high_freq}: "
+                f"wanted 0 <= low < high <= {self.sampling_rate / 2} Hz"
+            )
+        if not self.causal_prior_frames > 0:
+            raise ValueError(
+                f"causal_prior_frames = {self.causal_prior_frames}: wanted more than 0"
+            )
+        if not self.speed or min(self.speed) <= 0 or len(set(self.speed)) < len(self.speed):
+            raise ValueError(f"speed = {self.speed}: wanted different factors above 0")
+        if len(self.volume) != 2 or not 0 < self.volume[0] <= self.volume[1]:
+            raise ValueError(f"volume = {self.volume}: wanted [lowest, highest], above 0")
+
+
+def check_mean(mean: str) -> None:
+    """Raises ValueError when `mean` is not a known kind."""
+    if mean not in means.KINDS:
+        raise ValueError(f"mean = {mean!r}: wanted one of {', '.join(means.KINDS)}")
+
+
+def extract(samples: np.ndarray[Any, Any], config: FeatureConfig) -> Features:
+    """Raw MFCC of one waveform.
+
+    Args:
+        samples: (n,) in [-1, 1], at `config.sampling_rate`.
+
+    Returns:
+        float32 (round(n / (0.01 rate)), num_ceps), no mean subtracted.
+
+    Raises:
+        UserError: fewer samples than one 25 ms frame, or samples that are not finite.
+    """
+    if samples.ndim != 1 or len(samples) < FRAME_LENGTH * config.sampling_rate:
+        raise UserError(f"a waveform of shape {samples.shape} is shorter than one frame of 25 ms")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{np.sum(~np.isfinite(samples))} samples are not finite numbers")
+    extractor = _mfcc(
+        config.sampling_rate,
+        config.num_mel_bins,
+        config.num_ceps,
+        config.low_freq,
+        config.high_freq,
+    )
+    with torch.no_grad():
+        features = extractor.extract(
+            np.ascontiguousarray(samples, dtype=np.float32), config.sampling_rate
+        )
+    return np.asarray(features, dtype=np.float32)
+
+
+def silence_row(config: FeatureConfig) -> Features:
+    """(num_ceps,) the features of a frame of digital silence."""
+    zeros = np.zeros(config.sampling_rate // 10, dtype=np.float32)
+    return np.asarray(extract(zeros, config)[4], dtype=np.float32)
+
+
+def subtract_mean(
+    utterances: Sequence[Features], config: FeatureConfig, prior: Array | None = None
+) -> list[Features]:
+    """The utterances of ONE speaker, in their order, with `config.mean` subtracted.
+
+    For features that are in no feature directory, as in `transcribe`; the same numbers as
+    FeatureReader gives for a set of these utterances.
+
+    Args:
+        utterances: each raw, (frames, num_ceps).
+        prior: (num_ceps,) the training set's `FeatureReader.global_mean`, for the causal mean.
+    """
+    silence = silence_row(config)
+    return means.normalise(utterances, config.mean, silence, prior, config.causal_prior_frames)
+
+
+class FeatureReader:
+    """The cuts of a feature directory, and their features with the mean subtracted.
+
+    Attributes:
+        config: the FeatureConfig they were extracted with (`mean` replaced when given).
+        cuts: in file order, sorted by id.
+        global_mean: float64 (dim,) over all frames of the directory but digital silence.
+        prior: float64 (dim,) what the causal mean starts from: the global mean of the directory
+            given as --prior to `chainstitch features`, or of this one.
+    """
+
+    def __init__(self, directory: Path | str, mean: str | None = None) -> None:
+        """Reads manifests and means, no features yet.
+
+        Raises:
+            UsageError: not a feature directory, or an unknown mean.
+            UserError: a part of it is damaged.
+        """
+        self.directory = Path(directory)
+        if not (self.directory / CONFIG).is_file():
+            raise UsageError(
+                f"{directory} has no {CONFIG}; give a directory that `chainstitch features` wrote"
+            )
+        self.config = configs.load(self.directory / CONFIG, FeatureConfig)
+        if mean is not None:
+            try:
+                check_mean(mean)
+            except ValueError as error:
+                raise UsageError(str(error)) from None
+            self.config = dataclasses.replace(self.config, mean=mean)
+        self.cuts: list[Cut] = read_cuts(directory)
+        self._load_means()
+        self._silence = silence_row(self.config)
+        self._store: tuple[int, Any] = (-1, None)
+
+    def load(self, cut: Cut) -> Features:
+        """float32 (frames, dim) of one of `cuts`, mean subtracted.
+
+        Raises:
+            UserError: the features are missing, truncated or not finite; names cut and file.
+        """
+        features = self.load_raw(cut)
+        kind = self.config.mean
+        if kind == "utterance":
+            return means.subtract(features, *self._sums[cut.id])
+        if kind == "speaker":
+            return means.subtract(features, *self._speaker_sums[cut_speaker(cut)])
+        if kind == "causal":
+            total, count = self._history[cut.id]
+            frames = self.config.causal_prior_frames
+            return means.subtract_causal(features, self._silence, self.prior, frames, total, count)
+        return features
+
+    def load_raw(self, cut: Cut) -> Features:
+        """float32 (frames, dim) as stored."""
+        path = self.directory / STORE
+        again = f"run `chainstitch features ... --out {self.directory} --overwrite`"
+        try:
+            features = np.asarray(self._open(path)[cut.features.storage_key], dtype=np.float32)
+        except (OSError, KeyError, RuntimeError) as error:
+            raise UserError(f"{path}: cannot read cut {cut.id} ({error}); {again}") from None
+        wanted = (cut.features.num_frames, self.config.num_ceps)
+        if features.shape != wanted:
+            raise UserError(f"{path}: cut {cut.id} is {features.shape}, wanted {wanted}; {again}")
+        bad = int(np.sum(~np.isfinite(features)))
+        if bad:
+            raise UserError(f"{path}: {bad} numbers of cut {cut.id} are not finite; {again}")
+        return features
+
+    def _open(self, path: Path) -> Any:
+        if self._store[0] != os.getpid():  # an HDF5 handle must not be shared across a fork
+            import h5py
+
+            self._store = (os.getpid(), h5py.File(path, "r"))
+        return self._store[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_store": (-1, None)}
+
+    def _load_means(self) -> None:
+        path = self.directory / MEANS
+        try:
+            with np.load(path) as table:
+                ids, totals, counts = (table[k] for k in ("cut_ids", "cut_sums", "cut_counts"))
+                self.prior: Array = table["prior"]
+            self._sums = {
+                str(key): (total, float(count))
+                for key, total, count in zip(ids, totals, counts, strict=True)
+            }
+            missing = [cut.id for cut in self.cuts if cut.id not in self._sums]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{path} is damaged ({error}); run `chainstitch features` again"
+            ) from None
+        if missing:
+            raise UserError(f"{path} lacks cut {missing[0]}; run `chainstitch features` again")
+        self.global_mean: Array = totals.sum(axis=0) / max(counts.sum(), 1.0)
+        self._speaker_sums: dict[str, tuple[Array, float]] = {}
+        self._history: dict[str, tuple[Array, float]] = {}
+        for cut in sorted(self.cuts, key=lambda cut: str(cut.id)):
+            speaker = cut_speaker(cut)
+            done = self._speaker_sums.get(speaker, (np.zeros(self.config.num_ceps), 0.0))
+            self._history[cut.id] = done
+            total, count = self._sums[cut.id]
+            self._speaker_sums[speaker] = (done[0] + total, done[1] + count)
+
+
+@functools.lru_cache(maxsize=4)
+def _mfcc(rate: int, bins: int, ceps: int, low: float, high: float) -> Mfcc:
+    settings = {"num_filters": bins, "num_ceps": ceps, "low_freq": low, "high_freq": high}
+    return Mfcc(MfccConfig(sampling_rate=rate, frame_shift=FRAME_SHIFT, **settings))

@@ -1,0 +1,193 @@
+"""Reading and writing `data/<set>/`: lhotse manifests, the same bytes for the same content.
+
+A set is a directory with `recordings.jsonl.gz`, `supervisions.jsonl.gz` and `cuts.jsonl.gz`. The
+cuts are the truth for every later stage; the other two list what the cuts refer to. One item a
+line, sorted by id, gzip without a time stamp: two runs of the same preparation can be compared
+with `cmp`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from lhotse import AudioSource, Recording, SupervisionSegment
+from lhotse.cut import Cut, MixedCut, MonoCut, PaddingCut
+from lhotse.serialization import deserialize_item
+
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
+
+CUTS = "cuts.jsonl.gz"
+RECORDINGS = "recordings.jsonl.gz"
+SUPERVISIONS = "supervisions.jsonl.gz"
+
+
+def cut_text(cut: Cut) -> str:
+    """The words of a cut: its supervisions' texts in time order, joined by one space."""
+    segments = sorted(cut.supervisions, key=lambda s: (s.start, s.id))
+    return " ".join(" ".join((segment.text or "").split()) for segment in segments).strip()
+
+
+def cut_speaker(cut: Cut) -> str:
+    """The speaker of a cut.
+
+    Raises:
+        UserError: none is given, or the supervisions name several.
+    """
+    speakers = sorted({segment.speaker or "" for segment in cut.supervisions})
+    if len(speakers) != 1 or not speakers[0]:
+        raise UserError(f"cut {cut.id} wants one speaker, found {', '.join(speakers) or 'none'}")
+    return str(speakers[0])
+
+
+def cut_tracks(cut: Cut) -> list[MonoCut]:
+    """The single-recording cuts in `cut`: itself, or a mix's tracks without padding."""
+    if isinstance(cut, MixedCut):
+        return [track.cut for track in cut.tracks if not isinstance(track.cut, PaddingCut)]
+    return [cut]
+
+
+def read_recording(path: Path, recording_id: str) -> Recording:
+    """A recording manifest for one single-channel audio file, its path made absolute.
+
+    Raises:
+        UserError: the file is missing, is not audio, is empty or has more than one channel.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, OSError, RuntimeError):
+        raise UserError(f"{path}: not readable as audio ({path.stat().st_size} bytes)") from None
+    if info.channels != 1:
+        raise UserError(f"{path}: {info.channels} channels, wanted one; write one file per channel")
+    if info.frames < 1:
+        raise UserError(f"{path}: holds no samples")
+    source = AudioSource(type="file", channels=[0], source=str(path.absolute()))
+    duration = info.frames / info.samplerate
+    return Recording(recording_id, [source], int(info.samplerate), int(info.frames), duration)
+
+
+def whole_cut(recording: Recording, text: str, speaker: str, cut_id: str | None = None) -> MonoCut:
+    """A cut over all of a recording, with one supervision of the same id and extent."""
+    cut_id = cut_id or recording.id
+    segment = SupervisionSegment(
+        id=cut_id,
+        recording_id=recording.id,
+        start=0.0,
+        duration=recording.duration,
+        text=text,
+        speaker=speaker,
+    )
+    return MonoCut(cut_id, 0.0, recording.duration, 0, [segment], recording=recording)
+
+
+def write_set(out: Path | str, cuts: Iterable[Cut], overwrite: bool = False) -> None:
+    """Writes a set directory: all three files appear together, or none.
+
+    Raises:
+        UsageError: `out` exists already and `overwrite` is false.
+        UserError: there are no cuts, or two of them have the same id.
+    """
+    cuts = check_cuts(cuts, out)
+    with atomic_directory(out, overwrite) as temporary:
+        for name, items in _parts(cuts).items():
+            (temporary / name).write_bytes(to_bytes(items))
+
+
+def write_sets(out: Path | str, sets: dict[str, list[Cut]], overwrite: bool = False) -> None:
+    """Writes `out/<name>/` for every named set; refuses before the first byte if one exists."""
+    for name in sets:
+        refuse_existing(Path(out) / name, overwrite)
+    for name, cuts in sets.items():
+        check_cuts(cuts, Path(out) / name)
+    for name, cuts in sets.items():
+        write_set(Path(out) / name, cuts, overwrite)
+
+
+def replace_cuts(directory: Path | str, cuts: Iterable[Cut]) -> None:
+    """Rewrites an existing set with fewer cuts; other files in the directory stay.
+
+    The cuts go first: whatever is killed when, no cut ever refers to something that is not listed.
+    """
+    cuts = check_cuts(cuts, directory)
+    parts = _parts(cuts)
+    for name in (CUTS, SUPERVISIONS, RECORDINGS):
+        if name == CUTS or (Path(directory) / name).exists():
+            with atomic_file(Path(directory) / name, "wb") as stream:
+                stream.write(to_bytes(parts[name]))
+
+
+def read_cuts(directory: Path | str) -> list[Cut]:
+    """The cuts of a set (or feature) directory, in file order.
+
+    Raises:
+        UsageError: there is no such set.
+        UserError: the manifest is damaged.
+    """
+    path = Path(directory) / CUTS
+    if not path.is_file():
+        raise UsageError(
+            f"{directory} has no {CUTS}; give a directory that `chainstitch prepare` wrote"
+        )
+    cuts = []
+    line_number = 0
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            for line in stream:
+                line_number += 1
+                cuts.append(deserialize_item(json.loads(line)))
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AssertionError,
+    ) as error:
+        raise UserError(
+            f"{path} is damaged near line {line_number} ({error}); run `chainstitch prepare` again"
+        ) from None
+    if not cuts:
+        raise UserError(f"{path} holds no utterances; run `chainstitch prepare` again")
+    return cuts
+
+
+def check_cuts(cuts: Iterable[Cut], where: Path | str) -> list[Cut]:
+    """The cuts sorted by id; UserError when there are none or an id comes twice."""
+    cuts = sorted(cuts, key=lambda cut: str(cut.id))
+    if not cuts:
+        raise UserError(f"{where} would hold no utterances; nothing was written")
+    for one, other in zip(cuts, cuts[1:], strict=False):
+        if one.id == other.id:
+            raise UserError(f"{where}: two utterances have the id {one.id}; make ids unique")
+    return cuts
+
+
+def to_bytes(items: Iterable[Any]) -> bytes:
+    """Items as gzipped JSON lines without a time stamp."""
+    lines = (json.dumps(item.to_dict(), ensure_ascii=False) + "\n" for item in items)
+    return gzip.compress("".join(lines).encode(), compresslevel=6, mtime=0)
+
+
+def _parts(cuts: list[Cut]) -> dict[str, list[Any]]:
+    recordings: dict[str, Recording] = {}
+    segments: dict[str, SupervisionSegment] = {}
+    for cut in cuts:
+        for track in cut_tracks(cut):
+            if track.has_recording:
+                recordings[track.recording.id] = track.recording
+            for segment in track.supervisions:
+                segments[segment.id] = segment.with_offset(track.start)
+    return {
+        RECORDINGS: [recordings[key] for key in sorted(recordings)],
+        SUPERVISIONS: [segments[key] for key in sorted(segments)],
+        CUTS: list(cuts),
+    }

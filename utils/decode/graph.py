@@ -1,0 +1,110 @@
+"""The search graph of a model and a lang directory, built once and kept beside the model.
+
+`EXP/graph_<lang>_<hash>/HLG.fst`: the hash is of the lang files that the graph is made from, so
+that a changed lexicon or grammar gets a graph of its own, and two jobs may ask for the same one at
+a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from chainstitch.utils.errors import UsageError
+from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.lang.compose import build_hlg, read_fst, write_fst
+from chainstitch.utils.lang.directory import Lang, read_lang
+from chainstitch.utils.lang.lexicon import SILENCE
+
+log = logging.getLogger(__name__)
+
+SOURCES = ("words.txt", "phones.txt", "topo", "L_disambig.fst", "G.fst")
+
+
+class Topology(Protocol):
+    """What a graph needs to know of the phones' HMMs; the module nnet.chain.topology is one."""
+
+    def hmm_fst(self, num_phones: int, disambig: Sequence[int] = ()) -> Any: ...
+    def num_pdfs(self, num_phones: int) -> int: ...
+    def entry_pdf(self, phone: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Graph:
+    """HLG and what is needed to read its labels. Pickles without the FST, which is read again.
+
+    Attributes:
+        path: of HLG.fst.
+        words: word id -> word.
+        num_pdfs: how many columns the log-likelihoods must have.
+        pronunciations: word id -> its pronunciations in phone ids.
+        entry_phone: pdf -> phone, for the pdfs that begin a phone.
+        silence: the silence phone.
+    """
+
+    path: Path
+    words: dict[int, str]
+    num_pdfs: int
+    pronunciations: dict[int, list[tuple[int, ...]]]
+    entry_phone: dict[int, int]
+    silence: int = 1
+
+    @cached_property
+    def hlg(self) -> Any:
+        """The `kaldifst.StdVectorFst`: input labels pdf + 1, output labels words."""
+        return read_fst(self.path, "chainstitch decode (after removing it)")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "hlg"}
+
+
+def load_graph(exp: Path | str, lang: Path | str, topology: Topology) -> Graph:
+    """The graph of `exp` for the lang directory `lang`, built when it is not there yet.
+
+    Raises:
+        UsageError: `lang` is not a lang directory, or `exp` does not exist.
+        UserError: a file of `lang` is damaged, or the graph would be empty.
+    """
+    exp, known = Path(exp), read_lang(lang)
+    if not exp.is_dir():
+        raise UsageError(f"{exp} does not exist; give a directory that `chainstitch train` wrote")
+    directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path)}"
+    path = directory / "HLG.fst"
+    if path.is_file():
+        log.info("using the graph in %s", directory)
+    else:
+        log.info("building the graph %s", path)
+        hmm = topology.hmm_fst(known.num_phones, known.disambiguation)
+        hlg = build_hlg(hmm, known.fst("L_disambig.fst"), known.fst("G.fst"))
+        try:
+            with atomic_directory(directory) as temporary:
+                write_fst(hlg, temporary / "HLG.fst")
+        except (UsageError, OSError):
+            if not path.is_file():  # else another job was faster, with the same graph
+                raise
+    return make_graph(path, known, topology)
+
+
+def make_graph(path: Path, lang: Lang, topology: Topology) -> Graph:
+    """The graph in `path`, with the tables of `lang`."""
+    return Graph(
+        path=path,
+        words={number: word for word, number in lang.words.items()},
+        num_pdfs=topology.num_pdfs(lang.num_phones),
+        pronunciations=lang.pronunciations,
+        entry_phone={topology.entry_pdf(p): p for p in range(1, lang.num_phones + 1)},
+        silence=lang.phones[SILENCE],
+    )
+
+
+def _digest(lang: Path) -> str:
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        content = (lang / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]

@@ -1,0 +1,198 @@
+r"""Beam search over HLG into a lattice, and the best path of a lattice at a point of the sweep.
+
+The search (kaldi-decoder's LatticeSimpleDecoder) runs once per utterance, with acoustic scale 1.
+What is tuned afterwards, on the lattice, follows Kaldi's scoring scripts:
+
+    cost = graph + (10 / lmwt) acoustic + wip * words,    acoustic = -sum of log-likes,
+
+where "graph" is the cost of HLG (grammar, silences, log 2 per frame of topology). lmwt 10 is the
+scale of the search.
+
+How far the sweep reaches: a lattice keeps the paths that are within `lattice_beam` of the best one
+*at lmwt 10, wip 0*. A path whose cost there is worse by more is gone, whatever another point would
+make of it; the further a point is from lmwt 10, the more likely its best path is missing. A larger
+`lattice_beam` (and a `beam` well above it) buys range with time and memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainstitch.utils.decode.graph import Graph
+from chainstitch.utils.decode.times import word_times
+from chainstitch.utils.errors import UserError
+
+SEARCH_LMWT = 10.0
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The best path at one point of the sweep.
+
+    Attributes:
+        words: what was said.
+        times: (first frame, last frame + 1) of each word, in output frames.
+        cost: as above; `graph_cost` and `acoustic_cost` are its first two parts, unscaled.
+    """
+
+    words: list[str]
+    times: list[tuple[int, int]]
+    cost: float
+    graph_cost: float
+    acoustic_cost: float
+
+
+class DecodedLattice:
+    """What the search kept of one utterance.
+
+    Attributes:
+        frames: how many output frames were decoded.
+        complete: whether a path reached the end of a sentence; if not, the paths are partial ones.
+    """
+
+    def __init__(self, lattice: Any, frames: int, complete: bool) -> None:
+        self.frames, self.complete = frames, complete
+        self._by_wip = {0.0: lattice}  # None for an utterance without frames
+
+    @property
+    def raw(self) -> Any:
+        """The `kaldifst.Lattice` (weights: graph, acoustic), or None when there were no frames."""
+        return self._by_wip[0.0]
+
+    def with_penalty(self, wip: float) -> Any:
+        """The lattice with `wip` added to the graph cost of every word."""
+        if wip not in self._by_wip:
+            self._by_wip[wip] = _add_penalty(self.raw, wip)
+        return self._by_wip[wip]
+
+
+class LatticeDecoder:
+    """Decodes utterance by utterance; one object per thread.
+
+    Example:
+        decoder = LatticeDecoder(load_graph(exp, lang, topology))
+        lattice = decoder.decode(log_likes, "utt-1")
+        print(*decoder.best_path(lattice, lmwt=9.0, wip=0.5).words)
+    """
+
+    def __init__(self, graph: Graph, beam: float = 15.0, lattice_beam: float = 8.0) -> None:
+        """
+        Args:
+            graph: from `load_graph`.
+            beam: paths worse than the best one of a frame by more are given up.
+            lattice_beam: paths worse than the best one of the utterance by more are not kept.
+
+        Raises:
+            ValueError: a beam is not positive.
+        """
+        import kaldi_decoder
+
+        if not (beam > 0.0 and lattice_beam > 0.0):
+            raise ValueError(f"beam is {beam}, lattice_beam {lattice_beam}; both must be positive")
+        self.graph = graph
+        config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
+        self._search = kaldi_decoder.LatticeSimpleDecoder(graph.hlg, config)
+
+    def decode(self, log_likes: NDArray[np.float32], name: str = "utterance") -> DecodedLattice:
+        """Searches one utterance.
+
+        Args:
+            log_likes: (frames, num_pdfs), natural logarithm, normalised or not.
+            name: what errors call it.
+
+        Raises:
+            UserError: numbers that are not finite, or not one column per pdf of the graph.
+        """
+        import kaldi_decoder
+
+        if log_likes.ndim != 2 or log_likes.shape[1] != self.graph.num_pdfs:
+            raise UserError(
+                f"{name}: the network's output is {log_likes.shape}, the graph wants "
+                f"{self.graph.num_pdfs} pdfs; give the --lang that the model was trained with"
+            )
+        if not np.isfinite(log_likes).all():
+            bad = int(np.sum(~np.isfinite(log_likes)))
+            raise UserError(
+                f"{name}: {bad} of {log_likes.size} log-likelihoods are not finite; the "
+                "model or its features are broken"
+            )
+        frames = len(log_likes)
+        if frames == 0:
+            return DecodedLattice(None, 0, complete=False)
+        # Despite its name DecodableCtc knows no blank: label i reads column i - 1.
+        scores = kaldi_decoder.DecodableCtc(np.ascontiguousarray(log_likes, dtype=np.float32))
+        complete = bool(self._search.decode(scores))
+        found, lattice = self._search.get_raw_lattice()
+        if not found:  # not with finite scores: a state inside a phone can always stay
+            raise RuntimeError(f"{name}: the search lost all its paths")
+        return DecodedLattice(lattice, frames, complete)
+
+    def best_path(
+        self, lattice: DecodedLattice, lmwt: float = SEARCH_LMWT, wip: float = 0.0
+    ) -> Hypothesis:
+        """The cheapest path of the lattice.
+
+        Raises:
+            ValueError: lmwt is not positive.
+        """
+        import kaldifst
+
+        if not lmwt > 0.0:
+            raise ValueError(f"lmwt is {lmwt}; wanted above 0")
+        if lattice.raw is None:
+            return Hypothesis([], [], 0.0, 0.0, 0.0)
+        scale = SEARCH_LMWT / lmwt
+        scaled = kaldifst.Lattice(lattice.with_penalty(wip))
+        kaldifst.scale_lattice([[1.0, 0.0], [0.0, scale]], scaled)
+        best = kaldifst.shortest_path(scaled)
+        pdfs, labels = [], []
+        graph, acoustic, state = 0.0, 0.0, best.start
+        while best.num_arcs(state) > 0:
+            (arc,) = _arcs(best, state)
+            if arc.ilabel:
+                pdfs.append(arc.ilabel - 1)
+            if arc.olabel:
+                labels.append(arc.olabel)
+            graph, acoustic = graph + arc.weight.value1, acoustic + arc.weight.value2
+            state = arc.nextstate
+        graph += best.final(state).value1
+        return Hypothesis(
+            words=[self.graph.words[label] for label in labels],
+            times=word_times(pdfs, labels, self.graph, lattice.complete),
+            cost=graph + acoustic,
+            graph_cost=graph - wip * len(labels),
+            acoustic_cost=acoustic / scale,
+        )
+
+
+def _arcs(lattice: Any, state: int) -> Iterator[Any]:
+    # kaldifst.ArcIterator refuses lattices; this is what it wraps for other FSTs.
+    from kaldifst.lib._kaldifst import _ArcIteratorLattice
+
+    arcs = _ArcIteratorLattice(lattice, state)
+    while not arcs.done:
+        yield arcs.value
+        arcs.next()
+
+
+def _add_penalty(lattice: Any, wip: float) -> Any:
+    import kaldifst
+
+    result = kaldifst.Lattice()
+    result.reserve_states(lattice.num_states)
+    for _ in range(lattice.num_states):
+        result.add_state()
+    result.start = lattice.start
+    for state in range(lattice.num_states):
+        result.set_final(state, lattice.final(state))
+        for arc in _arcs(lattice, state):
+            if arc.olabel:
+                weight = kaldifst.LatticeWeight(arc.weight.value1 + wip, arc.weight.value2)
+                arc = kaldifst.LatticeArc(arc.ilabel, arc.olabel, weight, arc.nextstate)
+            result.add_arc(state, arc)
+    return result

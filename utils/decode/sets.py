@@ -1,0 +1,208 @@
+"""Decoding a whole set: many utterances, every point of the sweep, and the files of decode_<set>/.
+
+The sweep of one utterance is Python work on a small lattice, so that threads would not help: with
+nj > 1 the utterances go to processes of their own (spawned: they inherit neither torch nor a GPU),
+each with its own copy of the graph. Results come back in order, and few are ever waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainstitch.utils.decode.graph import Graph
+from chainstitch.utils.decode.lattice import SEARCH_LMWT, LatticeDecoder
+from chainstitch.utils.errors import UsageError
+from chainstitch.utils.files import atomic_directory
+
+log = logging.getLogger(__name__)
+
+Point = tuple[float, float]  # lmwt, wip
+Item = tuple[str, NDArray[np.float32]]  # utterance, log-likes (frames, pdfs)
+
+WAITING = 4  # utterances per process that are in work or wait for it
+REPORT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What came out for one utterance.
+
+    Attributes:
+        words: of the best path at each point.
+        timed: (first frame, last frame + 1, word) at the point that the ctm is made for.
+    """
+
+    name: str
+    frames: int
+    complete: bool
+    words: dict[Point, list[str]]
+    timed: list[tuple[int, int, str]]
+
+
+def sweep_points(lmwt: str, wip: str) -> list[Point]:
+    """The points of `--lmwt 7:17 --wip 0,0.5,1.0`: a range (both ends, step 1) or a list each.
+
+    Raises:
+        UsageError: not of that form, or an lmwt that is not positive.
+    """
+    weights, penalties = _numbers("--lmwt", lmwt, "7:17"), _numbers("--wip", wip, "0,0.5,1.0")
+    if min(weights) <= 0.0:
+        raise UsageError(f"--lmwt {lmwt!r}: an LM weight must be above 0, e.g. 7:17")
+    return [(weight, penalty) for weight in weights for penalty in penalties]
+
+
+def point_name(point: Point) -> str:
+    """`10_0.5` for lmwt 10, wip 0.5."""
+    return f"{point[0]:g}_{float(point[1])!r}"
+
+
+def ctm_point(points: list[Point]) -> Point:
+    """The point that the ctm is made for: lmwt 10 and wip 0, or the nearest there is."""
+    return min(points, key=lambda p: (abs(p[0] - SEARCH_LMWT), abs(p[1]), p))
+
+
+def decode_items(
+    graph: Graph,
+    items: Iterable[Item],
+    points: list[Point],
+    beam: float = 15.0,
+    lattice_beam: float = 8.0,
+    nj: int = 1,
+) -> Iterator[Utterance]:
+    """Decodes the items in order; each as `_decode` says.
+
+    Args:
+        nj: how many processes search; 1 is this one.
+
+    Raises:
+        UserError: from `LatticeDecoder.decode`; names the utterance.
+    """
+    settings = (graph, points, beam, lattice_beam)
+    if nj <= 1:
+        decoder = LatticeDecoder(graph, beam, lattice_beam)
+        for item in items:
+            yield _decode(decoder, item, points)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(nj, context, _start_worker, settings) as pool:
+        waiting: deque[Future[Utterance]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(_work, item))
+                if len(waiting) >= WAITING * nj:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def write_decode(
+    out: Path | str,
+    utterances: Iterable[Utterance],
+    points: list[Point],
+    refs: Mapping[str, str],
+    speakers: Mapping[str, str],
+    seconds_per_frame: float,
+    overwrite: bool = False,
+) -> None:
+    """Writes `ref`, `utt2spk`, `hyp_<lmwt>_<wip>` and `ctm`, sorted by utterance; all or nothing.
+
+    Args:
+        refs, speakers: utterance -> text, speaker; every utterance is in both.
+        seconds_per_frame: of an output frame.
+
+    Raises:
+        UsageError: `out` exists and `overwrite` is false.
+    """
+    with atomic_directory(out, overwrite) as directory:
+        done = {u.name: u for u in _reported(utterances, len(refs))}
+        names = sorted(done)
+        _write_lines(directory / "ref", (f"{n} {refs[n]}" for n in names))
+        _write_lines(directory / "utt2spk", (f"{n} {speakers[n]}" for n in names))
+        for point in points:
+            lines = (" ".join([n, *done[n].words[point]]) for n in names)
+            _write_lines(directory / f"hyp_{point_name(point)}", lines)
+        _write_lines(
+            directory / "ctm",
+            (
+                f"{n} 1 {a * seconds_per_frame:.2f} {(b - a) * seconds_per_frame:.2f} {word}"
+                for n in names
+                for a, b, word in done[n].timed
+            ),
+        )
+
+
+def _reported(utterances: Iterable[Utterance], total: int) -> Iterator[Utterance]:
+    begin = reported = time.monotonic()
+    count, frames = 0, 0
+    partial: list[str] = []
+    for utterance in utterances:
+        count, frames = count + 1, frames + utterance.frames
+        if not utterance.complete:
+            partial.append(utterance.name)
+            kind = "no frames" if utterance.frames == 0 else "no final state reached"
+            log.warning("%s: %s, its hypothesis is partial", utterance.name, kind)
+        if time.monotonic() - reported > REPORT_SECONDS:
+            reported = time.monotonic()
+            log.info("decoded %d of %d utterances", count, total)
+        yield utterance
+    log.info(
+        "decoded %d utterances, %d output frames in %.1f s (the network included); %d partial",
+        count,
+        frames,
+        time.monotonic() - begin,
+        len(partial),
+    )
+
+
+def _decode(decoder: LatticeDecoder, item: Item, points: list[Point]) -> Utterance:
+    name, log_likes = item
+    lattice = decoder.decode(log_likes, name)
+    paths = {point: decoder.best_path(lattice, *point) for point in points}
+    chosen = paths[ctm_point(points)]
+    timed = [(a, b, word) for (a, b), word in zip(chosen.times, chosen.words, strict=True)]
+    words = {point: path.words for point, path in paths.items()}
+    return Utterance(name, lattice.frames, lattice.complete, words, timed)
+
+
+_worker: tuple[LatticeDecoder, list[Point]] | None = None
+
+
+def _start_worker(graph: Graph, points: list[Point], beam: float, lattice_beam: float) -> None:
+    global _worker
+    _worker = LatticeDecoder(graph, beam, lattice_beam), points
+
+
+def _work(item: Item) -> Utterance:
+    if _worker is None:
+        raise RuntimeError("the worker was not started")
+    return _decode(_worker[0], item, _worker[1])
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(line.strip() + "\n" for line in lines), encoding="utf-8")
+
+
+def _numbers(option: str, text: str, example: str) -> list[float]:
+    try:
+        if ":" in text:
+            first, last = (int(part) for part in text.split(":"))
+            numbers = [float(n) for n in range(first, last + 1)]
+        else:
+            numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not np.isfinite(numbers).all() or len(set(numbers)) < len(numbers):
+        raise UsageError(f"{option} {text!r}: wanted a range or a list of numbers, e.g. {example}")
+    return numbers

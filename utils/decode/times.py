@@ -1,0 +1,56 @@
+"""When each word of a path was said, from its pdfs and the words' pronunciations.
+
+In a determinised graph a word's label stands where the word becomes certain, not where it begins.
+Its phones are exact, though: each begins with an entry pdf. So the path's phones are split into the
+words' pronunciations, with silence between any two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainstitch.utils.decode.graph import Graph
+
+
+def word_times(
+    pdfs: Sequence[int], labels: Sequence[int], graph: Graph, complete: bool = True
+) -> list[tuple[int, int]]:
+    """(first frame, last frame + 1) of each word of a path.
+
+    Args:
+        pdfs: one per frame.
+        labels: the words' ids, in order.
+        complete: whether the path ends with a word or a silence; if not, the last word may be cut
+            short, and phones of a word that is not certain yet may follow.
+
+    Raises:
+        ValueError: the phones do not spell the words: pdfs and labels are not of one path.
+    """
+    starts = [t for t, pdf in enumerate(pdfs) if pdf in graph.entry_phone]
+    phones = tuple(graph.entry_phone[pdfs[t]] for t in starts)
+    bounds = [*starts, len(pdfs)]
+    # reach[j]: where word j can end (an index into phones) -> (where it begins, where j - 1 ends)
+    reach: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
+    for n, label in enumerate(labels):
+        ends: dict[int, tuple[int, int]] = {}
+        for before in sorted(reach[-1]):
+            begins = [before]
+            if phones[before : before + 1] == (graph.silence,):
+                begins.append(before + 1)
+            for begin in begins:
+                for pron in graph.pronunciations[label]:
+                    end = begin + len(pron)
+                    cut_short = not complete and n == len(labels) - 1 and end > len(phones)
+                    if phones[begin:end] == (pron[: len(phones) - begin] if cut_short else pron):
+                        ends.setdefault(min(end, len(phones)), (begin, before))
+        reach.append(ends)
+    rests = {len(phones)} | ({len(phones) - 1} if phones[-1:] == (graph.silence,) else set())
+    fitting = [end for end in reach[-1] if end in rests or not complete]
+    if not fitting:
+        raise ValueError(f"phones {phones} do not spell the words {list(labels)}")
+    end, times = max(fitting), []
+    for ends in reversed(reach[1:]):
+        begin, before = ends[end]
+        times.append((bounds[begin], bounds[end]))
+        end = before
+    return times[::-1]

@@ -1,0 +1,181 @@
+r"""L and HLG: from a lexicon and a grammar to the graph that is searched.
+
+    L    phones -> words, silence optional at the start and after every word
+    G    words -> words, the grammar (ngram.py)
+    H    pdfs -> phones, the topology (chainstitch.nnet.chain.topology.hmm_fst)
+    HLG  = H o min(det(L_disambig o G))
+
+L o G can be determinised only when every pronunciation tells its word: L_disambig ends the
+pronunciations that are shared by two words, or that begin another one, with `#1`, `#2`, ..., and
+the optional silence with a symbol of its own. `#0` on G's back-off arcs passes L by a self-loop. H
+turns them all into epsilon. Kaldi's `make_lexicon_fst.py`, `add_lex_disambig.pl` and `mkgraph.sh`
+do the same; kaldifst does the work.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
+
+log = logging.getLogger(__name__)
+
+SILENCE_PROBABILITY = 0.5  # Kaldi's default
+BACKOFF = "#0"
+
+Entry = tuple[str, Pronunciation]
+
+
+def disambiguate(lexicon: Lexicon) -> tuple[list[Entry], int]:
+    """The entries with disambiguation symbols where they are needed, and the highest one's number.
+
+    A pronunciation gets the next unused of `#1`, `#2`, ... when it is a proper prefix of another or
+    belongs to several words; then, too, the symbols tell those words apart.
+    """
+    entries = [(word, pron) for word in sorted(lexicon) for pron in lexicon[word]]
+    shared = Counter(pron for _, pron in entries)
+    prefixes = {pron[:n] for _, pron in entries for n in range(1, len(pron))}
+    used: Counter[Pronunciation] = Counter()
+    marked = []
+    for word, pron in entries:
+        if shared[pron] > 1 or pron in prefixes:
+            used[pron] += 1
+            pron = (*pron, f"#{used[pron]}")
+        marked.append((word, pron))
+    return marked, max(used.values(), default=0)
+
+
+def word_table(lexicon: Lexicon) -> dict[str, int]:
+    """words.txt: `<eps>` 0, the words sorted by code point, then `#0`, `<s>` and `</s>`."""
+    return _number([EPSILON, *sorted(lexicon), BACKOFF, "<s>", "</s>"])
+
+
+def phone_table(lexicon: Lexicon, num_disambiguation: int) -> dict[str, int]:
+    """phones.txt: `<eps>` 0, `SIL` 1, the phones sorted, then `#0` to `#<num_disambiguation>`."""
+    extra = [f"#{n}" for n in range(num_disambiguation + 1)]
+    return _number([EPSILON, SILENCE, *phones_of(lexicon), *extra])
+
+
+def lexicon_fst(
+    entries: Iterable[Entry],
+    words: Mapping[str, int],
+    phones: Mapping[str, int],
+    silence_probability: float = SILENCE_PROBABILITY,
+    silence_disambiguation: str | None = None,
+) -> Any:
+    """L as a `kaldifst.StdVectorFst`, sorted by output label.
+
+    Args:
+        entries: (word, phones, disambiguation symbols included).
+        silence_probability: of a silence at the start and after each word, in (0, 1).
+        silence_disambiguation: the symbol behind each silence; when given, `#0` passes as well.
+
+    Raises:
+        ValueError: silence_probability is out of range.
+    """
+    import kaldifst
+
+    if not 0.0 < silence_probability < 1.0:
+        raise ValueError(f"silence_probability is {silence_probability}; wanted above 0, below 1")
+    silent, spoken = -math.log(silence_probability), -math.log(1.0 - silence_probability)
+    start, loop, silence = 0, 1, 2
+    states = 3
+    arcs = [(start, loop, 0, 0, spoken), (start, silence, 0, 0, silent)]
+    if silence_disambiguation is None:
+        arcs.append((silence, loop, phones[SILENCE], 0, 0.0))
+    else:
+        arcs.append((silence, states, phones[SILENCE], 0, 0.0))
+        arcs.append((states, loop, phones[silence_disambiguation], 0, 0.0))
+        arcs.append((loop, loop, phones[BACKOFF], words[BACKOFF], 0.0))
+        states += 1
+    for word, pronunciation in entries:
+        state, olabel = loop, words[word]
+        for phone in pronunciation[:-1]:
+            arcs.append((state, states, phones[phone], olabel, 0.0))
+            state, olabel = states, 0
+            states += 1
+        last = phones[pronunciation[-1]]
+        arcs.append((state, loop, last, olabel, spoken))
+        arcs.append((state, silence, last, olabel, silent))
+    lines = [f"{s} {d} {i} {o} {w!r}" for s, d, i, o, w in arcs]
+    fst = kaldifst.compile("\n".join([*lines, f"{loop} 0"]) + "\n")
+    kaldifst.arcsort(fst, "olabel")
+    return fst
+
+
+def build_hlg(h: Any, l_disambig: Any, g: Any) -> Any:
+    """The search graph, a `kaldifst.StdVectorFst`: input labels pdf + 1, output labels words.
+
+    Args:
+        h: from `hmm_fst(num_phones, disambig)`, with every disambiguation symbol of `l_disambig`.
+        l_disambig: L with disambiguation symbols.
+        g: the grammar; back-off arcs have `#0` as input label, other arcs their word on both sides.
+
+    Raises:
+        UserError: the graph is empty: no sentence of the grammar can be said with the lexicon.
+    """
+    import kaldifst
+
+    lg = compose(l_disambig, g)
+    kaldifst.determinize_star(lg, use_log=True)
+    kaldifst.minimize_encoded(lg)
+    log.info("LG: %d states, %d arcs", lg.num_states, num_arcs(lg))
+    hlg = compose(h, lg)
+    kaldifst.arcsort(hlg, "ilabel")
+    log.info("HLG: %d states, %d arcs", hlg.num_states, num_arcs(hlg))
+    if hlg.num_states == 0:
+        raise UserError(
+            "the decoding graph is empty: the grammar holds no sentence that the lexicon can "
+            "pronounce; run `chainstitch lang` again with an LM that has the lexicon's words"
+        )
+    return hlg
+
+
+def compose(left: Any, right: Any) -> Any:
+    """left o right as a new `StdVectorFst`, trimmed; the arguments are left as they are."""
+    import kaldifst
+
+    left, right = kaldifst.StdVectorFst(left), kaldifst.StdVectorFst(right)
+    kaldifst.arcsort(left, "olabel")
+    kaldifst.arcsort(right, "ilabel")
+    return kaldifst.StdVectorFst(kaldifst.compose(left, right))
+
+
+def num_arcs(fst: Any) -> int:
+    """The number of arcs of an FST."""
+    return sum(fst.num_arcs(state) for state in range(fst.num_states))
+
+
+def read_fst(path: Path | str, made_by: str = "chainstitch lang") -> Any:
+    """The `kaldifst.StdVectorFst` stored at `path`.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    import kaldifst
+
+    fst = kaldifst.StdVectorFst.read(str(path)) if Path(path).is_file() else None
+    if fst is None:
+        what = "is not an FST or is damaged" if Path(path).exists() else "does not exist"
+        raise UserError(f"{path} {what}; run `{made_by}` again")
+    return fst
+
+
+def write_fst(fst: Any, path: Path | str) -> None:
+    """Stores an FST.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    if not fst.write(str(path)):
+        raise OSError(f"{path}: the FST could not be written; is the disk full?")
+
+
+def _number(symbols: Sequence[str]) -> dict[str, int]:
+    return {symbol: number for number, symbol in enumerate(symbols)}

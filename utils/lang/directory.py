@@ -1,0 +1,173 @@
+"""The lang directory: symbol tables, lexicon, L, G and topology.
+
+Written once by `chainstitch lang`, read by all later stages:
+
+    words.txt phones.txt        Kaldi symbol tables (`SIL` is phone 1, real phones are 1..P)
+    lexicon.txt                 the pronunciations in use, without disambiguation symbols
+    L.fst L_disambig.fst G.fst  see compose.py and ngram.py
+    topo                        which pdfs each phone has
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.lang import compose
+from chainstitch.utils.lang.lexicon import SILENCE, Lexicon, read_lexicon, write_lexicon
+from chainstitch.utils.lang.ngram import Grammar
+
+FILES = ("words.txt", "phones.txt", "lexicon.txt", "L.fst", "L_disambig.fst", "G.fst", "topo")
+
+
+@dataclass(frozen=True)
+class Lang:
+    """A lang directory in memory; its FSTs are read when asked for.
+
+    Attributes:
+        words, phones: symbol -> id, as in words.txt and phones.txt.
+        lexicon: word -> pronunciations (tuples of phone names).
+    """
+
+    path: Path
+    words: dict[str, int]
+    phones: dict[str, int]
+    lexicon: Lexicon
+
+    @cached_property
+    def num_phones(self) -> int:
+        """P: the real phones are 1..P, silence (1) among them."""
+        return sum(1 for phone, n in self.phones.items() if n > 0 and not _is_disambiguation(phone))
+
+    @cached_property
+    def disambiguation(self) -> list[int]:
+        """The ids of `#0`, `#1`, ... in phones.txt."""
+        return [n for phone, n in self.phones.items() if _is_disambiguation(phone)]
+
+    @cached_property
+    def pronunciations(self) -> dict[int, list[tuple[int, ...]]]:
+        """Word id -> pronunciations in phone ids."""
+        return {
+            self.words[word]: [tuple(self.phones[p] for p in pron) for pron in prons]
+            for word, prons in self.lexicon.items()
+        }
+
+    def fst(self, name: str) -> Any:
+        """`L.fst`, `L_disambig.fst` or `G.fst` as a `kaldifst.StdVectorFst`."""
+        return compose.read_fst(self.path / name)
+
+
+def read_lang(path: Path | str) -> Lang:
+    """Reads a directory that `write_lang` wrote.
+
+    Raises:
+        UsageError: it is not a lang directory.
+        UserError: its tables are damaged or do not fit together.
+    """
+    path = Path(path)
+    absent = [name for name in FILES if not (path / name).is_file()]
+    if absent:
+        raise UsageError(
+            f"{path} has no {absent[0]}; give a directory that `chainstitch lang` wrote"
+        )
+    words, phones = read_table(path / "words.txt"), read_table(path / "phones.txt")
+    lexicon = read_lexicon(path / "lexicon.txt")
+    strange = [w for w in lexicon if w not in words] + [
+        p for prons in lexicon.values() for pron in prons for p in pron if p not in phones
+    ]
+    real = [n for phone, n in phones.items() if n > 0 and not _is_disambiguation(phone)]
+    if strange or phones.get(SILENCE) != 1 or sorted(real) != list(range(1, len(real) + 1)):
+        reason = f"{strange[0]!r} has no number" if strange else "phones are not SIL = 1, 2, ..."
+        raise UserError(f"{path}: its tables do not agree ({reason}); run `chainstitch lang`")
+    return Lang(path, words, phones, lexicon)
+
+
+def write_lang(
+    out: Path | str,
+    lexicon: Lexicon,
+    grammar: Grammar,
+    topology: Callable[[int], str],
+    silence_probability: float = compose.SILENCE_PROBABILITY,
+    overwrite: bool = False,
+) -> Lang:
+    """Writes a lang directory, whole or not at all.
+
+    Args:
+        grammar: makes G; see `ngram.from_text`, `from_arpa` and `from_words`.
+        topology: the text of `topo` for P phones (chainstitch.nnet.chain.topology.describe).
+
+    Raises:
+        UsageError: `out` exists and `overwrite` is false.
+        UserError: from `grammar`; `out` is then as it was.
+    """
+    marked, highest = compose.disambiguate(lexicon)
+    words = compose.word_table(lexicon)
+    phones = compose.phone_table(lexicon, highest + 1)  # the last one is silence's
+    plain = [(word, pron) for word in sorted(lexicon) for pron in lexicon[word]]
+    p = silence_probability
+    with atomic_directory(out, overwrite) as directory:
+        write_table(words, directory / "words.txt")
+        write_table(phones, directory / "phones.txt")
+        write_lexicon(lexicon, directory / "lexicon.txt")
+        fsts = {
+            "L.fst": compose.lexicon_fst(plain, words, phones, p),
+            "L_disambig.fst": compose.lexicon_fst(marked, words, phones, p, f"#{highest + 1}"),
+            "G.fst": grammar(directory / "words.txt", words),
+        }
+        for name, fst in fsts.items():
+            compose.write_fst(fst, directory / name)
+        num_phones = len(phones) - 1 - (highest + 2)
+        (directory / "topo").write_text(topology(num_phones), encoding="utf-8")
+    return read_lang(out)
+
+
+def write_table(table: Mapping[str, int], path: Path) -> None:
+    """Writes a symbol table, `symbol id` lines."""
+    path.write_text("".join(f"{s} {n}\n" for s, n in table.items()), encoding="utf-8")
+
+
+def read_table(path: Path) -> dict[str, int]:
+    """Reads a symbol table.
+
+    Raises:
+        UserError: a line is not `symbol id`, or a symbol or id comes twice.
+    """
+    table: dict[str, int] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if len(fields) != 2 or not fields[1].isdecimal() or fields[0] in table:
+            raise UserError(f"{path}:{number}: wanted a new symbol and its number, found {line!r}")
+        table[fields[0]] = int(fields[1])
+    if len(set(table.values())) != len(table) or table.get("<eps>") != 0:
+        raise UserError(f"{path}: two symbols have one number, or <eps> is not 0")
+    return table
+
+
+def _is_disambiguation(symbol: str) -> bool:
+    return re.fullmatch(r"#\d+", symbol) is not None
+
+
+def read_sentences(source: Path | str) -> list[list[str]]:
+    """The transcripts of a data directory (its cuts), or the lines of a plain text file, as words.
+
+    Raises:
+        UsageError: no such directory or file.
+        UserError: the manifest is damaged, or the text is not UTF-8.
+    """
+    source = Path(source)
+    if source.is_dir():
+        from chainstitch.utils.data.manifests import cut_text, read_cuts
+
+        return [cut_text(cut).split() for cut in read_cuts(source)]
+    if not source.is_file():
+        raise UsageError(f"{source} does not exist; give a data directory or a text file")
+    try:
+        return [line.split() for line in source.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{source} cannot be read as UTF-8 text: {error}") from None

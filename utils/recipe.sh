@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# Helpers for egs/*/run.sh, sourced after parse_options.sh:
+#
+#   if stage 2 "features" "20 s" "60 MB"; then
+#     chainstitch features conf/mfcc.toml --data data/train --out data/train_hires "${overwrite_flag[@]}"
+#   fi
+#
+# `stage` says what is about to be done, with the time and the disk that it takes, and is true for the
+# stages from $stage to $stop_stage. When a stage fails, the command that goes on from there is printed;
+# at the end, the time that each stage took. `"${overwrite_flag[@]}"` is --overwrite or nothing, by
+# $overwrite. `caller_path P` is the path P as seen from where the script was called, for a script
+# that has changed to its own directory by `cd` once.
+
+: "${stage=0}" "${stop_stage=99}" "${overwrite=false}"
+for _recipe_name in stage stop_stage; do
+  if [[ ! ${!_recipe_name} =~ ^-?[0-9]+$ ]]; then
+    echo "$0: error: --${_recipe_name//_/-} wants a whole number, found '${!_recipe_name}'" >&2
+    exit 2
+  fi
+done
+if ((stage > stop_stage)); then
+  echo "$0: error: nothing to do from --stage $stage to --stop-stage $stop_stage" >&2
+  exit 2
+fi
+
+overwrite_flag=()
+# shellcheck disable=SC2034 # for the recipe
+if [[ $overwrite == true ]]; then overwrite_flag=(--overwrite); fi
+
+_recipe_caller=${OLDPWD:-$PWD}
+_recipe_now="" # number and name of the running stage
+_recipe_number=0
+_recipe_started=0
+_recipe_times=()
+
+caller_path() {
+  if [[ $1 == /* ]]; then printf '%s\n' "$1"; else printf '%s\n' "$_recipe_caller/$1"; fi
+}
+
+stage() { # stage NUMBER WHAT [TIME] [DISK]
+  _recipe_close
+  if (($1 < stage || $1 > stop_stage)); then return 1; fi
+  _recipe_number=$1
+  _recipe_now="stage $1: $2"
+  _recipe_started=$SECONDS
+  local needs=""
+  if [[ ${3:-} ]]; then needs+=", about $3"; fi
+  if [[ ${4:-} ]]; then needs+=", $4 of disk"; fi
+  printf '%(%Y-%m-%d %H:%M:%S)T %s%s\n' -1 "$_recipe_now" "$needs"
+}
+
+_recipe_close() {
+  if [[ $_recipe_now ]]; then
+    _recipe_times+=("$(printf '%7d s  %s' $((SECONDS - _recipe_started)) "$_recipe_now")")
+  fi
+  _recipe_now=""
+}
+
+# The command that was given, with --stage replaced.
+_recipe_again() {
+  # shellcheck disable=SC2154 # from parse_options.sh
+  local arguments=("${parse_options_given[@]}") kept=() n
+  for ((n = 0; n < ${#arguments[@]}; n++)); do
+    if [[ ${arguments[n]} == --stage ]]; then n=$((n + 1)); else kept+=("${arguments[n]}"); fi
+  done
+  local script=$0
+  if [[ $script != */* ]]; then script=./$script; fi
+  printf '%q ' "$script" --stage "$_recipe_number" "${kept[@]}"
+}
+
+_recipe_end() {
+  local status=$?
+  if ((status != 0)) && [[ $_recipe_now ]]; then
+    {
+      echo "$0: error: $_recipe_now failed (exit code $status) after $((SECONDS - _recipe_started)) s"
+      echo "When the cause is mended, go on with: $(_recipe_again)"
+    } >&2
+    return
+  fi
+  if ((status != 0)); then return; fi
+  _recipe_close
+  if ((${#_recipe_times[@]} == 0)); then
+    echo "$0: no stage has a number from $stage to $stop_stage" >&2
+    return
+  fi
+  printf '%s\n' "${_recipe_times[@]}" "$(printf '%7d s  in all' "$SECONDS")"
+}
+trap _recipe_end EXIT

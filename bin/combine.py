@@ -19,7 +19,7 @@ def combine(
         bool, typer.Option("--overwrite", help="Replace an existing final.pt.")
     ] = False,
 ) -> None:
-    """Try averages of the last 1, 2, ... models on the validation set and keep the best as EXP/final.pt.
+    """Try averages of the last 1, 2, ... models on the validation set; the best is EXP/final.pt.
 
     Example: chainstitch combine exp/tdnn_1a
     """
@@ -34,6 +34,6 @@ def combine(
     scores = combine_models(exp, device, max_models)
     best = scores.index(max(scores)) + 1
     print(
-        f"{exp}/final.pt: the last {best} of {len(scores)} models averaged, valid objective per frame "
-        f"{scores[0]:.4f} (last alone) -> {max(scores):.4f}"
+        f"{exp}/final.pt: the last {best} of {len(scores)} models averaged, valid objective "
+        f"per frame {scores[0]:.4f} (last alone) -> {max(scores):.4f}"
     )

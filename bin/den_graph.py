@@ -23,7 +23,8 @@ def den_graph(
 ) -> None:
     """Estimate the phone LM and write the denominator graph with its initial probabilities.
 
-    Example: chainstitch den-graph conf/tdnn_1a.toml --data data/train --lang data/lang --out exp/den.npz
+    Example: chainstitch den-graph conf/tdnn_1a.toml --data data/train --lang data/lang
+    --out exp/den.npz
     """
     from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
     from chainstitch.nnet.chain.supervision import phone_sentences

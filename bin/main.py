@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import importlib.util
 import inspect
 import os
 import re
@@ -32,7 +31,6 @@ NAMES = (
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)
     for name, module in [(name, name.replace("-", "_")) for name in NAMES]
-    if importlib.util.find_spec(f"chainstitch.bin.{module}")
 }
 
 HINTS = {

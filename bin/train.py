@@ -28,10 +28,11 @@ def train(
         list[str] | None, typer.Option("--set", help="Override: optim.backstitch.scale=1.0.")
     ] = None,
 ) -> None:
-    """Train; writes OUT/<iter>.pt after every iteration and OUT/train.jsonl, then `combine` makes final.pt.
+    """Train; writes OUT/<iter>.pt each iteration and OUT/train.jsonl; `combine` makes final.pt.
 
     Example: chainstitch train conf/tdnn_1a.toml --data data/train_hires --valid data/dev_hires
-    --lang data/lang --den exp/den.npz --out exp/tdnn_1a --resume auto --set optim.backstitch.scale=1.0
+    --lang data/lang --den exp/den.npz --out exp/tdnn_1a --resume auto
+    --set optim.backstitch.scale=1.0
     """
     from chainstitch.nnet.experiment import start_training
     from chainstitch.nnet.train_config import TrainConfig
@@ -50,5 +51,6 @@ def train(
     row = trainer.rows[-1]
     print(
         f"{out}: {row['iter'] + 1} iterations done, objective per frame train "
-        f"{row['train_diag_objf']:.4f} valid {row['valid_objf']:.4f}; next: chainstitch combine {out}"
+        f"{row['train_diag_objf']:.4f} valid {row['valid_objf']:.4f}; next: "
+        f"chainstitch combine {out}"
     )

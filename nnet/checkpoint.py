@@ -13,7 +13,7 @@ from chainstitch.utils.files import atomic_file
 
 
 def save(state: dict[str, Any], path: Path | str) -> None:
-    """Writes `state` (nested dicts and lists of tensors and numbers) so that `path` is whole or absent."""
+    """Writes `state` (nested dicts, lists, tensors and numbers); `path` is whole or absent."""
     with atomic_file(path, "wb") as stream:
         torch.save(state, stream)
 
@@ -31,8 +31,8 @@ def load(path: Path | str, device: str = "cpu") -> dict[str, Any]:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # zip, pickle and runtime errors, depending on where it is cut off
         raise UserError(
-            f"checkpoint {path} cannot be read (damaged or not ours: {type(error).__name__}); delete it, "
-            "and training resumes from the one before"
+            f"checkpoint {path} cannot be read (damaged or not ours: {type(error).__name__}); "
+            "delete it, and training resumes from the one before"
         ) from None
     if not isinstance(state, dict) or "model" not in state:
         raise UserError(f"checkpoint {path} is not one of ours: it has no 'model'")

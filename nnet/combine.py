@@ -1,8 +1,9 @@
 """Combining the last models of a run: running averages, the best of which is kept.
 
-For n = 1, 2, ... the parameters of the last n models are averaged uniformly (newest first), batch-norm statistics
-are computed afresh, and the objective on held-out examples is measured; the n with the best one wins. Simple and
-deterministic. (Kaldi's combination of 2019 and later; the paper's, which optimises weights by BFGS, is not built yet.)
+For n = 1, 2, ... the parameters of the last n models are averaged uniformly (newest first),
+batch-norm statistics are computed afresh, and the objective on held-out examples is measured; the n
+with the best one wins. Simple and deterministic. (Kaldi's combination of 2019 and later; the
+paper's, which optimises weights by BFGS, is not built yet.)
 """
 
 from __future__ import annotations

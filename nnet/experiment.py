@@ -1,8 +1,8 @@
 """An experiment directory: set up for training, reopened for combination.
 
 Holds `config.toml network.xconfig den.npz features.toml inputs.toml receipt.json`, then `<iter>.pt
-train.jsonl` from train.py and `final.pt` from combination. `inputs.toml` says which data, lang and seed it was
-trained with, so that `combine` and a resumed run need not be told again.
+train.jsonl` from train.py and `final.pt` from combination. `inputs.toml` says which data, lang and
+seed it was trained with, so that `combine` and a resumed run need not be told again.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def _chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, Numer
     language = read_lang(lang)
     if denominator.num_pdfs != 2 * language.num_phones:
         raise UserError(
-            f"{den} has {denominator.num_pdfs} pdfs, but {lang} has {language.num_phones} phones (two pdfs "
-            "each); make the graph again with `chainstitch den-graph`"
+            f"{den} has {denominator.num_pdfs} pdfs, but {lang} has {language.num_phones} phones "
+            "(two pdfs each); make the graph again with `chainstitch den-graph`"
         )
     loss = ChainLoss(denominator, config.chain.leaky, config.chain.output_l2)
     return loss, NumeratorStore(language, NumeratorCompiler(denominator))
@@ -220,8 +220,8 @@ def _check_same(out: Path, config: TrainConfig, inputs: Inputs) -> None:
     if was != now:
         changed = next((a, b) for a, b in zip(was + [""], now + [""], strict=False) if a != b)
         raise UsageError(
-            f"{out} was begun with {changed[0]!r}, now {changed[1]!r} is asked for; give it a new --out, or "
-            "--overwrite to start afresh"
+            f"{out} was begun with {changed[0]!r}, now {changed[1]!r} is asked for; give it a new "
+            "--out, or --overwrite to start afresh"
         )
 
 
@@ -237,7 +237,8 @@ def _write_directory(
         "command": shlex.join(["chainstitch", *sys.argv[1:]]),
         "commit": environment.get("commit"),
         "versions": {k: v for k, v in environment.items() if k not in ("commit", "cpu", "gpu")},
-        "hardware": f"{environment['cores']} cores of {environment['cpu']}, GPU {environment['gpu']}",
+        "hardware": f"{environment['cores']} cores of {environment['cpu']}, "
+        f"GPU {environment['gpu']}",
         "seed": inputs.seed,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "num_pdfs": num_pdfs,

@@ -16,7 +16,7 @@ BATCH = 32
 
 
 def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> Network:
-    """The network of an experiment directory (`network.xconfig` and `final.pt`), in evaluation mode.
+    """The network of an experiment directory (`network.xconfig`, `final.pt`), in evaluation mode.
 
     Raises:
         UserError: a file is missing or damaged, or they do not belong together.
@@ -40,7 +40,7 @@ def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> 
 
 
 def log_likes(model: Network, features: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The network's outputs, one float32 (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
+    """The network's outputs: float32 (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
     return list(iterate_log_likes(model, features))
 
 

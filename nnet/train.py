@@ -1,8 +1,8 @@
 """Training: iterations of natural-gradient, max-change, backstitch SGD on LF-MMI.
 
-Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it depends
-on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed and resumed goes through the
-same numbers as one that was not.
+Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it
+depends on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed
+and resumed goes through the same numbers as one that was not.
 
     for every iteration:
         lr, alpha, max-change for it; reseed; draw backstitch's phase
@@ -112,8 +112,11 @@ class Trainer:
         """
         logger.info(
             "%d utterances, %d minibatches in %d iterations, %d parameters",
-            len(self.examples), self.plan.total, self.plan.num_iterations, self.network.num_parameters(),
-        )  # fmt: skip
+            len(self.examples),
+            self.plan.total,
+            self.plan.num_iterations,
+            self.network.num_parameters(),
+        )
         for iteration in range(self.next_iteration, self.plan.num_iterations):
             row = self._iteration(iteration)
             self.rows.append(row)
@@ -123,8 +126,9 @@ class Trainer:
             skipped = row["max_change"]["skipped"]
             if skipped > MAX_SKIPPED * len(self.plan.iteration(iteration)):
                 raise UserError(
-                    f"iteration {iteration}: {skipped} updates were not finite and were skipped; lower "
-                    "optim.initial_lr (--set optim.initial_lr=...) and start again with --overwrite"
+                    f"iteration {iteration}: {skipped} updates were not finite and were skipped; "
+                    "lower optim.initial_lr (--set optim.initial_lr=...) and start again with "
+                    "--overwrite"
                 )
 
     def _iteration(self, iteration: int) -> dict[str, Any]:
@@ -185,7 +189,7 @@ class Trainer:
             self.network.zero_grad()
             outputs, out_lengths = self.network(features, lengths, minibatch.shift)
             loss: Tensor = self.loss(outputs, out_lengths, numerators)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             seen.append((float(self.loss.objective.sum()), float(self.loss.l2_term)))
             return loss
 
@@ -193,8 +197,8 @@ class Trainer:
             self.optimizer.step(closure)
         except FloatingPointError as error:
             raise UserError(
-                f"the network's output is not finite ({error}); lower optim.initial_lr and start again "
-                "with --overwrite"
+                f"the network's output is not finite ({error}); lower optim.initial_lr and start "
+                "again with --overwrite"
             ) from None
         frames = int((-(-lengths // self.network.subsampling)).sum())
         sums["objf"] += seen[0][0]
@@ -204,7 +208,7 @@ class Trainer:
             sums["step2_objf"] += seen[1][0]
             sums["step2_frames"] += frames
 
-    # -- checkpoints ----------------------------------------------------------------------------------
+    # -- checkpoints -------------------------------------------------------------------------------
 
     def _save(self) -> None:
         state = {
@@ -238,8 +242,8 @@ class Trainer:
                 continue
             if state["num_iterations"] != self.plan.num_iterations:
                 raise UserError(
-                    f"{path} is from a run of {state['num_iterations']} iterations, this one would have "
-                    f"{self.plan.num_iterations}; use the same config and data, or --overwrite"
+                    f"{path} is from a run of {state['num_iterations']} iterations, this one would "
+                    f"have {self.plan.num_iterations}; use the same config and data, or --overwrite"
                 )
             self.network.load_state_dict(state["model"])
             self.sgd.load_state_dict(state["optimizer"])
@@ -268,8 +272,8 @@ def _line(row: dict[str, Any], total: int) -> str:
     step2 = "" if row["step2_objf"] is None else f" (step 2 {row['step2_objf']:.4f})"
     skipped = f", {change['skipped']} updates SKIPPED" if change["skipped"] else ""
     return (
-        f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} alpha {row['alpha']:.2f} "
-        f"objf/frame train {row['train_objf']:.4f}{step2} valid {row['valid_objf']:.4f} "
-        f"max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
+        f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} "
+        f"alpha {row['alpha']:.2f} objf/frame train {row['train_objf']:.4f}{step2} "
+        f"valid {row['valid_objf']:.4f} max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
         f"(least {change['smallest']:.2f}){skipped}, {row['seconds']:.1f} s"
     )

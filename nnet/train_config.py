@@ -1,7 +1,7 @@
 """What a training config (conf/*.toml) may say, with the defaults.
 
-Read by `bin/den_graph.py`, `bin/train.py` and `bin/combine.py`, which hand the values on; nothing below them
-sees these classes. [graph] is used by `den-graph`, the rest by `train`.
+Read by `bin/den_graph.py`, `bin/train.py` and `bin/combine.py`, which hand the values on; nothing
+below them sees these classes. [graph] is used by `den-graph`, the rest by `train`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Graph:
                 raise ValueError(f"graph.{name} is a probability, found {getattr(self, name)}")
         if not 1 <= self.no_prune_order <= self.ngram_order:
             raise ValueError(
-                f"graph: wanted 1 <= no_prune_order <= ngram_order, found {self.no_prune_order} and "
-                f"{self.ngram_order}"
+                f"graph: wanted 1 <= no_prune_order <= ngram_order, found {self.no_prune_order} "
+                f"and {self.ngram_order}"
             )
 
 
@@ -49,7 +49,8 @@ class Chain:
     def __post_init__(self) -> None:
         if not 0 <= self.leaky < 1 or self.output_l2 < 0:
             raise ValueError(
-                f"chain: wanted 0 <= leaky < 1 and output_l2 >= 0, found {self.leaky} and {self.output_l2}"
+                f"chain: wanted 0 <= leaky < 1 and output_l2 >= 0, found {self.leaky} "
+                f"and {self.output_l2}"
             )
 
 

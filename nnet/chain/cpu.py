@@ -1,8 +1,9 @@
 """Forward-backward on the CPU: Numba kernels, one Python thread per share of the batch.
 
 The kernels release the GIL and a plain thread pool spreads blocks of sequences over
-`torch.get_num_threads()` threads: no second OpenMP runtime beside torch's, whose spinning threads would
-fight over the cores. Compiled code is cached beside this file (or in Numba's user cache). Equation numbers: forward_backward.py.
+`torch.get_num_threads()` threads: no second OpenMP runtime beside torch's, whose spinning threads
+would fight over the cores. Compiled code is cached beside this file (or in Numba's user cache).
+Equation numbers: forward_backward.py.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _denominator_block(  # type: ignore[no-untyped-def]
     gamma,
     log_z,
 ):
-    """Equations (4) to (10) for LANES sequences. A lane past its end is kept idle by copying state."""
+    """Equations (4) to (10) for LANES sequences. A lane past its end idles: state is copied."""
     frames = x.shape[0]
     states = len(initial)
     groups = len(group_pdf)
@@ -169,7 +170,7 @@ def _denominator_block(  # type: ignore[no-untyped-def]
 
 
 def numerator(batch: Any, log_likes: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Log-domain forward-backward of `NumeratorBatch` graphs, one per sequence; -inf if none fits."""
+    """Log-domain forward-backward of `NumeratorBatch` graphs, one a sequence; -inf if none fits."""
     size = len(lengths)
     log_z = np.full(size, -np.inf)
     posteriors = np.zeros_like(log_likes)

@@ -1,20 +1,21 @@
 """The denominator graph: phone LM and chain topology as one acceptor over pdfs.
 
 With the chain topology (topology.py) a phone p emits its *entry* pdf once and then any number of
-*loop* pdfs, each frame continuing with probability 1/2 or leaving with 1/2. Composing the phone LM with it
-leaves nothing to search for: a state of the graph is (LM state, phone just entered), and
+*loop* pdfs, each frame continuing with probability 1/2 or leaving with 1/2. Composing the phone LM
+with it leaves nothing to search for: a state of the graph is (LM state, phone just entered), and
 
     (h, p) --loop(p)/0.5--> (h, p)
     (h, p) --entry(q)/ 0.5 P(q|h)--> (h', q)          for every LM arc h --q--> h'
     start  --entry(q)/ P(q|start)--> (h', q)
 
-Epsilon-free and deterministic: at most one arc per state and pdf. (Kaldi reaches an equivalent graph
-through FST composition, epsilon removal and minimisation.) Since every LM state except the start
-is entered with one phone only when histories are kept, there are about as many graph states as LM states.
+Epsilon-free and deterministic: at most one arc per state and pdf. (Kaldi reaches an equivalent
+graph through FST composition, epsilon removal and minimisation.) Since every LM state except the
+start is entered with one phone only when histories are kept, there are about as many graph states
+as LM states.
 
-**Initial probabilities.** Training sees chunks that start anywhere, so the start state does not matter: all mass
-is put on it, propagated 100 steps, and the 100 distributions averaged. All states are final with
-probability 1. (Kaldi chain-den-graph.cc, SetInitialProbs.)
+**Initial probabilities.** Training sees chunks that start anywhere, so the start state does not
+matter: all mass is put on it, propagated 100 steps, and the 100 distributions averaged. All states
+are final with probability 1. (Kaldi chain-den-graph.cc, SetInitialProbs.)
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class DenominatorGraph:
             num_pdfs: default max(pdf) + 1.
 
         Raises:
-            ValueError: empty, ragged or negative input, a probability that is not positive and finite.
+            ValueError: empty, ragged or negative input, a probability that is not positive and
+                finite.
         """
         src, dst, pdf = (torch.as_tensor(t).long().cpu() for t in (src, dst, pdf))
         prob = torch.as_tensor(prob).double().cpu()
@@ -87,8 +89,8 @@ class DenominatorGraph:
             or not len(src)
         ):
             raise ValueError(
-                "denominator graph: src, dst, pdf and prob must be equally long, non-empty vectors; got "
-                f"{[tuple(t.shape) for t in (src, dst, pdf, prob)]}"
+                "denominator graph: src, dst, pdf and prob must be equally long, non-empty "
+                f"vectors; got {[tuple(t.shape) for t in (src, dst, pdf, prob)]}"
             )
         if min(int(src.min()), int(dst.min()), int(pdf.min())) < 0:
             raise ValueError(
@@ -114,7 +116,8 @@ class DenominatorGraph:
     def save(self, path: Path | str) -> None:
         """Writes den.npz (atomically)."""
         with atomic_file(path, "wb") as stream:
-            np.savez_compressed(stream, **{k: np.asarray(v) for k, v in self._arrays().items()})
+            arrays: dict[str, Any] = {k: np.asarray(v) for k, v in self._arrays().items()}
+            np.savez_compressed(stream, **arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> DenominatorGraph:
@@ -145,7 +148,7 @@ class DenominatorGraph:
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
-        """The arcs grouped by (destination, pdf), for the factored recursion of forward_backward.py.
+        """The arcs grouped by (destination, pdf): the factored recursion of forward_backward.py.
 
         group_pdf, group_dst: (groups,); arc_start: (groups + 1,) into the arcs;
         state_start: (states + 1,) into the groups; src: (arcs,); prob: (arcs,) float32.

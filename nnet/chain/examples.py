@@ -1,7 +1,7 @@
 """Training examples of LF-MMI: whole utterances with their numerators, batched on demand.
 
-What cannot be trained on is found before training starts, counted and named: an utterance with too few output
-frames for its transcript, a transcript that the phone LM gives probability zero.
+What cannot be trained on is found before training starts, counted and named: an utterance with too
+few output frames for its transcript, a transcript that the phone LM gives probability zero.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ChainExamples:
                 graph, needed = store.get(text)
             except KeyError as error:
                 raise UserError(
-                    f"{reader.directory}: utterance {cut.id} has the word {error.args[0]!r}, which is not "
-                    "in the lexicon; add it and run the lang stage again"
+                    f"{reader.directory}: utterance {cut.id} has the word {error.args[0]!r}, which "
+                    "is not in the lexicon; add it and run the lang stage again"
                 ) from None
             if not text:
                 self._drop("its transcript is empty", cut.id)
@@ -67,13 +67,19 @@ class ChainExamples:
         for reason, ids in self.dropped.items():
             logger.warning(
                 "%s: %d of %d utterances dropped, as %s: %s%s",
-                reader.directory, len(ids), total, reason, ", ".join(ids[:5]), "..." * (len(ids) > 5),
-            )  # fmt: skip
+                reader.directory,
+                len(ids),
+                total,
+                reason,
+                ", ".join(ids[:5]),
+                "..." * (len(ids) > 5),
+            )
         if not self.cuts or lost > MAX_DROPPED * total:
             reason = max(self.dropped, key=lambda r: len(self.dropped[r]), default="none")
             raise UserError(
-                f"{reader.directory}: {lost} of {total} utterances cannot be used (mostly: {reason}), "
-                f"more than the {MAX_DROPPED:.0%} allowed; check transcripts, lexicon and den-graph"
+                f"{reader.directory}: {lost} of {total} utterances cannot be used (mostly: "
+                f"{reason}), more than the {MAX_DROPPED:.0%} allowed; check transcripts, lexicon "
+                "and den-graph"
             )
 
     def _drop(self, reason: str, cut_id: str) -> None:

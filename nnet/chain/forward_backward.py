@@ -5,8 +5,8 @@ probability p_ij, we want, per sequence of T frames,
 
     Z = sum over paths of initial(i_0) prod_t p x_t(pdf)          x_t(n) = exp(y_t(n))
 
-and gamma_t(n) = d log Z / d y_t(n), the probability that a path has pdf n at frame t, which sums to one per frame.
-Four versions, each a change of the last.
+and gamma_t(n) = d log Z / d y_t(n), the probability that a path has pdf n at frame t, which sums to
+one per frame. Four versions, each a change of the last.
 
 **1. Naive.** alpha_0 = initial; beta_T = 1:
 
@@ -16,19 +16,21 @@ Four versions, each a change of the last.
 
 Right, and useless: x and alpha leave the range of floating point after a few frames.
 
-**2. Renormalised.** Take m_t = max_n y_t(n) out of x_t, and keep alpha summing to one by dividing by
-A_t = sum_j alpha_t(j) as it is made; log Z = sum_t (m_t + log A_t). beta absorbs the same factors, so that
-nothing needs logs and gamma needs no Z. Within a frame, float32 holds what is within some 80 nats of the best.
+**2. Renormalised.** Take m_t = max_n y_t(n) out of x_t, and keep alpha summing to one by dividing
+by A_t = sum_j alpha_t(j) as it is made; log Z = sum_t (m_t + log A_t). beta absorbs the same
+factors, so that nothing needs logs and gamma needs no Z. Within a frame, float32 holds what is
+within some 80 nats of the best.
 
-**3. Leaky.** A chunk of an utterance does not begin and end where a graph path does, and a finite graph can drive
-itself into a corner. At every frame (before the first and after the last included) let a fraction lambda of the
-probability leave to the initial distribution pi:
+**3. Leaky.** A chunk of an utterance does not begin and end where a graph path does, and a finite
+graph can drive itself into a corner. At every frame (before the first and after the last included)
+let a fraction lambda of the probability leave to the initial distribution pi:
 
     alpha'_t = alpha_t + lambda A_t pi                                                  (4)
     beta_t   = beta'_t + lambda sum_i pi_i beta'_t(i)                                   (5)
 
-with the primed quantities used on the right of (1) and made on the left of (2). At t = T this adds the constant
-log(1 + lambda) to log Z. It is as if epsilon arcs led from every state to every state. (Kaldi chain-denominator.h.)
+with the primed quantities used on the right of (1) and made on the left of (2). At t = T this adds
+the constant log(1 + lambda) to log Z. It is as if epsilon arcs led from every state to every state.
+(Kaldi chain-denominator.h.)
 
 **4. Factored.** Arcs that share destination j and pdf n share x_t(n). Group them: with g = (j, n),
 
@@ -38,16 +40,18 @@ log(1 + lambda) to log Z. It is as if epsilon arcs led from every state to every
     beta'_t(i)   = sum over arcs i in g of p_ij H_t(g)                                  (9)
     gamma_t(n)   = sum over groups with pdf n of G_t(g) H_t(g)                          (10)
 
-so an arc costs one multiply-add forward and one backward and never touches x; posteriors need no arcs. In the chain
-topology there are two groups per state (enter, loop) while a state has tens of arcs. Both (6) and (9) are one
-sparse matrix times a dense block of sequences: `cpu.py` keeps 8 sequences innermost.
+so an arc costs one multiply-add forward and one backward and never touches x; posteriors need no
+arcs. In the chain topology there are two groups per state (enter, loop) while a state has tens of
+arcs. Both (6) and (9) are one sparse matrix times a dense block of sequences: `cpu.py` keeps 8
+sequences innermost.
 
-Per frame and sequence: 4 flops per arc, 6 per group. Bytes: G is stored (4 per group and frame and sequence: linear
-in batch x frames x states), the arcs (8 bytes each) are read once per frame for 8 sequences.
+Per frame and sequence: 4 flops per arc, 6 per group. Bytes: G is stored (4 per group and frame and
+sequence: linear in batch x frames x states), the arcs (8 bytes each) are read once per frame for 8
+sequences.
 
-The numerator is the same sum on one small graph per sequence; its states reach only a few pdfs, far below the best one
-when the network is wrong, so it runs in the log domain, (1) to (3) with log-sums, without leak: `numerator.py` and
-`log_domain` in cpu.py.
+The numerator is the same sum on one small graph per sequence; its states reach only a few pdfs, far
+below the best one when the network is wrong, so it runs in the log domain, (1) to (3) with
+log-sums, without leak: `numerator.py` and `log_domain` in cpu.py.
 
 Naive float64 twin: tests/reference/forward_backward.py.
 """
@@ -71,7 +75,8 @@ def forward_backward(
 ) -> tuple[Tensor, Tensor]:
     """Log of the total path probability and the pdf posteriors, per sequence.
 
-    Not differentiable by autograd itself: the posteriors *are* the derivative (`ChainLoss` uses them).
+    Not differentiable by autograd itself: the posteriors *are* the derivative (`ChainLoss` uses
+    them).
 
     Args:
         graph: the denominator.
@@ -103,8 +108,9 @@ def forward_backward(
     if not torch.isfinite(log_z).all():
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
         raise FloatingPointError(
-            f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's output "
-            "holds a NaN or an infinity, or spans more than 80 nats between all graph paths and the best pdf"
+            f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's "
+            "output holds a NaN or an infinity, or spans more than 80 nats between all graph paths "
+            "and the best pdf"
         )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device)
 
@@ -113,13 +119,15 @@ def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:
     """Raises ValueError unless log_likes is (batch, frames, pdfs) and lengths (batch,) fits it."""
     if log_likes.dim() != 3 or log_likes.shape[2] != pdfs:
         raise ValueError(
-            f"log_likes must be (batch, frames, {pdfs}) for this graph, got {tuple(log_likes.shape)}"
+            f"log_likes must be (batch, frames, {pdfs}) for this graph, "
+            f"got {tuple(log_likes.shape)}"
         )
     if lengths.shape != log_likes.shape[:1]:
         raise ValueError(
             f"lengths must be ({log_likes.shape[0]},), one per sequence, got {tuple(lengths.shape)}"
         )
-    if len(lengths) and not (1 <= int(lengths.min()) and int(lengths.max()) <= log_likes.shape[1]):
+    if len(lengths) and not (int(lengths.min()) >= 1 and int(lengths.max()) <= log_likes.shape[1]):
         raise ValueError(
-            f"lengths must lie in 1..{log_likes.shape[1]}, got {int(lengths.min())}..{int(lengths.max())}"
+            f"lengths must lie in 1..{log_likes.shape[1]}, "
+            f"got {int(lengths.min())}..{int(lengths.max())}"
         )

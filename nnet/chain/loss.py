@@ -3,8 +3,9 @@
     F = sum over sequences of weight ( log Z_num - log Z_den )
     dF / dy_t(n) = weight ( gamma_num_t(n) - gamma_den_t(n) )
 
-plus Kaldi's output l2, - 1/2 l2 ||y||^2 over the valid frames, which keeps the outputs in a sane range.
-Everything is *summed*, not averaged. Source: Kaldi chain-training.cc, ComputeChainObjfAndDeriv.
+plus Kaldi's output l2, - 1/2 l2 ||y||^2 over the valid frames, which keeps the outputs in a sane
+range. Everything is *summed*, not averaged. Source: Kaldi chain-training.cc,
+ComputeChainObjfAndDeriv.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class ChainLoss(nn.Module):
         backend: see `forward_backward`.
 
     Attributes:
-        objective: (batch,) float64, log Z_num - log Z_den of the last call, unweighted, on the host.
+        objective: (batch,) float64, log Z_num - log Z_den of the last call, unweighted, on the
+            host.
         l2_term: the last call's penalty, a detached scalar tensor (not part of `objective`).
     """
 
@@ -64,11 +66,13 @@ class ChainLoss(nn.Module):
             weights: (batch,) optional weight of each sequence.
 
         Raises:
-            ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to (too
-                few frames); nothing is masked silently.
+            ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
+                (too few frames); nothing is masked silently.
             FloatingPointError: non-finite network output.
         """
-        value, objective = _ChainFunction.apply(
+        value: Tensor
+        objective: Tensor
+        value, objective = _ChainFunction.apply(  # type: ignore[no-untyped-call]
             log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend
         )
         self.objective = objective.detach().cpu()
@@ -117,6 +121,6 @@ class _ChainFunction(torch.autograd.Function):
         return loss.to(log_likes.dtype), objective
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_loss, None, None, None, None, None, None

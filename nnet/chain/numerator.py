@@ -1,14 +1,15 @@
 """Numerator graphs for flat-start ("end-to-end") LF-MMI: all ways to say one transcript.
 
 The transcript through the lexicon gives an acceptor over phones (`PhoneGraph`): alternative
-pronunciations, and optional silence between words and at the edges, made deterministic so that a phone string has one path.
-Composed with the *normalisation* form of the denominator graph (start anywhere with probability initial(s), every
-state final) the weights of numerator paths are exactly those of the same paths in the denominator; the sum over a subset
-of paths cannot exceed the sum over all, so the objective log Z_num - log Z_den is <= 0. (Kaldi chain-generic-numerator.cc,
+pronunciations, and optional silence between words and at the edges, made deterministic so that a
+phone string has one path. Composed with the *normalisation* form of the denominator graph (start
+anywhere with probability initial(s), every state final) the weights of numerator paths are exactly
+those of the same paths in the denominator; the sum over a subset of paths cannot exceed the sum
+over all, so the objective log Z_num - log Z_den is <= 0. (Kaldi chain-generic-numerator.cc,
 chain-supervision.cc.)
 
-Composition: both sides are deterministic, so a numerator state is a pair (position n in the phone graph, denominator state s)
-reached by a phone's entry arc, with the loop arc of s on it:
+Composition: both sides are deterministic, so a numerator state is a pair (position n in the phone
+graph, denominator state s) reached by a phone's entry arc, with the loop arc of s on it:
 
     (n, s) --entry(q)--> (n', s')     for n --q--> n' and s --entry(q)--> s'
     (n, s) --loop--> (n, s)           the loop arc of s
@@ -64,7 +65,8 @@ def phone_graph(
 ) -> PhoneGraph:
     """All pronunciations of `words`, with optional `silence` before, between and after them.
 
-    A subset construction over (word index, pronunciation, position), which also shares equal prefixes.
+    A subset construction over (word index, pronunciation, position), which also shares equal
+    prefixes.
 
     Raises:
         KeyError: a word without pronunciation.
@@ -112,7 +114,8 @@ def phone_graph(
 class NumeratorGraph:
     """One transcript's acceptor over pdfs, log-domain weights.
 
-    src, dst, pdf: (arcs,) int32; log_prob: (arcs,) float64; log_initial, log_final: (states,) float64.
+    src, dst, pdf: (arcs,) int32; log_prob: (arcs,) float64; log_initial, log_final: (states,)
+    float64.
     """
 
     src: np.ndarray
@@ -200,21 +203,21 @@ def _trim(arcs: list[tuple[int, int, int, float]], final: list[bool]) -> Numerat
     kept = [(new[s], new[d], pdf, w) for s, d, pdf, w in arcs if s in new and d in new]
     if not any(s == 0 for s, _, _, _ in kept):
         return None
-    src, dst, pdf, weight = zip(*kept, strict=True)
+    sources, targets, pdfs, weights = zip(*kept, strict=True)
     log_initial = np.full(len(new), -np.inf)
     log_initial[0] = 0.0
     log_final = np.full(len(new), -np.inf)
     log_final[[new[i] for i, f in enumerate(final) if f]] = 0.0
     return NumeratorGraph(
-        np.array(src, np.int32), np.array(dst, np.int32), np.array(pdf, np.int32),
-        np.array(weight), log_initial, log_final,
+        np.array(sources, np.int32), np.array(targets, np.int32), np.array(pdfs, np.int32),
+        np.array(weights), log_initial, log_final,
     )  # fmt: skip
 
 
 def numerator_forward_backward(
     batch: NumeratorBatch, log_likes: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """log Z (batch,) float64, -inf where a sequence is too short for its transcript, and posteriors.
+    """log Z (batch,) float64, -inf where a sequence is too short for its words, and posteriors.
 
     Shapes as in `forward_backward`; posteriors are zero past each length.
     """

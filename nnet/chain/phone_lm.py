@@ -1,22 +1,22 @@
 """The phone language model of the denominator: an n-gram with exact maximum-likelihood counts.
 
 LF-MMI sums over *all* phone strings, so its graph must be small. Kaldi's answer
-(chain/language-model.cc): a 4-gram without any smoothing or backoff arcs, in which a trigram that was
-never seen has probability 0 and the graph stays sparse; and whose number of 4-gram states is cut by
-merging the histories that matter least into their suffix.
+(chain/language-model.cc): a 4-gram without any smoothing or backoff arcs, in which a trigram that
+was never seen has probability 0 and the graph stays sparse; and whose number of 4-gram states is
+cut by merging the histories that matter least into their suffix.
 
 A **state** is a history: the last up to n-1 phones, the sentence start counting as phone 0. With
 counts C(h, p) of phone p (0: the end) after history h, the probability is C(h, p) / sum over p.
 
 **Pruning.** States with a full history of n-1 phones may be merged, wholly, into the state of the
-one-shorter history: counts are added up. With L(C) = sum C(p) log C(p) - C log C (the log-likelihood of
-a state's own data), merging h into its suffix s costs L(h) + L(s) - L(h + s) >= 0. We merge the cheapest
-first until the number of states is (number of histories that are never merged) + `num_extra_states`.
-A cost changes when other histories are merged into the same s, so candidates wait in a heap and
-are priced again when they come up.
+one-shorter history: counts are added up. With L(C) = sum C(p) log C(p) - C log C (the
+log-likelihood of a state's own data), merging h into its suffix s costs
+L(h) + L(s) - L(h + s) >= 0. We merge the cheapest first until the number of states is (number of
+histories that are never merged) + `num_extra_states`. A cost changes when other histories are
+merged into the same s, so candidates wait in a heap and are priced again when they come up.
 
-Unlike Kaldi's four passes with falling targets, the heap always merges the currently cheapest one; the
-kept states agree except near the target.
+Unlike Kaldi's four passes with falling targets, the heap always merges the currently cheapest one;
+the kept states agree except near the target.
 """
 
 from __future__ import annotations
@@ -90,9 +90,8 @@ def _count(sentences: Iterable[Sequence[int]], order: int) -> dict[History, Coun
     for sentence in sentences:
         history: History = (END,)[: order - 1]
         for phone in (*sentence, END):
-            if phone != END:
-                if phone < 1:
-                    raise ValueError(f"phone LM: phone ids start at 1, found {phone}")
+            if phone != END and phone < 1:
+                raise ValueError(f"phone LM: phone ids start at 1, found {phone}")
             row = counts.setdefault(history, {})
             row[phone] = row.get(phone, 0) + 1
             history = _shorten((*history, phone), order)

@@ -1,4 +1,4 @@
-"""From transcripts to training text and to numerators: what LF-MMI needs to know about the words."""
+"""From transcripts to training text and numerators: what LF-MMI needs to know about the words."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class NumeratorStore:
         self._graphs: dict[str, tuple[NumeratorGraph | None, int]] = {}
 
     def get(self, text: str) -> tuple[NumeratorGraph | None, int]:
-        """(graph, least number of output frames) for a transcript; None: impossible in the denominator.
+        """(graph, least number of output frames) of a transcript; None: not in the denominator.
 
         Raises:
             KeyError: a word that is not in the lexicon.

@@ -14,7 +14,8 @@ class Affine(nn.Linear):
         in_features, out_features: sizes.
         max_change: limit of this layer's change per minibatch (Euclidean norm); 0 for none.
         learning_rate_factor: multiplies the learning rate.
-        rank_in, rank_out: ranks of the natural gradient; None: min(20, (in+1)/2), min(80, (out+1)/2).
+        rank_in, rank_out: ranks of the natural gradient; None: min(20, (in+1)/2),
+            min(80, (out+1)/2).
         zero: start from zero, as Kaldi's output layers do.
 
     Source: Kaldi nnet-simple-component.cc, NaturalGradientAffineComponent.

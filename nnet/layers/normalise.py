@@ -1,4 +1,4 @@
-"""Kaldi's two normalisations: per frame (renorm) and per dimension over the minibatch (batch-norm)."""
+"""Kaldi's normalisations: per frame (renorm), per dimension over the minibatch (batch-norm)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SQUARED_NORM_FLOOR = 2.0**-66
 
 
 class Renorm(nn.Module):
-    """Scales every row to root-mean-square `target_rms`: x / sqrt(mean(x^2)) (NormalizeComponent)."""
+    """Scales rows to root-mean-square `target_rms`: x / sqrt(mean(x^2)) (NormalizeComponent)."""
 
     def __init__(self, target_rms: float = 1.0) -> None:
         super().__init__()
@@ -24,8 +24,8 @@ class Renorm(nn.Module):
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of rows (n, dim) without scale and shift (BatchNormComponent).
 
-    epsilon 1e-3. In training mode it uses the minibatch's statistics and keeps a running average of them for
-    evaluation; `combine` computes them afresh for the final model.
+    epsilon 1e-3. In training mode it uses the minibatch's statistics and keeps a running average of
+    them for evaluation; `combine` computes them afresh for the final model.
     """
 
     def __init__(self, dim: int, target_rms: float = 1.0, momentum: float = 0.1) -> None:

@@ -1,21 +1,21 @@
 """A frame-synchronous network over ragged batches, computing each layer only where it is needed.
 
-With frame subsampling 3 the output is wanted at input frames 0, 3, 6, ... Going backwards through the
-layers, layer l is wanted at 3 j + o for a set of offsets o; where all o agree modulo 3 (all splicing above
-is by multiples of 3), two thirds of the frames are never computed. And utterances differ in length.
-So a layer's values are *rows*: one for each (utterance, time) that is needed, all utterances behind one another,
-no padding. Splicing is then one gather,
+With frame subsampling 3 the output is wanted at input frames 0, 3, 6, ... Going backwards through
+the layers, layer l is wanted at 3 j + o for a set of offsets o; where all o agree modulo 3 (all
+splicing above is by multiples of 3), two thirds of the frames are never computed. And utterances
+differ in length. So a layer's values are *rows*: one for each (utterance, time) that is needed, all
+utterances behind one another, no padding. Splicing is then one gather,
 
-    row (b, t) of layer l  =  [ row (b, t + o) of source, for every (source, offset o) of its input ]
+    row (b, t) of layer l = [ row (b, t + o) of source, for every (source, offset o) of its input ]
 
-and everything else (affine, batch-norm, natural gradient) sees a plain matrix of valid frames: nothing has to be
-masked, and padding neither costs time nor leaks into batch-norm or Fisher statistics. Kaldi computes the same rows
-under the name of indexes (n, t). Times before the first and after the last frame repeat that frame.
+and everything else (affine, batch-norm, natural gradient) sees a plain matrix of valid frames:
+nothing has to be masked, and padding neither costs time nor leaks into batch-norm or Fisher
+statistics. Kaldi computes the same rows under the name of indexes (n, t). Times before the first
+and after the last frame repeat that frame.
 """
 
 from __future__ import annotations
 
-from typing import cast
 
 import numpy as np
 import torch
@@ -66,12 +66,13 @@ class Network(nn.Module):
                 augmentation: -1, 0 or 1).
 
         Returns:
-            (batch, ceil(frames / subsampling), num_outputs) zero past each length, and (batch,) output
-            lengths.
+            (batch, ceil(frames / subsampling), num_outputs) zero past each length, and (batch,)
+            output lengths.
         """
         if features.dim() != 3 or features.shape[2] != self.input_dim:
             raise ValueError(
-                f"network: features must be (batch, frames, {self.input_dim}), got {tuple(features.shape)}"
+                f"network: features must be (batch, frames, {self.input_dim}), "
+                f"got {tuple(features.shape)}"
             )
         size = lengths.cpu().numpy()
         out_size = -(-size // self.subsampling)
@@ -96,10 +97,16 @@ class Network(nn.Module):
         return padded, lengths_out
 
     def _index(
-        self, name: str, source: str, offset: int, size: np.ndarray, out_size: np.ndarray, padded: int,
+        self,
+        name: str,
+        source: str,
+        offset: int,
+        size: np.ndarray,
+        out_size: np.ndarray,
+        padded: int,
         shift: int,
-    ) -> np.ndarray | None:  # fmt: skip
-        """Row numbers in `source` of the rows that layer `name` splices at `offset`; None: all, in order."""
+    ) -> np.ndarray | None:
+        """Rows of `source` that layer `name` splices at `offset`, a row each; None: all, in order."""
         first, last, step = self._grids[name]
         # times of this layer's rows, relative to `shift`: first, first + step, ...
         count = ((out_size - 1) * self.subsampling + last - first) // step + 1
@@ -109,7 +116,8 @@ class Network(nn.Module):
         if source == self.specs[0].name:
             last_frame = np.repeat(size - 1, count)
             base = np.arange(len(size)) * padded
-            return np.repeat(base, count) + np.clip(time + shift, 0, last_frame)
+            rows: np.ndarray = np.repeat(base, count) + np.clip(time + shift, 0, last_frame)
+            return rows
         source_first, source_last, source_step = self._grids[source]
         if (first + offset, last + offset, step) == (source_first, source_last, source_step):
             return None
@@ -117,7 +125,8 @@ class Network(nn.Module):
             (out_size - 1) * self.subsampling + source_last - source_first
         ) // source_step + 1
         base = np.cumsum(source_count) - source_count
-        return np.repeat(base, count) + (time - source_first) // source_step
+        rows = np.repeat(base, count) + (time - source_first) // source_step
+        return rows
 
     def num_parameters(self) -> int:
         """Trainable parameters."""
@@ -125,7 +134,7 @@ class Network(nn.Module):
 
 
 def _grids(specs: list[LayerSpec], subsampling: int) -> dict[str, tuple[int, int, int]]:
-    """Per layer (first, last, step): it is computed at s*j + first ... s*j + last in steps of `step`."""
+    """Per layer (first, last, step): computed at s*j + first ... s*j + last in steps of `step`."""
     needed: dict[str, set[int]] = {spec.name: set() for spec in specs}
     needed[specs[-1].name] = {0}
     grids = {}
@@ -151,7 +160,8 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
         dim = int(options.get("dim", num_outputs))
         if dim != num_outputs:
             raise UsageError(
-                f"xconfig: output-layer has dim={dim}, but the graph has {num_outputs} pdfs; leave dim out"
+                f"xconfig: output-layer has dim={dim}, but the graph has {num_outputs} pdfs; "
+                "leave dim out"
             )
         return Affine(dim_in, dim, options.get("max-change", 1.5), factor, zero=True), dim
     dim = int(options["dim"])
@@ -168,4 +178,4 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
 
 def output_lengths(lengths: Tensor, subsampling: int = 3) -> Tensor:
     """Output frames for input frames: rounded up."""
-    return cast(Tensor, -(-lengths // subsampling))
+    return -(-lengths // subsampling)

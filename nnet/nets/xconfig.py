@@ -5,9 +5,10 @@
     relu-batchnorm-layer name=tdnn2 dim=256 input=Append(-3,0,3)
     output-layer name=output
 
-One line a layer: its type, then key=value pairs. `input` defaults to the layer above and may be a layer name,
-`Offset(name, n)`, or `Append(...)` of those and of plain frame offsets (which refer to the layer above). Unknown
-types and keys are errors that name the nearest known one. '#' starts a comment.
+One line a layer: its type, then key=value pairs. `input` defaults to the layer above and may be a
+layer name, `Offset(name, n)`, or `Append(...)` of those and of plain frame offsets (which refer to
+the layer above). Unknown types and keys are errors that name the nearest known one. '#' starts a
+comment.
 
     input                  dim
     relu-renorm-layer      dim [target-rms=1] [max-change=0.75] [learning-rate-factor=1]
@@ -40,7 +41,7 @@ _KEYS["relu-batchnorm-layer"] = _KEYS["relu-renorm-layer"]
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One line: its type, name, spliced inputs as (source layer, frame offset), and numbers by key."""
+    """One line: its type, name, spliced inputs as (source layer, frame offset), numbers by key."""
 
     kind: str
     name: str
@@ -52,8 +53,8 @@ def parse_xconfig(text: str) -> list[LayerSpec]:
     """Parses the text into layers, in order.
 
     Raises:
-        UsageError: with the line number: an unknown type or key, a missing dim, a name used twice, an
-            input that is not above, no input or no single output layer.
+        UsageError: with the line number: an unknown type or key, a missing dim, a name used twice,
+            an input that is not above, no input or no single output layer.
     """
     layers: list[LayerSpec] = []
     known: set[str] = set()
@@ -131,7 +132,8 @@ def _parse_input(text: str, where: str, above: list[LayerSpec]) -> list[tuple[st
             result.append((part, 0))
         else:
             raise UsageError(
-                f"{where}: cannot read the input {part!r}; wanted a layer, Offset(layer,-3) or Append(-3,0,3)"
+                f"{where}: cannot read the input {part!r}; wanted a layer, "
+                "Offset(layer,-3) or Append(-3,0,3)"
             )
         if result[-1][0] not in names:
             hint = _nearest(result[-1][0], sorted(names))

@@ -1,4 +1,4 @@
-"""Backstitch: a step of -alpha times the learning rate, then one of 1 + alpha, on the same minibatch.
+"""Backstitch: a step of -alpha times the learning rate, then one of 1 + alpha, on one minibatch.
 
 Wang et al., NIPS 2017. With nu the learning rate, g_t the gradient at theta_t, g_t+1/2 that at
 theta_t+1/2, of the same data,
@@ -6,23 +6,24 @@ theta_t+1/2, of the same data,
     theta_t+1/2 = theta_t     + alpha nu g_t                                             (13)
     theta_t+1   = theta_t+1/2 - (1 + alpha) nu g_t+1/2                                   (14)
 
-The first step takes the minibatch's own influence out of the model, so that in the second the data act
-more like fresh data. What else is touched by both passes must not notice that there are two:
+The first step takes the minibatch's own influence out of the model, so that in the second the data
+act more like fresh data. What else is touched by both passes must not notice that there are two:
 
-- **random numbers** (dropout masks, stochastic depth): the generators are rewound in between, so both
-  passes draw the same (section 4.6: without this backstitch does not help);
+- **random numbers** (dropout masks, stochastic depth): the generators are rewound in between, so
+  both passes draw the same (section 4.6: without this backstitch does not help);
 - **the Fisher estimate** of natural gradient: frozen in the first step, so that the second uses one
   that has not seen this minibatch (4.3);
 - **max-change**: limits scaled by alpha and 1 + alpha, so that both steps have the same effective
   learning rate (4.4);
 - **buffers** (batch-norm statistics): put back after the first step, so they count once;
 - **state of an adaptive optimiser**: put back after the first step;
-- **weight decay** of a torch optimiser: left to the second step, divided by 1 + alpha, so it acts once;
+- **weight decay** of a torch optimiser: left to the second step, divided by 1 + alpha, so it acts
+  once;
 - **momentum**: refused (4.5).
 
-Only every `interval`-th minibatch is treated so; the others take a plain step. alpha = 1, interval 4
-costs a quarter more per epoch and is what the paper mostly uses; alpha = 0.3, interval 1 is its
-alternative.
+Only every `interval`-th minibatch is treated so; the others take a plain step. alpha = 1,
+interval 4 costs a quarter more per epoch and is what the paper mostly uses; alpha = 0.3,
+interval 1 is its alternative.
 
 Source: Kaldi nnet-chain-training.cc, TrainInternalBackstitch.
 """
@@ -42,7 +43,7 @@ from chainstitch.nnet.optim.sgd import SGD
 
 
 class Backstitch:
-    """Wraps a torch optimiser so that `step(closure)` is a backstitch minibatch when its turn comes.
+    """Wraps a torch optimiser so that `step(closure)` is a backstitch minibatch in its turn.
 
     Args:
         optimizer: our `SGD` or any torch optimiser without momentum.
@@ -54,8 +55,8 @@ class Backstitch:
 
     Attributes:
         phase: minibatch t is backstitched when t % interval == phase % interval.
-        step2_loss: the closure's value in the last second step (parameters after (13)), or None when
-            the last minibatch was a plain one.
+        step2_loss: the closure's value in the last second step (parameters after (13)), or None
+            when the last minibatch was a plain one.
 
     Raises:
         ValueError: scale < 0, interval < 1, or an optimiser with momentum.
@@ -104,7 +105,7 @@ class Backstitch:
         self.phase, self.count = phase, 0
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:
-        """One minibatch. `closure` zeroes the gradients, runs forward and backward, returns the loss.
+        """One minibatch. `closure` zeroes gradients, runs forward and backward, returns the loss.
 
         Returns the loss at the unperturbed parameters (first step, or the only one).
         """
@@ -150,7 +151,7 @@ class Backstitch:
 
 @contextmanager
 def _scaled_groups(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[None]:
-    """lr times `scale`; weight decay off in the negative step and divided by `scale` in the positive."""
+    """lr times `scale`; weight decay off in the negative step, over `scale` in the positive one."""
     saved = [(group["lr"], group.get("weight_decay")) for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * scale

@@ -1,7 +1,7 @@
 """Maximum parameter change per minibatch: per layer, then global (paper, section 4.4).
 
-`limit_change(deltas, limits, global_limit, scale, limit_scale)` is equivalent to the following, although
-it is done with fewer kernel launches and without waiting for the device:
+`limit_change(deltas, limits, global_limit, scale, limit_scale)` is equivalent to the following,
+although it is done with fewer kernel launches and without waiting for the device:
 
     for each layer c with proposed change delta_c (a list of tensors) and limit m_c (0: none):
         f_c = min(1, m_c limit_scale / (|scale| ||delta_c||))        if m_c else 1
@@ -9,9 +9,10 @@ it is done with fewer kernel launches and without waiting for the device:
     g = min(1, global_limit limit_scale / Delta)                      if global_limit else 1
     the change to apply to layer c is  scale g f_c delta_c;  none at all if Delta is not finite
 
-The norm is measured after learning rate and natural gradient. Backstitch calls it with scale = -alpha,
-limit_scale = alpha and then scale = limit_scale = 1 + alpha, so that both steps compare the same
-||delta|| with the same threshold. Source: Kaldi nnet-utils.cc, UpdateNnetWithMaxChange.
+The norm is measured after learning rate and natural gradient. Backstitch calls it with
+scale = -alpha, limit_scale = alpha and then scale = limit_scale = 1 + alpha, so that both steps
+compare the same ||delta|| with the same threshold. Source: Kaldi nnet-utils.cc,
+UpdateNnetWithMaxChange.
 """
 
 from __future__ import annotations

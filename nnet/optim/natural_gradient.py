@@ -1,9 +1,9 @@
 """Online natural gradient: Povey, Zhang and Khudanpur, ICLR workshop 2015, as Kaldi runs it.
 
 **What it does.** The gradient of an affine layer y = W x + b, summed over the rows (frames) of a
-minibatch, is G = sum over rows of dy x^T. Natural gradient multiplies it on both sides by the inverse
-of a Fisher matrix: one of the layer's inputs x, one of its output derivatives dy. Each side keeps
-its own running estimate
+minibatch, is G = sum over rows of dy x^T. Natural gradient multiplies it on both sides by the
+inverse of a Fisher matrix: one of the layer's inputs x, one of its output derivatives dy. Each side
+keeps its own running estimate
 
     F = R^T Diag(d) R + rho I                                                           (1)
 
@@ -51,17 +51,18 @@ A port without this step diverges: see the test of the ill-conditioned case.
 because tr(X_hat X_hat^T) = tr(X X^T) - 2 tr(L) + tr(L W W^T), and because by (3) preconditioning is
 a linear map on columns: the preconditioned gradient is P_out G P_in with P = I - W^T W. So
 `NaturalGradient` never forms X_hat. It watches each layer with hooks, adds up those sums while
-autograd computes the ordinary gradient G, and multiplies G afterwards, as `gamma_in gamma_out P_out G
-P_in`. That makes gradient accumulation, shared weights and any other use of autograd come out right.
+autograd computes the ordinary gradient G, and multiplies G afterwards, as `gamma_in gamma_out
+P_out G P_in`. That makes gradient accumulation, shared weights and any other use of autograd come
+out right.
 
 **Cost** per layer of in x out weights, N rows, ranks r: the plain step takes 6 N in out flops; the
-sums H cost 2 N (in r_in + out r_out), J as much again on the updating steps (one in four); applying P
-costs 4 in out (r_in + r_out), without N. With in = out = 1024 and ranks 20/80 that is 3.3 % + 0.8 %
-of the plain step.
+sums H cost 2 N (in r_in + out r_out), J as much again on the updating steps (one in four); applying
+P costs 4 in out (r_in + r_out), without N. With in = out = 1024 and ranks 20/80 that is
+3.3 % + 0.8 % of the plain step.
 
 **When the estimate is updated**: always for the first 10 updates, then on every `update_period`-th
-call; calls made while frozen do not count (Kaldi of 2017, the paper's code; the 2025 code counts them
-and starves under backstitch with interval 1).
+call; calls made while frozen do not count (Kaldi of 2017, the paper's code; the 2025 code counts
+them and starves under backstitch with interval 1).
 
 Source: nnet3/natural-gradient-online.{h,cc}; numbers and twin: tests/reference/natural_gradient.py.
 """
@@ -80,7 +81,8 @@ from torch import Tensor, nn
 logger = logging.getLogger(__name__)
 
 EPSILON = 1e-10  # absolute floor of rho and d
-DELTA = 5e-4  # floor relative to the largest sqrt(c); the header comment of Kaldi says 1e-5, the code this
+# floor relative to the largest sqrt(c); the header comment of Kaldi says 1e-5, the code this
+DELTA = 5e-4
 NUM_INITIAL_UPDATES = 10  # updates made without skipping, while the estimate is young
 CONDITION_LIMIT = 1e6  # of Z, above which R is made orthonormal again
 
@@ -89,7 +91,8 @@ class OnlineNaturalGradient:
     """One side's Fisher estimate, and preconditioning with it.
 
     Args:
-        rank: number of directions kept exactly; reduced to dim - 1 with a warning if it is not less.
+        rank: number of directions kept exactly; reduced to dim - 1 with a warning if it is not
+            less.
         update_period: the estimate is updated on every `update_period`-th call.
         num_samples_history: time constant of forgetting, in rows: eta = 1 - exp(-rows / this).
         num_minibatches_history: if given, eta = 1 / this instead.
@@ -132,12 +135,15 @@ class OnlineNaturalGradient:
         self.num_skipped = 0
         self.num_floored = 0
         self.num_reorthogonalised = 0
+        self._trace: Tensor
+        self._l: Tensor
+        self._j: Tensor
         self._clear()
 
-    # -- the two-call form that NaturalGradient uses ------------------------------------------------
+    # -- the two-call form that NaturalGradient uses -----------------------------------------------
 
     def observe(self, x: Tensor, ones: bool = False) -> None:
-        """Adds rows x (rows, dim) to this minibatch's sums; `ones` appends a column of ones to them."""
+        """Adds rows x (rows, dim) to this minibatch's sums; `ones` appends a column of ones."""
         x = x.detach()
         if self.w is None:
             self._initialise(_with_ones(x) if ones else x)
@@ -157,7 +163,7 @@ class OnlineNaturalGradient:
             self._j = self._j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
 
     def apply(self, gradient: Tensor) -> Tensor:
-        """gradient (anything, dim) times gamma (I - W^T W), with gamma of the rows observed, (3), (4)."""
+        """gradient (anything, dim) times gamma (I - W^T W), gamma of the rows seen, (3), (4)."""
         w = self.w
         if w is None or not w.numel() or self._rows == 0:
             return gradient
@@ -180,10 +186,10 @@ class OnlineNaturalGradient:
         due = self.num_updates < NUM_INITIAL_UPDATES or self.num_skipped >= self.update_period - 1
         return due and not self.frozen
 
-    # -- the direct form ------------------------------------------------------------------------------
+    # -- the direct form ---------------------------------------------------------------------------
 
     def precondition(self, x: Tensor) -> Tensor:
-        """gamma X_hat for x (rows, dim): same shape, same Frobenius norm; then updates the estimate.
+        """gamma X_hat for x (rows, dim): same shape and Frobenius norm; then updates the estimate.
 
         >>> side = OnlineNaturalGradient(rank=2)
         >>> x = torch.randn(100, 5) * torch.tensor([10.0, 1, 1, 1, 1])
@@ -204,13 +210,13 @@ class OnlineNaturalGradient:
         self.finish()
         return result
 
-    # -- the estimate ---------------------------------------------------------------------------------
+    # -- the estimate ------------------------------------------------------------------------------
 
     def _clear(self) -> None:
         self._rows = 0
-        self._trace: Tensor = torch.zeros(())
-        self._l: Tensor = torch.zeros(())
-        self._j: Tensor = torch.zeros(())
+        self._trace = torch.zeros(())
+        self._l = torch.zeros(())
+        self._j = torch.zeros(())
 
     def _eta(self, rows: int) -> float:
         if self.num_minibatches_history is not None:
@@ -233,8 +239,8 @@ class OnlineNaturalGradient:
         columns = torch.arange(dim, device=x.device)
         r = torch.zeros(rank, dim, dtype=x.dtype, device=x.device)
         r[columns % rank, columns] = 1.0
-        # 1.1: were all entries of a row equal, an input whose columns sum to zero (the derivative of
-        # a softmax) would be exactly orthogonal to a row and the row would never move.
+        # 1.1: were all entries of a row equal, an input whose columns sum to zero (the derivative
+        # of a softmax) would be exactly orthogonal to a row and the row would never move.
         r[columns[:rank], columns[:rank]] = 1.1
         r /= r.norm(dim=1, keepdim=True)
         self.w = r / math.sqrt(2.0 + (dim + rank) * self.alpha / dim)
@@ -299,7 +305,7 @@ class OnlineNaturalGradient:
         self.num_reorthogonalised += 1
         c, failed = torch.linalg.cholesky_ex(o)
         if not bool(failed):
-            inverse = torch.linalg.solve_triangular(c, identity, upper=False)
+            inverse: Tensor = torch.linalg.solve_triangular(c, identity, upper=False)
             if bool(inverse.abs().max() < 100):
                 return root * (inverse @ r)
         for i in range(len(r)):  # Gram-Schmidt, twice over for rounding
@@ -316,7 +322,7 @@ class OnlineNaturalGradient:
             r[i] /= length
         return root * r
 
-    # -- state ----------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only; loads with weights_only=True."""
@@ -339,9 +345,9 @@ class NaturalGradient:
     """Puts natural gradient on every `nn.Linear` (and subclass) of a module, through hooks.
 
     Call `precondition_gradients()` after `backward()` and before the optimiser's step: it replaces
-    `weight.grad` and `bias.grad` by the natural gradient. Loss must be *summed* over rows, not averaged.
-    Forward and `state_dict` of the module stay as they are. A layer's attributes `rank_in`, `rank_out`
-    override the defaults min(20, (in+1)/2) and min(80, (out+1)/2).
+    `weight.grad` and `bias.grad` by the natural gradient. Loss must be *summed* over rows, not
+    averaged. Forward and `state_dict` of the module stay as they are. A layer's attributes
+    `rank_in`, `rank_out` override the defaults min(20, (in+1)/2) and min(80, (out+1)/2).
 
     Args:
         module: the network; layers whose weights do not require grad are left alone.
@@ -424,7 +430,7 @@ class NaturalGradient:
 
     @contextmanager
     def freeze(self) -> Iterator[None]:
-        """Within the block estimates are used, not updated (first step of a backstitch minibatch)."""
+        """Within the block estimates are used, not updated (first step of a backstitch pair)."""
         for pair in self.sides.values():
             for side in pair:
                 side.frozen = True
@@ -436,7 +442,7 @@ class NaturalGradient:
                     side.frozen = False
 
     def statistics(self) -> dict[str, int]:
-        """How often estimates were updated, floored and orthogonalised again, summed over layers."""
+        """How often estimates were updated, floored, orthogonalised again, summed over layers."""
         all_sides = [side for pair in self.sides.values() for side in pair]
         return {
             "updates": sum(side.num_updates for side in all_sides),
@@ -452,7 +458,8 @@ class NaturalGradient:
         """Restores what `state_dict` gave for a module of the same layer names."""
         if set(state) != set(self.sides):
             raise ValueError(
-                f"natural gradient state is for layers {sorted(state)}, the module has {sorted(self.sides)}"
+                f"natural gradient state is for layers {sorted(state)}, "
+                f"the module has {sorted(self.sides)}"
             )
         for name, pair in self.sides.items():
             for side, values in zip(pair, state[name], strict=True):

@@ -120,7 +120,7 @@ class SGD(torch.optim.Optimizer):
     def _deltas(self, members: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
         lr = group["lr"] * group["learning_rate_factor"]
         if not group["momentum"]:
-            return list(torch._foreach_mul([p.grad for p in members], -lr))
+            return list(torch._foreach_mul([p.grad for p in members if p.grad is not None], -lr))
         buffers = []
         for p in members:
             state = self.state[p]

@@ -1,4 +1,4 @@
-"""The dull twin of forward-backward: float64, logs, dense matrices, and enumeration of all paths."""
+"""The dull twin of forward-backward: float64, logs, dense matrices, enumeration of all paths."""
 
 from __future__ import annotations
 

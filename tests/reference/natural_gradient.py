@@ -12,7 +12,9 @@ EPSILON, DELTA = 1e-10, 5e-4
 
 
 class SimpleNaturalGradient:
-    def __init__(self, rank, update_period=4, num_samples_history=2000.0, minibatches=None, alpha=4.0):
+    def __init__(
+        self, rank, update_period=4, num_samples_history=2000.0, minibatches=None, alpha=4.0
+    ):
         self.rank, self.period, self.history = rank, update_period, num_samples_history
         self.minibatches, self.alpha = minibatches, alpha
         self.r = None
@@ -55,7 +57,9 @@ class SimpleNaturalGradient:
 
     def update(self, x):
         rows, dim = x.shape
-        eta = 1 / self.minibatches if self.minibatches else min(0.9, 1 - np.exp(-rows / self.history))
+        eta = (
+            1 / self.minibatches if self.minibatches else min(0.9, 1 - np.exp(-rows / self.history))
+        )
         t = eta / rows * x.T @ x + (1 - eta) * self.fisher()
         y = self.r @ t
         c, u = np.linalg.eigh(y @ y.T)

@@ -1,8 +1,8 @@
 """Which utterances make up which minibatch of which iteration: a function of the seed alone.
 
-The whole of training is one long sequence of minibatches, a fresh shuffle of all utterances for every epoch, cut
-into iterations of (nearly) equal length. Any iteration's minibatches can be computed without replaying the ones
-before, so resuming costs nothing and is exact.
+The whole of training is one long sequence of minibatches, a fresh shuffle of all utterances for
+every epoch, cut into iterations of (nearly) equal length. Any iteration's minibatches can be
+computed without replaying the ones before, so resuming costs nothing and is exact.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class BatchPlan:
     ) -> None:
         if num_utterances < 1 or minibatch_size < 1 or epochs <= 0 or num_iterations < 1:
             raise ValueError(
-                "batches want at least one utterance, minibatch size, iteration and epochs > 0; got "
-                f"{num_utterances=}, {minibatch_size=}, {epochs=}, {num_iterations=}"
+                "batches want at least one utterance, minibatch size, iteration and epochs > 0; "
+                f"got {num_utterances=}, {minibatch_size=}, {epochs=}, {num_iterations=}"
             )
         self.num_utterances, self.minibatch_size = num_utterances, minibatch_size
         self.seed, self.frame_shift = seed, frame_shift

@@ -1,4 +1,4 @@
-"""The denominator: Kaldi's gold numbers, the naive twin, and what must hold of any forward-backward."""
+"""The denominator: Kaldi's gold numbers, the naive twin, and what holds of any forward-backward."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.reference.forward_backward import enumerate_log_z, simple_forward_backward
 
 from chainstitch.nnet.chain import DenominatorGraph, forward_backward
+from tests.reference.forward_backward import enumerate_log_z, simple_forward_backward
 
 SRC, DST = [0, 0, 1, 1, 1, 2, 2], [1, 2, 1, 2, 0, 2, 0]
 PDF, PROB = [0, 1, 1, 2, 0, 3, 2], [0.6, 0.4, 0.5, 0.3, 0.2, 0.4, 0.6]

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.reference.forward_backward import simple_forward_backward
 
 from chainstitch.nnet.chain import (
     ChainLoss,
@@ -19,6 +18,7 @@ from chainstitch.nnet.chain import (
     numerator_forward_backward,
     phone_graph,
 )
+from tests.reference.forward_backward import simple_forward_backward
 
 SIL = 1
 PRONUNCIATIONS = {"a": [(2, 3)], "b": [(3, 4), (2,)], "c": [(4,)]}
@@ -40,7 +40,7 @@ def paths(graph):
     return found
 
 
-# -- phone LM -----------------------------------------------------------------------------------------
+# -- phone LM --------------------------------------------------------------------------------------
 
 
 def test_bigram_probabilities_are_relative_frequencies():
@@ -78,7 +78,7 @@ def test_no_text_is_an_error():
         estimate_phone_lm([])
 
 
-# -- the denominator graph ----------------------------------------------------------------------------
+# -- the denominator graph -------------------------------------------------------------------------
 
 
 def test_graph_gives_a_pdf_string_the_lm_probability_times_the_topology():
@@ -89,13 +89,21 @@ def test_graph_gives_a_pdf_string_the_lm_probability_times_the_topology():
     scores = torch.full((1, 6, 8), -60.0)
     for t, pdf in enumerate(pdfs):
         scores[0, t, pdf] = 0.0
-    arcs = {(s, n): (d, p) for s, d, n, p in zip(graph.src.tolist(), graph.dst.tolist(),
-                                                  graph.pdf.tolist(), graph.prob.tolist(), strict=True)}
+    arcs = {
+        (s, n): (d, p)
+        for s, d, n, p in zip(
+            graph.src.tolist(),
+            graph.dst.tolist(),
+            graph.pdf.tolist(),
+            graph.prob.tolist(),
+            strict=True,
+        )
+    }
     state, product = 0, 1.0
     for pdf in pdfs:
         state, p = arcs[state, pdf]
         product *= p
-    lm_part = lm.log_prob([2, 3, 1]) - math.log(lm.final[[h for h in lm.histories].index((3, 1))])
+    lm_part = lm.log_prob([2, 3, 1]) - math.log(lm.final[list(lm.histories).index((3, 1))])
     assert product == pytest.approx(math.exp(lm_part) * 0.5**5)
 
 
@@ -107,7 +115,7 @@ def test_graph_is_deterministic_and_states_without_final_sum_to_at_most_one():
     assert (total <= 1 + 1e-12).all()
 
 
-# -- phone graphs -------------------------------------------------------------------------------------
+# -- phone graphs ----------------------------------------------------------------------------------
 
 
 def test_phone_graph_accepts_all_pronunciations_with_optional_silence():
@@ -130,7 +138,7 @@ def test_ambiguous_transcripts_count_each_phone_string_once():
     assert all(len(row) == len(set(row)) for row in graph.arcs)
 
 
-# -- numerators ---------------------------------------------------------------------------------------
+# -- numerators ------------------------------------------------------------------------------------
 
 
 def compiled(words, denominator):
@@ -138,7 +146,7 @@ def compiled(words, denominator):
 
 
 def brute_force(words, denominator, y):
-    """Sum over all phone strings, all durations and all start states of the denominator's weights."""
+    """Sum over all phone strings, durations and start states of the denominator's weights."""
     arcs = {(s, n): (d, p) for s, d, n, p in zip(
         denominator.src.tolist(), denominator.dst.tolist(), denominator.pdf.tolist(),
         denominator.prob.tolist(), strict=True)}  # fmt: skip
@@ -156,7 +164,11 @@ def brute_force(words, denominator, y):
         if len(string) > len(y):
             continue
         for lengths in durations(len(string), len(y)):
-            pdfs = [2 * (p - 1) + (k > 0) for p, n in zip(string, lengths, strict=True) for k in range(n)]
+            pdfs = [
+                2 * (p - 1) + (k > 0)
+                for p, n in zip(string, lengths, strict=True)
+                for k in range(n)
+            ]
             for start, initial in enumerate(denominator.initial.tolist()):
                 value, state = initial, start
                 for t, pdf in enumerate(pdfs):
@@ -219,7 +231,7 @@ def test_a_transcript_the_denominator_cannot_say_has_no_graph():
     assert compiled(["c"], denominator) is None
 
 
-# -- the loss -----------------------------------------------------------------------------------------
+# -- the loss --------------------------------------------------------------------------------------
 
 
 def test_objective_is_never_positive_and_gradient_matches_finite_differences():

@@ -1,13 +1,13 @@
-"""xconfig networks: the frame-by-frame twin, Kaldi's initialisation, and errors that name the line."""
+"""xconfig networks: the frame-by-frame twin, Kaldi's initialisation, errors that name the line."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from tests.reference.network import simple_forward
 
 from chainstitch.nnet.nets import Network, parse_xconfig
 from chainstitch.utils.errors import UsageError
+from tests.reference.network import simple_forward
 
 TDNN = """
 input name=input dim=5
@@ -67,7 +67,9 @@ def test_gradients_flow_through_splicing():
 
 
 def test_kaldi_initialisation():
-    network = Network("input name=input dim=400\nrelu-renorm-layer name=a dim=300\noutput-layer name=o", 9)
+    network = Network(
+        "input name=input dim=400\nrelu-renorm-layer name=a dim=300\noutput-layer name=o", 9
+    )
     affine = network.layers["a"][0]
     assert affine.weight.std().item() == pytest.approx(1 / 20, rel=0.05)
     assert affine.bias.std().item() == pytest.approx(1.0, rel=0.15)

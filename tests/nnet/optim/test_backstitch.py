@@ -1,14 +1,14 @@
-"""Backstitch, SGD and max-change: gold values, the twin, and one test for each thing both passes touch."""
+"""Backstitch, SGD and max-change: gold values, twin, a test for each thing both passes touch."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from tests.reference.max_change import simple_limit_change
 from torch import nn
 
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, limit_change
+from tests.reference.max_change import simple_limit_change
 
 # kaldi-facts 3.6: (lr, alpha) -> parameters after minibatches 1 and 2
 GOLD = {
@@ -51,7 +51,10 @@ def test_max_change_agrees_with_the_naive_twin_over_100_steps(seed):
     rng = np.random.default_rng(seed)
     for step in range(100):
         layers = int(rng.integers(1, 6))
-        deltas = [rng.normal(size=int(rng.integers(1, 9))) * 10 ** rng.uniform(-3, 2) for _ in range(layers)]
+        deltas = [
+            rng.normal(size=int(rng.integers(1, 9))) * 10 ** rng.uniform(-3, 2)
+            for _ in range(layers)
+        ]
         if step % 10 == 3:
             deltas[0][:] = 0
         if step % 25 == 9:
@@ -136,7 +139,9 @@ def test_batch_norm_statistics_count_once():
 def test_fisher_estimate_is_frozen_in_the_first_step():
     model = make_net()
     natural_gradient = NaturalGradient(model)
-    optimizer = Backstitch(SGD(model, lr=1e-3), 0.3, natural_gradient=natural_gradient, module=model)
+    optimizer = Backstitch(
+        SGD(model, lr=1e-3), 0.3, natural_gradient=natural_gradient, module=model
+    )
     for _ in range(3):
         optimizer.step(recording_closure(model, []))
     assert natural_gradient.sides["0"][0].num_updates == 3

@@ -1,4 +1,4 @@
-"""Online natural gradient: Kaldi's gold vectors, the naive twin, and the properties of the hooks."""
+"""Online natural gradient: Kaldi's gold vectors, the naive twin, the properties of the hooks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.reference.natural_gradient import SimpleNaturalGradient
 from torch import nn
 
 from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient
+from tests.reference.natural_gradient import SimpleNaturalGradient
 
 
 def kaldi_input(rows: int, dim: int, call: int) -> torch.Tensor:
@@ -71,16 +71,28 @@ def test_gold_vectors_a_of_2025_when_updates_are_forced_at_calls_10_14_18():
 
 def test_gold_vectors_b_conv_style_history_in_minibatches():
     gold = {
-        0: ([2.560492, 1.951416, -0.262705, -1.390166], 0.210698, [5.127517, 1.163104, 0.692817, 0.423554]),
-        4: ([-2.947903, -1.241591, 0.840505, 1.259969], 0.271787, [7.262964, 1.455373, 0.60635, 0.44541]),
-    }  # fmt: skip
+        0: (
+            [2.560492, 1.951416, -0.262705, -1.390166],
+            0.210698,
+            [5.127517, 1.163104, 0.692817, 0.423554],
+        ),
+        4: (
+            [-2.947903, -1.241591, 0.840505, 1.259969],
+            0.271787,
+            [7.262964, 1.455373, 0.60635, 0.44541],
+        ),
+    }
     side = OnlineNaturalGradient(4, update_period=1, num_minibatches_history=4)
     check_gold(side, 5, 9, 5, gold)
 
 
 def test_gold_vectors_c_more_rows_than_columns():
     gold = {
-        0: ([2.520339, 1.877676, -0.577608, -1.366476], 0.0536131, [0.5068686, 0.0807680, 0.000280241]),
+        0: (
+            [2.520339, 1.877676, -0.577608, -1.366476],
+            0.0536131,
+            [0.5068686, 0.0807680, 0.000280241],
+        ),
         2: ([0.935671, -1.974129, -1.088805, 0.555973], None, None),
     }
     side = OnlineNaturalGradient(3)
@@ -101,7 +113,9 @@ def test_agrees_with_the_naive_twin_over_100_steps(seed):
         if step % 10 == 7:
             x = np.zeros_like(x)
         out = side.precondition(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(out, twin.precondition(x), rtol=1e-6, atol=1e-8 * np.abs(x).max() + 1e-12)
+        np.testing.assert_allclose(
+            out, twin.precondition(x), rtol=1e-6, atol=1e-8 * np.abs(x).max() + 1e-12
+        )
         assert (out * x).sum() >= 0  # still a descent direction
         assert side.rho > 0 and bool((side.d > 0).all())
     np.testing.assert_allclose(side.rho.item(), twin.rho, rtol=1e-6)
@@ -166,7 +180,7 @@ def test_state_round_trips_and_continues_identically():
         assert torch.equal(first.precondition(x), second.precondition(x))
 
 
-# -- the hooks ----------------------------------------------------------------------------------------
+# -- the hooks -------------------------------------------------------------------------------------
 
 
 def explicit_update(x, dy, side_in, side_out):
@@ -224,7 +238,9 @@ def test_freeze_leaves_estimates_as_they_are():
         model(torch.randn(9, 5)).sum().backward()
         natural_gradient.precondition_gradients()
     after = natural_gradient.state_dict()
-    assert all(torch.equal(b, a["w"]) for k in before for b, a in zip(before[k], after[k], strict=True))
+    assert all(
+        torch.equal(b, a["w"]) for k in before for b, a in zip(before[k], after[k], strict=True)
+    )
 
 
 def test_state_dict_keys_of_the_module_do_not_change():

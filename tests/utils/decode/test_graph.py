@@ -1,4 +1,4 @@
-"""The graph is built once, kept beside the model, and built anew when the lang directory changes."""
+"""The graph is built once, kept beside the model, built anew when the lang changes."""
 
 from __future__ import annotations
 

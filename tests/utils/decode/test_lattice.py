@@ -1,4 +1,4 @@
-"""The search finds what a dull Viterbi finds, at the same cost; the sweep does what its formula says."""
+"""The search finds what a dull Viterbi finds, at its cost; the sweep follows its formula."""
 
 from __future__ import annotations
 

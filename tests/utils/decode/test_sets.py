@@ -69,7 +69,7 @@ def test_errors_of_a_process_arrive(trigram: Graph) -> None:
 
 def _utterance(name: str, words: list[str], complete: bool = True) -> Utterance:
     timed = [(3 * n, 3 * n + 2, word) for n, word in enumerate(words)]
-    return Utterance(name, 9, complete, {point: words for point in POINTS}, timed)
+    return Utterance(name, 9, complete, dict.fromkeys(POINTS, words), timed)
 
 
 def test_files_are_sorted_and_complete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -51,7 +51,7 @@ def test_disambiguation_marks_homophones_and_prefixes_only() -> None:
     assert ("on", ("W", "A", "#1")) in marked
     assert {dict(marked)["too"], dict(marked)["two"]} == {("T", "#1"), ("T", "#2")}
     assert ("the", ("A",)) in marked and ("the", ("N",)) in marked
-    assert len(set(pron for _, pron in marked)) == len(marked)
+    assert len({pron for _, pron in marked}) == len(marked)
 
 
 def test_lexicon_takes_exactly_its_strings_with_optional_silences() -> None:

@@ -1,4 +1,4 @@
-"""Grammars: probabilities add up, ARPA files become the FST that they describe, bad ones are named."""
+"""Grammars: probabilities add up, ARPA files become their FST, bad ones are named."""
 
 from __future__ import annotations
 

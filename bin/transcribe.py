@@ -1,0 +1,56 @@
+"""`chainstitch transcribe`: words for wav files of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def transcribe(
+    model: Annotated[Path, typer.Argument(help="Experiment directory with final.pt.")],
+    wavs: Annotated[list[Path], typer.Argument(help="Audio files, one channel.")],
+    lang: Annotated[
+        Path | None, typer.Option(help="Lang directory; default: the one trained with.")
+    ] = None,
+    choice: Annotated[
+        Path | None, typer.Option(help="choice.toml of a dev set; default: lmwt 10, wip 0.")
+    ] = None,
+    one_speaker: Annotated[
+        bool, typer.Option("--one-speaker", help="All files are one speaker: share the mean.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Print one line for each file, its path and the words recognised, as soon as they are known.
+
+    Each file counts as a speaker of its own when means are subtracted, unless --one-speaker.
+
+    Example: chainstitch transcribe exp/tdnn_1a_s0 hello.wav goodbye.wav
+    """
+    from chainstitch.nnet import infer
+    from chainstitch.nnet.chain import topology
+    from chainstitch.nnet.experiment import Inputs, pick_device
+    from chainstitch.utils import config as configs
+    from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
+    from chainstitch.utils.data.waveform import read_features
+    from chainstitch.utils.decode.graph import load_graph
+    from chainstitch.utils.decode.lattice import LatticeDecoder
+    from chainstitch.utils.score.sweep import read_choice
+
+    network = infer.load_model(model, pick_device(device))
+    inputs = configs.load(model / "inputs.toml", Inputs)
+    settings = configs.load(model / CONFIG, FeatureConfig)
+    point = (10.0, 0.0)
+    if choice is not None:
+        chosen = read_choice(choice)
+        point = (chosen.lmwt, chosen.wip)
+    decoder = LatticeDecoder(load_graph(model, lang or Path(inputs.lang), topology))
+    prior = FeatureReader(inputs.data).global_mean if settings.mean == "causal" else None
+    raw = [read_features(wav, settings) for wav in wavs]
+    speakers = [list(range(len(wavs)))] if one_speaker else [[i] for i in range(len(wavs))]
+    for members in speakers:
+        features = subtract_mean([raw[i] for i in members], settings, prior)
+        for i, outputs in zip(members, infer.iterate_log_likes(network, features), strict=True):
+            lattice = decoder.decode(outputs, str(wavs[i]))
+            print(wavs[i], *decoder.best_path(lattice, *point).words, flush=True)

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# waves_yesno: real connected speech, eight Hebrew yes/no words a file; about a minute a seed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+stage=0
+stop_stage=9
+nj=2
+device=auto
+overwrite=false
+work=. # where data/ and exp/ are made
+corpus=
+conf=conf/tdnn_1a.toml
+name=tdnn_1a
+seeds="0 1 2"
+epochs= # empty: as the config says
+scale=  # of backstitch; empty: as the config says, 0 switches it off
+
+help_message="Usage: egs/yesno/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
+Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the last 29 test.
+  --corpus DIR       the 60 wav files (openslr.org/1)
+  --seeds 'A B'      one system per seed (default '$seeds')
+  --work DIR         where data/ and exp/ go (default: this directory)
+  --conf FILE        training config (default $conf)
+  --name NAME        experiment name (default $name); seed N is appended as _sN
+  --epochs E         passes over the data, instead of the config's
+  --scale A          backstitch scale, instead of the config's; 0: none
+  --nj N             processes for features and decoding (default $nj)
+  --device D         auto, cpu or cuda (default $device)
+  --overwrite true   replace what earlier runs made
+Example: egs/yesno/run.sh --corpus waves_yesno --seeds 0"
+
+. ./path.sh
+. ./cmd.sh
+. ../../utils/parse_options.sh
+. ../../utils/recipe.sh
+
+if [[ $work != . ]]; then work=$(caller_path "$work"); fi
+data=$work/data
+settings=()
+if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
+if [[ $scale ]]; then settings+=(--set "optim.backstitch.scale=$scale"); fi
+
+if stage 0 "check the corpus" "1 s"; then
+  if [[ ! $corpus ]]; then
+    echo "$0: error: --corpus is missing; give the directory of the 60 wav files" >&2
+    exit 2
+  fi
+fi
+
+if stage 1 "prepare and validate the data" "10 s" "1 MB"; then
+  chainstitch prepare yesno "$(caller_path "$corpus")" "$data" "${overwrite_flag[@]}"
+  chainstitch validate "$data"/{train,dev,test} --lexicon local/lexicon.txt
+fi
+
+if stage 2 "features (40 MFCC; training at three speeds)" "15 s" "11 MB"; then
+  chainstitch features conf/mfcc.toml --data "$data/train" --out "$data/train_hires" --augment \
+    --nj "$nj" "${overwrite_flag[@]}"
+  for set in dev test; do
+    chainstitch features conf/mfcc.toml --data "$data/$set" --out "$data/${set}_hires" \
+      --prior "$data/train_hires" --nj "$nj" "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 3 "lexicon and uniform word loop" "5 s" "1 MB"; then
+  chainstitch lang local/lexicon.txt --out "$data/lang" --grammar uniform "${overwrite_flag[@]}"
+fi
+
+if stage 4 "denominator graph" "5 s" "1 MB"; then
+  chainstitch den-graph "$conf" --data "$data/train" --lang "$data/lang" \
+    --out "$work/exp/den.npz" "${overwrite_flag[@]}"
+fi
+
+if stage 5 "train" "30 s a seed" "20 MB a seed"; then
+  for seed in $seeds; do
+    $train_cmd --follow "$work/exp/log/${name}_s$seed.train.log" \
+      chainstitch train "$conf" --data "$data/train_hires" --valid "$data/dev_hires" \
+      --lang "$data/lang" --den "$work/exp/den.npz" --out "$work/exp/${name}_s$seed" \
+      --seed "$seed" --device "$device" --resume auto "${settings[@]}" "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 6 "combine the last models" "10 s a seed" "1 MB a seed"; then
+  for seed in $seeds; do
+    chainstitch combine "$work/exp/${name}_s$seed" --device "$device" "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 7 "decode dev and test" "15 s a seed" "1 MB a seed"; then
+  for seed in $seeds; do
+    exp=$work/exp/${name}_s$seed
+    chainstitch decode "$exp" --data "$data/dev_hires" --lang "$data/lang" \
+      --out "$exp/decode_dev" --nj "$nj" --device "$device" "${overwrite_flag[@]}"
+    chainstitch score "$exp/decode_dev"
+    chainstitch decode "$exp" --data "$data/test_hires" --lang "$data/lang" \
+      --out "$exp/decode_test" --choice "$exp/decode_dev/choice.toml" --nj "$nj" \
+      --device "$device" "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 8 "score" "5 s a seed" "1 MB"; then
+  for seed in $seeds; do
+    exp=$work/exp/${name}_s$seed
+    chainstitch score "$exp/decode_test" --choice "$exp/decode_dev/choice.toml"
+  done
+fi
+
+if stage 9 "plot the objective and compare the seeds" "10 s" "1 MB"; then
+  systems=()
+  for seed in $seeds; do systems+=("$work/exp/${name}_s$seed"); done
+  chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
+  chainstitch compare "${systems[@]}"
+fi

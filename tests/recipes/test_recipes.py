@@ -1,0 +1,64 @@
+"""The recipes end to end: mini at reduced size, again from the middle, and yesno on the real corpus."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(recipe: str, *arguments: str) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        ["bash", str(ROOT / "egs" / recipe / "run.sh"), *arguments],
+        capture_output=True, text=True, timeout=1500, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def wer(text: str) -> float:
+    return float(re.findall(r"^%WER (\S+)", text, re.MULTILINE)[-1])
+
+
+def test_mini_at_reduced_size_and_again_from_the_middle(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    size = ("--work", str(tmp_path), "--minutes", "6", "--epochs", "6")
+    first = run("mini", *size)
+    exp = tmp_path / "exp" / "tdnn_1a_s0"
+    assert wer(first) < 40  # an untrained network is at 100
+    rows = [json.loads(line) for line in (exp / "train.jsonl").read_text().splitlines()]
+    assert rows[-1]["valid_objf"] > rows[0]["valid_objf"]
+    assert all(row["valid_objf"] <= 0 for row in rows)
+    assert (exp / "objective.png").stat().st_size > 10_000
+    again = run("mini", *size, "--stage", "7", "--overwrite", "true")
+    assert wer(again) == wer(first)
+
+
+def test_yesno_trains_and_scores_on_the_real_corpus(tmp_path, data_dir):
+    corpus = str(data_dir / "waves_yesno")
+    out = run("yesno", "--work", str(tmp_path), "--corpus", corpus, "--seeds", "0")
+    assert "[ " in out
+    scored = (tmp_path / "exp" / "tdnn_1a_s0" / "decode_test" / "best_wer").read_text()
+    assert "/ 232," in scored
+    assert wer(scored) <= 6.0  # the mean over seeds is in RESULTS.md; one seed may be worse
+
+
+def test_a_second_run_refuses_to_overwrite_and_says_how_to_go_on(tmp_path, data_dir):
+    arguments = ("--work", str(tmp_path), "--corpus", str(data_dir / "waves_yesno"))
+    run("yesno", *arguments, "--stop-stage", "1")
+    done = subprocess.run(
+        ["bash", str(ROOT / "egs" / "yesno" / "run.sh"), *arguments, "--stop-stage", "1"],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--overwrite" in done.stderr
+    assert "--stage 1" in done.stderr

@@ -274,6 +274,7 @@ def _line(row: dict[str, Any], total: int) -> str:
     return (
         f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} "
         f"alpha {row['alpha']:.2f} objf/frame train {row['train_objf']:.4f}{step2} "
-        f"valid {row['valid_objf']:.4f} max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
-        f"(least {change['smallest']:.2f}){skipped}, {row['seconds']:.1f} s"
+        f"valid {row['valid_objf']:.4f} max-change {change['per_layer']:.0%} layer "
+        f"{change['global']:.0%} global (least {change['smallest']:.2f}){skipped}, "
+        f"{row['seconds']:.1f} s"
     )

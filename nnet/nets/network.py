@@ -16,7 +16,6 @@ and after the last frame repeat that frame.
 
 from __future__ import annotations
 
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -106,7 +105,7 @@ class Network(nn.Module):
         padded: int,
         shift: int,
     ) -> np.ndarray | None:
-        """Rows of `source` that layer `name` splices at `offset`, a row each; None: all, in order."""
+        """Row numbers in `source` that layer `name` splices at `offset`; None: all, in order."""
         first, last, step = self._grids[name]
         # times of this layer's rows, relative to `shift`: first, first + step, ...
         count = ((out_size - 1) * self.subsampling + last - first) // step + 1

@@ -1,4 +1,4 @@
-"""The recipes end to end: mini at reduced size, again from the middle, and yesno on the real corpus."""
+"""The recipes end to end: mini at reduced size, again from the middle; yesno on real speech."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from chainstitch.utils.files import atomic_file
 
 
 def save(state: dict[str, Any], path: Path | str) -> None:
-    """Writes `state` (nested dicts, lists, tensors and numbers); `path` is whole or absent."""
+    """Writes `state` (nested dicts, lists, tensors, numbers) so that `path` is whole or absent."""
     with atomic_file(path, "wb") as stream:
         torch.save(state, stream)
 

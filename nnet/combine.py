@@ -42,7 +42,7 @@ def running_average(
         else:
             for key, value in state.items():
                 if value.is_floating_point():
-                    mean[key] += (value.double() - mean[key]) / n
+                    mean[key] = mean[key] + (value.double() - mean[key]) / n
         candidate = {k: v.to(state[k].dtype) for k, v in mean.items()}
         score = evaluate(candidate)
         if not scores or score > max(scores):

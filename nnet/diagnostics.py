@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.loss import ChainLoss
@@ -57,9 +57,16 @@ def refresh_statistics(
         return
     momenta = [m.momentum for m in norms]
     mode = network.training
+    seen = dict.fromkeys(norms, 0)
+
+    def weigh(norm: nn.modules.batchnorm._BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+        rows = len(inputs[0])
+        seen[norm] += rows
+        norm.momentum = rows / seen[norm]  # every row counts alike, whatever its batch's size
+
+    hooks = [m.register_forward_pre_hook(weigh) for m in norms]
     for m in norms:
         m.reset_running_stats()
-        m.momentum = None  # torch: a cumulative average
     network.eval()  # dropout stays off
     for m in norms:
         m.train()
@@ -67,6 +74,8 @@ def refresh_statistics(
         for begin in range(0, len(indices), BATCH):
             features, lengths, _ = examples.batch(indices[begin : begin + BATCH])
             network(features.to(device), lengths)
+    for hook in hooks:
+        hook.remove()
     for m, momentum in zip(norms, momenta, strict=True):
         m.momentum = momentum
     network.train(mode)

@@ -32,7 +32,7 @@ from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
 from chainstitch.utils.lang.directory import read_lang
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def start_training(
     inputs = Inputs(str(data), str(valid), str(lang), seed)
     resuming = resume and not overwrite and (out / "config.toml").is_file()
     if resuming:
-        _check_same(out, config, inputs)
+        _check_same(out, config, inputs, den)
     elif overwrite and out.exists() and not (out / "config.toml").is_file() and any(out.iterdir()):
         raise UsageError(
             f"{out} was not made by `train`, so --overwrite leaves it alone; delete it"
@@ -106,7 +106,7 @@ def start_training(
     reader, valid_reader = FeatureReader(data), FeatureReader(valid)
     _check_features(reader, valid_reader, network)
     examples = ChainExamples(reader, store, config.network.subsampling)
-    valid_examples = ChainExamples(valid_reader, store, config.network.subsampling)
+    valid_examples = ChainExamples(valid_reader, store, config.network.subsampling, max_dropped=1.0)
     training, optim = config.training, config.optim
     plan = BatchPlan(
         len(examples), training.minibatch_size, training.epochs,
@@ -121,12 +121,12 @@ def start_training(
         ),
         out, seed, device, optim.natural_gradient, optim.momentum,
     )  # fmt: skip
-    # everything was found good: now touch the disk
     if not resuming:
-        if out.exists():
-            shutil.rmtree(out)
-        out.mkdir(parents=True)
-        _write_directory(out, config, inputs, den, data, loss.denominator.num_pdfs)
+        for part in (examples, valid_examples):
+            part.check_features()
+        # everything was found good: now touch the disk
+        with atomic_directory(out, overwrite) as directory:
+            _write_directory(directory, config, inputs, den, data, loss.denominator.num_pdfs)
     elif not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
     return trainer
@@ -154,7 +154,7 @@ def combine_models(exp: Path, device: str = "auto", max_models: int = 20) -> lis
     ).to(device)
     subsampling = config.network.subsampling
     examples = ChainExamples(FeatureReader(inputs.data), store, subsampling)
-    valid = ChainExamples(FeatureReader(inputs.valid), store, subsampling)
+    valid = ChainExamples(FeatureReader(inputs.valid), store, subsampling, max_dropped=1.0)
     held_out = diagnostics.subset(valid)
 
     def refresh(count: int) -> None:
@@ -212,7 +212,7 @@ def _check_features(train: FeatureReader, valid: FeatureReader, network: Network
         )
 
 
-def _check_same(out: Path, config: TrainConfig, inputs: Inputs) -> None:
+def _check_same(out: Path, config: TrainConfig, inputs: Inputs, den: Path) -> None:
     was = configs.dumps(configs.load(out / "config.toml", TrainConfig)).splitlines()
     now = configs.dumps(config).splitlines()
     was += configs.dumps(configs.load(out / "inputs.toml", Inputs)).splitlines()
@@ -223,6 +223,13 @@ def _check_same(out: Path, config: TrainConfig, inputs: Inputs) -> None:
             f"{out} was begun with {changed[0]!r}, now {changed[1]!r} is asked for; give it a new "
             "--out, or --overwrite to start afresh"
         )
+    files = ((out / "den.npz", den), (out / FEATURES_TOML, Path(inputs.data) / FEATURES_TOML))
+    for ours, given in files:
+        if given.is_file() and ours.read_bytes() != given.read_bytes():
+            raise UsageError(
+                f"{given} is not the one that {out} was begun with; give it a new --out, or "
+                "--overwrite to start afresh"
+            )
 
 
 def _write_directory(

@@ -118,7 +118,13 @@ class Trainer:
             self.network.num_parameters(),
         )
         for iteration in range(self.next_iteration, self.plan.num_iterations):
-            row = self._iteration(iteration)
+            try:
+                row = self._iteration(iteration)
+            except FloatingPointError as error:
+                raise UserError(
+                    f"the network's output is not finite ({error}); lower optim.initial_lr and "
+                    "start again with --overwrite"
+                ) from None
             self.rows.append(row)
             self.next_iteration = iteration + 1
             self._save()
@@ -193,13 +199,7 @@ class Trainer:
             seen.append((float(self.loss.objective.sum()), float(self.loss.l2_term)))
             return loss
 
-        try:
-            self.optimizer.step(closure)
-        except FloatingPointError as error:
-            raise UserError(
-                f"the network's output is not finite ({error}); lower optim.initial_lr and start "
-                "again with --overwrite"
-            ) from None
+        self.optimizer.step(closure)
         frames = int((-(-lengths // self.network.subsampling)).sum())
         sums["objf"] += seen[0][0]
         sums["l2"] += seen[0][1]

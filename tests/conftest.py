@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.toy import Toy
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,3 +55,19 @@ def data_dir() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return place
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A corpus of tones with features, lang and denominator; tests must not write into it."""
+    from tests.toy import build
+
+    return build(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture
+def own(toy: Toy, tmp_path: Path) -> Toy:
+    """A copy of `toy` to damage."""
+    import shutil
+
+    return type(toy)(Path(shutil.copytree(toy.place, tmp_path / "own")))

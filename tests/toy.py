@@ -24,6 +24,7 @@ from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompile
 from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.manifests import CUTS, read_cuts, to_bytes
 from chainstitch.utils.lang.directory import read_lang
 
 RATE = 8000
@@ -149,6 +150,15 @@ def spawn(arguments: list[str]) -> subprocess.Popen[str]:
         [sys.executable, "-m", "chainstitch.bin.main", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
+
+
+def retext(directory: Path, texts: dict[int, str]) -> list[str]:
+    """Gives utterances of a set, by number, other transcripts; returns their ids."""
+    cuts = read_cuts(directory)
+    for number, text in texts.items():
+        cuts[number].supervisions[0].text = text
+    (directory / CUTS).write_bytes(to_bytes(cuts))
+    return [cuts[number].id for number in texts]
 
 
 def fingerprint(directory: Path) -> dict[str, str]:

@@ -21,9 +21,8 @@ from chainstitch.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MAX_DROPPED = (
-    0.1  # of the utterances; more means that data, lexicon and graph do not belong together
-)
+# of the utterances; more means that data, lexicon and graph do not belong together
+MAX_DROPPED = 0.1
 
 
 class ChainExamples:
@@ -33,15 +32,23 @@ class ChainExamples:
         reader: features and cuts.
         store: numerators.
         subsampling: input frames per output frame.
+        max_dropped: share of utterances that may be unusable; 1 for a validation set, whose
+            sentences an unsmoothed phone LM need not be able to say.
 
     Attributes:
         cuts: usable ones, in file order; dropped: reason -> ids.
 
     Raises:
-        UserError: a word outside the lexicon, no usable utterance, or more than a tenth dropped.
+        UserError: a word outside the lexicon, none usable, or more than `max_dropped` dropped.
     """
 
-    def __init__(self, reader: FeatureReader, store: NumeratorStore, subsampling: int = 3) -> None:
+    def __init__(
+        self,
+        reader: FeatureReader,
+        store: NumeratorStore,
+        subsampling: int = 3,
+        max_dropped: float = MAX_DROPPED,
+    ) -> None:
         self.reader, self.store, self.subsampling = reader, store, subsampling
         self.dropped: dict[str, list[str]] = {}
         self.cuts = []
@@ -74,16 +81,25 @@ class ChainExamples:
                 ", ".join(ids[:5]),
                 "..." * (len(ids) > 5),
             )
-        if not self.cuts or lost > MAX_DROPPED * total:
+        if not self.cuts or lost > max_dropped * total:
             reason = max(self.dropped, key=lambda r: len(self.dropped[r]), default="none")
             raise UserError(
                 f"{reader.directory}: {lost} of {total} utterances cannot be used (mostly: "
-                f"{reason}), more than the {MAX_DROPPED:.0%} allowed; check transcripts, lexicon "
+                f"{reason}), more than the {max_dropped:.0%} allowed; check transcripts, lexicon "
                 "and den-graph"
             )
 
     def _drop(self, reason: str, cut_id: str) -> None:
         self.dropped.setdefault(reason, []).append(cut_id)
+
+    def check_features(self) -> None:
+        """Reads all features once, so that damaged ones are found before training.
+
+        Raises:
+            UserError: from the reader: missing, truncated or non-finite features, named.
+        """
+        for cut in self.cuts:
+            self.reader.load_raw(cut)
 
     def __len__(self) -> int:
         return len(self.cuts)

@@ -125,6 +125,16 @@ class NumeratorGraph:
     log_initial: np.ndarray
     log_final: np.ndarray
 
+    @cached_property
+    def min_frames(self) -> int:
+        """Arcs on the shortest path: the least number of output frames that can carry it."""
+        frames, reached = 0, np.isfinite(self.log_initial)
+        while not np.isfinite(self.log_final[reached]).any():
+            frames, after = frames + 1, np.zeros_like(reached)
+            after[self.dst[reached[self.src]]] = True
+            reached = after
+        return frames
+
 
 @dataclass(frozen=True)
 class NumeratorBatch:

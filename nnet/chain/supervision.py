@@ -64,12 +64,14 @@ class NumeratorStore:
         self._graphs: dict[str, tuple[NumeratorGraph | None, int]] = {}
 
     def get(self, text: str) -> tuple[NumeratorGraph | None, int]:
-        """(graph, least number of output frames) of a transcript; None: not in the denominator.
+        """(graph, least output frames) for a transcript; None: impossible in the denominator.
 
         Raises:
             KeyError: a word that is not in the lexicon.
         """
         if text not in self._graphs:
             phones = phone_graph(text.split(), self._pronunciations, self._silence)
-            self._graphs[text] = (self._compiler.compile(phones), max(1, phones.min_frames))
+            graph = self._compiler.compile(phones)
+            # the denominator may lack the shortest ways to say it, so the composed graph counts
+            self._graphs[text] = (graph, phones.min_frames if graph is None else graph.min_frames)
         return self._graphs[text]

@@ -163,7 +163,7 @@ class OnlineNaturalGradient:
             self._j = self._j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
 
     def apply(self, gradient: Tensor) -> Tensor:
-        """gradient (anything, dim) times gamma (I - W^T W), gamma of the rows seen, (3), (4)."""
+        """gradient (anything, dim) times gamma (I - W^T W), gamma of the observed rows, (3, 4)."""
         w = self.w
         if w is None or not w.numel() or self._rows == 0:
             return gradient
@@ -430,7 +430,7 @@ class NaturalGradient:
 
     @contextmanager
     def freeze(self) -> Iterator[None]:
-        """Within the block estimates are used, not updated (first step of a backstitch pair)."""
+        """Within the block estimates are used, not updated (in backstitch's first step)."""
         for pair in self.sides.values():
             for side in pair:
                 side.frozen = True

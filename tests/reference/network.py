@@ -1,4 +1,4 @@
-"""The dull twin of Network.forward: one utterance a time, every layer at every frame, recursion."""
+"""The dull twin of Network.forward: one utterance at a time, all layers, all frames, recursion."""
 
 from __future__ import annotations
 

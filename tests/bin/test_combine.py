@@ -1,0 +1,130 @@
+"""`chainstitch combine` at the terminal, and the model it leaves."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chainstitch.nnet import checkpoint, diagnostics, infer
+from chainstitch.utils.errors import UserError
+from tests.toy import Toy, fingerprint, run
+
+
+@pytest.fixture(scope="module")
+def trained(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four iterations."""
+    out = tmp_path_factory.mktemp("combine") / "exp"
+    assert run(*toy.arguments(out)) == 0
+    return out
+
+
+@pytest.fixture
+def exp(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(trained, tmp_path / "exp"))
+
+
+def test_final_model_loads_and_scores_what_was_said(
+    toy: Toy, exp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("combine", exp, "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    state = checkpoint.load(exp / "final.pt")
+    assert f"the last {state['combined']} of 4 models averaged" in said
+    assert f"-> {state['valid_objf']:.4f}" in said
+    network = infer.load_model(exp)
+    assert not network.training
+    valid = toy.examples(toy.dev)
+    objective = diagnostics.objective(network, toy.loss(), valid, list(range(6)), "cpu")
+    assert objective == pytest.approx(state["valid_objf"])
+    naive = torch.stack(
+        [checkpoint.load(exp / f"{4 - n}.pt")["model"]["layers.output.weight"].double()
+         for n in range(state["combined"])]
+    ).mean(0)  # fmt: skip
+    torch.testing.assert_close(network.layers["output"].weight.double(), naive)
+
+
+def test_log_likes_do_not_depend_on_the_batch(toy: Toy, exp: Path) -> None:
+    assert run("combine", exp, "--device", "cpu") == 0
+    network, reader = infer.load_model(exp), toy.examples(toy.dev).reader
+    arrays = [reader.load(cut) for cut in reader.cuts]
+    together = infer.log_likes(network, arrays)
+    for one, array in zip(together, arrays, strict=True):
+        assert one.dtype == np.float32 and one.shape == (-(-len(array) // 3), 8)
+        np.testing.assert_allclose(infer.log_likes(network, [array])[0], one, atol=1e-5)
+
+
+def test_max_models_counts_from_the_newest(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (exp / "1.pt").write_bytes(b"damaged, but not needed")
+    assert run("combine", exp, "--max-models", 2, "--device", "cpu") == 0
+    assert "of 2 models averaged" in capsys.readouterr().out
+
+
+def test_the_same_run_combines_to_the_same_bytes(trained: Path, exp: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(trained, tmp_path / "again"))
+    for place in (exp, again):
+        assert run("combine", place, "--device", "cpu") == 0
+    assert (exp / "final.pt").read_bytes() == (again / "final.pt").read_bytes()
+
+
+def test_existing_final_model_is_left_alone_unless_told(
+    exp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (exp / "final.pt").write_text("precious")
+    before = fingerprint(exp)
+    assert run("combine", exp) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "final.pt exists already" in line and "--overwrite" in line
+    assert fingerprint(exp) == before
+    assert run("combine", exp, "--overwrite", "--device", "cpu") == 0
+    infer.load_model(exp)
+
+
+def test_unfinished_training_is_said(exp: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (exp / "4.pt").unlink()
+    with caplog.at_level(logging.WARNING):
+        assert run("combine", exp, "--device", "cpu") == 0
+    assert "training is unfinished: 3 of 4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lost", "code", "wanted"),
+    [
+        (("config.toml",), 2, "has no config.toml; give a directory that `chainstitch train`"),
+        (("1.pt", "2.pt", "3.pt", "4.pt"), 1, "has no <iter>.pt; run `chainstitch train"),
+        (("den.npz",), 1, "den.npz does not exist"),
+    ],
+)
+def test_what_is_missing_is_named(
+    exp: Path, capsys: pytest.CaptureFixture[str], lost: tuple[str, ...], code: int, wanted: str
+) -> None:
+    for name in lost:
+        (exp / name).unlink()
+    before = fingerprint(exp)
+    assert run("combine", exp, "--device", "cpu") == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("chainstitch combine: error: ") and wanted in line
+    assert fingerprint(exp) == before
+
+
+def test_damaged_checkpoint_is_named(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (exp / "2.pt").write_bytes((exp / "2.pt").read_bytes()[:999])
+    before = fingerprint(exp)
+    assert run("combine", exp, "--device", "cpu") == 1
+    assert "2.pt cannot be read" in capsys.readouterr().err
+    assert fingerprint(exp) == before
+
+
+def test_model_that_is_not_combined_or_does_not_fit_is_refused(exp: Path) -> None:
+    with pytest.raises(UserError, match=r"no final\.pt; finish training and run `chainstitch comb"):
+        infer.load_model(exp)
+    assert run("combine", exp, "--device", "cpu") == 0
+    text = (exp / "network.xconfig").read_text()
+    (exp / "network.xconfig").write_text(text.replace("tdnn2 dim=16", "tdnn2 dim=17"))
+    with pytest.raises(UserError, match="does not fit"):
+        infer.load_model(exp)

@@ -1,0 +1,156 @@
+"""Training as a whole: the plain-loop twin, seeds, schedules, and giving up in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chainstitch.nnet import checkpoint
+from chainstitch.nnet.nets import Network
+from chainstitch.nnet.optim import SGD, NaturalGradient
+from chainstitch.nnet.train import Schedule, Trainer, num_iterations
+from chainstitch.utils.data.batches import BatchPlan
+from chainstitch.utils.errors import UserError
+from tests.toy import XCONFIG, Toy, same_tensors
+
+PLAIN = Schedule(5e-3, 1e-3)
+BACKSTITCH = Schedule(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=2, slow_start=2)
+
+
+def trainer(
+    toy: Toy, out: Path, schedule: Schedule, seed: int = 0, epochs: float = 2.0, **options: Any
+) -> Trainer:
+    out.mkdir()
+    loss = toy.loss()
+    torch.manual_seed(seed)
+    network = Network(options.pop("xconfig", XCONFIG), loss.denominator.num_pdfs)
+    examples, valid = toy.examples(), toy.examples(toy.dev)
+    plan = BatchPlan(len(examples), 4, epochs, 3, seed)
+    return Trainer(network, loss, examples, valid, plan, schedule, out, seed, **options)
+
+
+def trained(toy: Toy, out: Path, schedule: Schedule, **options: Any) -> Trainer:
+    made = trainer(toy, out, schedule, **options)
+    made.run()
+    return made
+
+
+def test_without_backstitch_it_is_the_plain_loop(toy: Toy, tmp_path: Path) -> None:
+    made = trained(toy, tmp_path / "exp", PLAIN)
+    torch.manual_seed(0)
+    network, loss = Network(XCONFIG, made.network.num_outputs), toy.loss()
+    natural_gradient, sgd = NaturalGradient(network), SGD(network, 1.0)
+    for iteration in range(made.plan.num_iterations):
+        sgd.set_lr(made.rows[iteration]["lr"])
+        sgd.max_change = 2.0 / 2**0.5 if iteration == 0 else 2.0
+        torch.manual_seed(iteration)
+        torch.randint(100_000, ())  # backstitch's phase, drawn whether it is used or not
+        for minibatch in made.plan.iteration(iteration):
+            features, lengths, numerators = made.examples.batch(minibatch.indices)
+            network.zero_grad()
+            outputs, out_lengths = network(features, lengths, minibatch.shift)
+            loss(outputs, out_lengths, numerators).backward()
+            natural_gradient.precondition_gradients()
+            sgd.step()
+    assert same_tensors(made.network.state_dict(), network.state_dict())
+
+
+def test_backstitch_of_scale_zero_is_the_baseline(toy: Toy, tmp_path: Path) -> None:
+    zero = Schedule(5e-3, 1e-3, backstitch_scale=0.0, backstitch_interval=1, slow_start=1)
+    one, other = trained(toy, tmp_path / "a", PLAIN), trained(toy, tmp_path / "b", zero)
+    assert same_tensors(one.network.state_dict(), other.network.state_dict())
+    assert all(row["step2_objf"] is None and row["alpha"] == 0 for row in other.rows)
+    stitched = trained(toy, tmp_path / "c", BACKSTITCH)
+    assert not same_tensors(one.network.state_dict(), stitched.network.state_dict())
+
+
+@pytest.mark.parametrize("schedule", [PLAIN, BACKSTITCH])
+def test_the_seed_decides_everything(toy: Toy, tmp_path: Path, schedule: Schedule) -> None:
+    one, again, other = (
+        trained(toy, tmp_path / str(n), schedule, seed=seed).network.state_dict()
+        for n, seed in enumerate((1, 1, 2))
+    )
+    assert same_tensors(one, again) and not same_tensors(one, other)
+
+
+@pytest.mark.parametrize("schedule", [PLAIN, BACKSTITCH])
+def test_objective_is_never_positive_and_improves(
+    toy: Toy, tmp_path: Path, schedule: Schedule
+) -> None:
+    made = trained(toy, tmp_path / "exp", schedule, epochs=6.0)
+    lines = (tmp_path / "exp" / "train.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows == made.rows and [row["iter"] for row in rows] == [0, 1, 2]
+    for name in ("train_objf", "train_diag_objf", "valid_objf"):
+        values = [row[name] for row in rows]
+        assert max(values) <= 0 and values == sorted(values), name
+    step2 = [row["step2_objf"] for row in rows]
+    assert step2[0] is None  # slow start
+    if schedule is BACKSTITCH:  # the first step goes uphill
+        assert all(a < b["train_objf"] for a, b in zip(step2[1:], rows[1:], strict=True))
+
+
+def test_rows_say_how_the_settings_moved(toy: Toy, tmp_path: Path) -> None:
+    rows = trained(toy, tmp_path / "exp", BACKSTITCH).rows
+    assert [row["alpha"] for row in rows] == [0.0, 0.5, 1.0]
+    assert rows[0]["lr"] == 5e-3 and rows[-1]["lr"] == pytest.approx(1e-3)
+    assert [row["epoch"] for row in rows] == pytest.approx([2 / 3, 4 / 3, 2.0])
+    outputs = 2 * sum(-(-int(n) // 3) for n in toy.examples().frames)
+    assert sum(row["frames"] for row in rows) == outputs
+
+
+def test_resuming_from_any_checkpoint_changes_nothing(toy: Toy, tmp_path: Path) -> None:
+    whole = trained(toy, tmp_path / "whole", BACKSTITCH)
+    for number in (1, 2, 3):
+        out = tmp_path / str(number)
+        made = trainer(toy, out, BACKSTITCH)
+        (out / f"{number}.pt").write_bytes((tmp_path / "whole" / f"{number}.pt").read_bytes())
+        torch.rand(number)  # wherever the generator stands
+        assert made.resume() and made.next_iteration == number
+        made.run()
+        assert same_tensors(made.network.state_dict(), whole.network.state_dict())
+        assert [row["valid_objf"] for row in made.rows] == [r["valid_objf"] for r in whole.rows]
+
+
+def test_momentum_survives_a_resume(toy: Toy, tmp_path: Path) -> None:
+    whole = trained(toy, tmp_path / "whole", PLAIN, momentum=0.5)
+    made = trainer(toy, tmp_path / "rest", PLAIN, momentum=0.5)
+    (tmp_path / "rest" / "2.pt").write_bytes((tmp_path / "whole" / "2.pt").read_bytes())
+    assert made.resume()
+    made.run()
+    assert same_tensors(made.network.state_dict(), whole.network.state_dict())
+
+
+def test_checkpoint_of_a_run_of_another_length_is_refused(toy: Toy, tmp_path: Path) -> None:
+    trained(toy, tmp_path / "one", PLAIN)
+    other = trainer(toy, tmp_path / "other", PLAIN, epochs=0.1)
+    (tmp_path / "other" / "1.pt").write_bytes((tmp_path / "one" / "1.pt").read_bytes())
+    with pytest.raises(UserError, match=r"1\.pt is from a run of 3 iterations.*--overwrite"):
+        other.resume()
+
+
+def test_only_the_newest_checkpoints_are_kept(toy: Toy, tmp_path: Path) -> None:
+    trained(toy, tmp_path / "exp", PLAIN, keep=2)
+    assert checkpoint.iterations(tmp_path / "exp") == [2, 3]
+
+
+def test_updates_that_are_not_finite_end_in_advice(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"updates were not finite.*optim\.initial_lr"):
+        trained(toy, tmp_path / "exp", Schedule(1e38, 1e38))
+
+
+@pytest.mark.parametrize("name", ["layers.output.weight", "layers.tdnn1.2.running_mean"])
+def test_output_that_is_not_finite_ends_in_advice(toy: Toy, tmp_path: Path, name: str) -> None:
+    made = trainer(toy, tmp_path / "exp", PLAIN)
+    made.network.state_dict()[name].fill_(float("nan"))  # in training, in diagnostics
+    with pytest.raises(UserError, match=r"output is not finite.*optim\.initial_lr"):
+        made.run()
+
+
+@pytest.mark.parametrize(("epochs", "count"), [(1.0, 2), (2.0, 3), (0.1, 1), (4.0, 6)])
+def test_iterations_are_counted_in_frames_and_rounded_up(epochs: float, count: int) -> None:
+    assert num_iterations(300, epochs, 200) == count

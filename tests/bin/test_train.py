@@ -53,29 +53,37 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert rows(one) == rows(other)
 
 
-@pytest.mark.parametrize("after", [1, 2])
-def test_killed_in_mid_iteration_and_resumed_it_is_the_undisturbed_run(
-    toy: Toy, whole: Path, tmp_path: Path, after: int
-) -> None:
-    out = tmp_path / "exp"
-    process = spawn(toy.arguments(out, *LONG, "--resume", "auto"))
+def kill_after(exp: Path, number: int, command: list[str]) -> str:
+    """Starts the command and kills it in the iteration after `<number>.pt`; returns its log."""
+    process = spawn(command)
     deadline = time.monotonic() + 120
-    while not (out / f"{after}.pt").exists():
+    while not (exp / f"{number}.pt").exists():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.002)
     time.sleep(0.1)  # well into the next iteration
     process.send_signal(signal.SIGKILL)
     _, log = process.communicate()
     assert process.returncode == -signal.SIGKILL
-    left = checkpoint.iterations(out)
-    assert left == list(range(1, len(left) + 1)) and after <= len(left) < ITERATIONS
+    left = checkpoint.iterations(exp)
+    assert left == list(range(1, len(left) + 1)) and number <= len(left) < ITERATIONS
     assert f"iter {len(left) + 1}/" not in log  # that one was under way
+    return log
 
-    process = spawn(toy.arguments(out, *LONG, "--resume", "auto"))
-    said, log = process.communicate(timeout=120)
-    assert process.returncode == 0 and f"resumed from {out}/{len(left)}.pt" in log
-    assert said.startswith(f"{out}: 5 iterations done")
-    assert_same_run(out, whole)
+
+def test_killed_in_mid_iteration_and_resumed_it_is_the_undisturbed_run(
+    toy: Toy, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exp = tmp_path / "exp"
+    command = toy.arguments(exp, *LONG, "--resume", "auto")
+    assert "resumed" not in kill_after(exp, 1, command)
+    first = checkpoint.iterations(exp)[-1]
+    log = kill_after(exp, first + 1, command)  # and once more
+    assert f"resumed from {exp}/{first}.pt" in log
+    second = checkpoint.iterations(exp)[-1]
+    with caplog.at_level(logging.INFO):
+        assert run(*command) == 0
+    assert f"resumed from {exp}/{second}.pt" in caplog.text
+    assert_same_run(exp, whole)
 
 
 def test_truncated_newest_checkpoint_is_named_and_the_one_before_used(
@@ -125,7 +133,7 @@ def test_run_without_a_checkpoint_starts_over(
 def test_directory_says_what_it_was_made_from(toy: Toy, whole: Path) -> None:
     assert (whole / "den.npz").read_bytes() == toy.den.read_bytes()
     receipt = json.loads((whole / "receipt.json").read_text())
-    assert receipt["seed"] == 0 and receipt["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert receipt["seed"] == 0 and receipt["versions"]["torch"] in torch.__version__
     assert "scale = 1.0" in (whole / "config.toml").read_text()
     assert f'data = "{toy.train}"' in (whole / "inputs.toml").read_text()
     wanted = "config.toml den.npz features.toml inputs.toml network.xconfig receipt.json"
@@ -257,7 +265,7 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (truncated_features, 1, ["feats.h5: cannot read cut s", "chainstitch features"]),
     (misspelt_key, 2, ["train.toml", "'optim.inital_lr'; did you mean 'optim.initial_lr'?"]),
     (misspelt_section, 2, ["'optim.backstich'; did you mean 'optim.backstitch'?"]),
-    (misspelt_xconfig, 2, ["xconfig line 4", "did you mean 'relu-renorm-layer'?"]),
+    (misspelt_xconfig, 2, ["xconfig line 3", "did you mean 'relu-renorm-layer'?"]),
     (existing_output, 2, ["exp exists already", "--overwrite"]),
     (output_of_something_else, 2, ["exp was not made by `train`", "delete it"]),
     (missing_graph, 1, ["den.npz does not exist", "chainstitch den-graph"]),
@@ -357,6 +365,6 @@ def test_one_short_utterance_is_dropped_by_name_and_training_goes_on(
 
 def test_error_at_the_real_terminal_is_one_line(own: Toy) -> None:
     process = spawn(nan_features(own))
-    said, log = process.communicate(timeout=60)
+    said, log = process.communicate(timeout=120)
     assert process.returncode == 1 and said == "" and len(log.splitlines()) == 1
     assert log.startswith("chainstitch train: error: ") and "Traceback" not in log

@@ -1,0 +1,347 @@
+"""Online natural gradient: Povey, Zhang and Khudanpur, ICLR workshop 2015, as Kaldi runs it.
+
+**What it does.** The gradient of an affine layer y = W x + b, summed over the rows (frames) of a
+minibatch, is G = sum over rows of dy x^T. Natural gradient multiplies it on both sides by the
+inverse of a Fisher matrix: one of the layer's inputs x, one of its output derivatives dy. Each side
+keeps its own running estimate
+
+    F = R^T Diag(d) R + rho I                                                           (1)
+
+with R (rank x dim) orthonormal rows, d > 0 descending and rho > 0: the leading directions
+exactly, one average number for all the others. One side is a class here, `OnlineNaturalGradient`;
+`NaturalGradient` puts two of them on every affine layer of a module.
+
+**Preconditioning.** Smooth F towards a multiple of I,
+
+    F + (alpha tr(F) / dim) I  =  R^T Diag(d) R + beta I,
+    beta = rho (1 + alpha) + alpha sum(d) / dim                                         (2)
+
+and multiply by beta times its inverse (Woodbury; R orthonormal):
+
+    X_hat = X (I - R^T Diag(e) R),    e_i = d_i / (d_i + beta).                         (3)
+
+We store W = Diag(e)^1/2 R, so that with H = X W^T (rows x rank) this is X_hat = X - H W: two thin
+products. Last, X_hat is rescaled to the Frobenius norm of X, so that preconditioning changes
+direction and not speed:
+
+    gamma = ( tr(X X^T) / tr(X_hat X_hat^T) )^1/2.                                      (4)
+
+F comes from *earlier* minibatches only: an estimate that has seen the current one biases SGD.
+
+**Updating.** With S = X^T X / rows and forgetting factor eta, the estimate we would like is
+T = eta S + (1 - eta) F. One step of subspace iteration with it, Y = R T and the eigenvalues of
+Y Y^T, gives the next R, d, rho. Written with W instead of R nothing of size dim x dim appears. Let
+J = H^T X (rank x dim), L = H^T H, K = J J^T, E = Diag(e), S = Diag(d) + rho I, a = eta / rows,
+b = 1 - eta:
+
+    Z = a^2 E^-1/2 K E^-1/2 + a b (E^-1/2 L E^-1/2 S + S E^-1/2 L E^-1/2) + b^2 S^2     (5)
+    Z = U Diag(c) U^T,  c descending                                                    (6)
+    rho' = ( a tr(X X^T) + b (dim rho + sum(d)) - sum(sqrt(c)) ) / (dim - rank)         (7)
+    d'_i = sqrt(c_i) - rho', then both floored at max(epsilon, delta sqrt(c_1))         (8)
+    W' = a E'^1/2 Diag(c)^-1/2 U^T E^-1/2 ( J + (b/a) S W )                             (9)
+
+Rounding makes R drift from orthonormal when Z is badly conditioned (c_1 > 1e6 c_rank, or any c
+floored): then W' is orthogonalised again by Cholesky, or by Gram-Schmidt when Cholesky is unsafe.
+A port without this step diverges: see the test of the ill-conditioned case.
+
+**Everything is a sum over rows.** gamma, J and L need only
+
+    rows, tr(X X^T), L = H^T H, J = H^T X        (J only when the estimate will be updated)
+
+because tr(X_hat X_hat^T) = tr(X X^T) - 2 tr(L) + tr(L W W^T), and because by (3) preconditioning is
+a linear map on columns: the preconditioned gradient is P_out G P_in with P = I - W^T W. So
+`NaturalGradient` never forms X_hat. It watches each layer with hooks, adds up those sums while
+autograd computes the ordinary gradient G, and multiplies G afterwards, as `gamma_in gamma_out
+P_out G P_in`. That makes gradient accumulation, shared weights and any other use of autograd come
+out right.
+
+**Cost** per layer of in x out weights, N rows, ranks r: the plain step takes 6 N in out flops; the
+sums H cost 2 N (in r_in + out r_out), J as much again on the updating steps (one in four); applying
+P costs 4 in out (r_in + r_out), without N. With in = out = 1024 and ranks 20/80 that is
+3.3 % + 0.8 % of the plain step.
+
+**When the estimate is updated**: always for the first 10 updates, then on every `update_period`-th
+call; calls made while frozen do not count (Kaldi of 2017, the paper's code; the 2025 code counts
+them and starves under backstitch with interval 1).
+
+Source: nnet3/natural-gradient-online.{h,cc}; numbers and twin: tests/reference/natural_gradient.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+EPSILON = 1e-10  # absolute floor of rho and d
+# floor relative to the largest sqrt(c); the header comment of Kaldi says 1e-5, the code this
+DELTA = 5e-4
+NUM_INITIAL_UPDATES = 10  # updates made without skipping, while the estimate is young
+CONDITION_LIMIT = 1e6  # of Z, above which R is made orthonormal again
+
+
+class OnlineNaturalGradient:
+    """One side's Fisher estimate, and preconditioning with it.
+
+    Args:
+        rank: number of directions kept exactly; reduced to dim - 1 with a warning if it is not
+            less.
+        update_period: the estimate is updated on every `update_period`-th call.
+        num_samples_history: time constant of forgetting, in rows: eta = 1 - exp(-rows / this).
+        num_minibatches_history: if given, eta = 1 / this instead.
+        alpha: how much of the average eigenvalue smooths the estimate, (2).
+
+    Attributes:
+        w: (rank, dim) Diag(e)^1/2 R; None before the first call.
+        rho: scalar tensor; d: (rank,).
+        frozen: while true the estimate is used but not updated (nor do calls count).
+        num_floored, num_reorthogonalised: how often the numerics had to be mended.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        update_period: int = 4,
+        num_samples_history: float = 2000.0,
+        num_minibatches_history: float | None = None,
+        alpha: float = 4.0,
+    ) -> None:
+        if rank < 1 or update_period < 1 or num_samples_history <= 0 or alpha < 0:
+            raise ValueError(
+                "natural gradient wants rank >= 1, update_period >= 1, num_samples_history > 0 and "
+                f"alpha >= 0; got {rank=}, {update_period=}, {num_samples_history=}, {alpha=}"
+            )
+        if num_minibatches_history is not None and num_minibatches_history <= 1:
+            raise ValueError(
+                f"num_minibatches_history must exceed 1, got {num_minibatches_history}"
+            )
+        self.rank = rank
+        self.update_period = update_period
+        self.num_samples_history = num_samples_history
+        self.num_minibatches_history = num_minibatches_history
+        self.alpha = alpha
+        self.frozen = False
+        self.w: Tensor | None = None
+        self.rho = torch.tensor(EPSILON)
+        self.d = torch.empty(0)
+        self.num_updates = 0
+        self.num_skipped = 0
+        self.num_floored = 0
+        self.num_reorthogonalised = 0
+        self._trace: Tensor
+        self._l: Tensor
+        self._j: Tensor
+        self._clear()
+
+    # -- the two-call form that NaturalGradient uses -----------------------------------------------
+
+    def observe(self, x: Tensor, ones: bool = False) -> None:
+        """Adds rows x (rows, dim) to this minibatch's sums; `ones` appends a column of ones."""
+        x = x.detach()
+        if self.w is None:
+            self._initialise(_with_ones(x) if ones else x)
+        w = self.w
+        assert w is not None
+        if not w.numel():  # dim 1: nothing to precondition
+            return
+        body = w[:, :-1] if ones else w
+        h = x @ body.t()  # (rows, rank)
+        if ones:
+            h += w[:, -1]
+        self._rows += x.shape[0]
+        self._trace = self._trace + x.square().sum() + (x.shape[0] if ones else 0)
+        self._l = self._l + h.t() @ h
+        if self.will_update():
+            j = h.t() @ x
+            self._j = self._j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
+
+    def apply(self, gradient: Tensor) -> Tensor:
+        """gradient (anything, dim) times gamma (I - W^T W), gamma of the observed rows, (3, 4)."""
+        w = self.w
+        if w is None or not w.numel() or self._rows == 0:
+            return gradient
+        left = self._trace - 2 * self._l.trace() + (self._l * (w @ w.t())).sum()
+        return (gradient - (gradient @ w.t()) @ w) * _gamma(self._trace, left)
+
+    def finish(self) -> None:
+        """Ends the minibatch: updates the estimate if it is due, and clears the sums."""
+        if self.w is not None and self.w.numel() and self._rows:
+            if self.will_update():
+                self._update(self._rows, self._trace, self._l, self._j)
+                self.num_updates += 1
+                self.num_skipped = 0
+            elif not self.frozen:
+                self.num_skipped += 1
+        self._clear()
+
+    def will_update(self) -> bool:
+        """Whether the current call is one that updates the estimate."""
+        due = self.num_updates < NUM_INITIAL_UPDATES or self.num_skipped >= self.update_period - 1
+        return due and not self.frozen
+
+    # -- the direct form ---------------------------------------------------------------------------
+
+    def precondition(self, x: Tensor) -> Tensor:
+        """gamma X_hat for x (rows, dim): same shape and Frobenius norm; then updates the estimate.
+
+        >>> side = OnlineNaturalGradient(rank=2)
+        >>> x = torch.randn(100, 5) * torch.tensor([10.0, 1, 1, 1, 1])
+        >>> torch.allclose(side.precondition(x).norm(), x.norm(), rtol=1e-4)
+        True
+        """
+        if x.dim() != 2:
+            raise ValueError(
+                f"precondition wants (rows, dim), got a tensor of shape {tuple(x.shape)}"
+            )
+        if x.shape[0] == 0 or x.shape[1] == 1:
+            return x.clone()
+        self.observe(x)
+        w = self.w
+        assert w is not None
+        x_hat = x - (x @ w.t()) @ w
+        result = x_hat * _gamma(x.square().sum(), x_hat.square().sum())
+        self.finish()
+        return result
+
+    # -- the estimate ------------------------------------------------------------------------------
+
+    def _clear(self) -> None:
+        self._rows = 0
+        self._trace = torch.zeros(())
+        self._l = torch.zeros(())
+        self._j = torch.zeros(())
+
+    def _eta(self, rows: int) -> float:
+        if self.num_minibatches_history is not None:
+            return 1.0 / self.num_minibatches_history
+        return min(0.9, 1.0 - math.exp(-rows / self.num_samples_history))
+
+    def _initialise(self, x: Tensor) -> None:
+        """Starts from a fixed sparse orthonormal R and updates three times on the first rows."""
+        rows, dim = x.shape
+        if dim == 1:
+            self.w, self.d = x.new_empty(0, 1), x.new_empty(0)
+            return
+        if self.rank >= dim:
+            logger.warning(
+                "natural gradient: rank %d is not less than the dimension %d; using %d",
+                self.rank, dim, dim - 1,
+            )  # fmt: skip
+            self.rank = dim - 1
+        rank = self.rank
+        columns = torch.arange(dim, device=x.device)
+        r = torch.zeros(rank, dim, dtype=x.dtype, device=x.device)
+        r[columns % rank, columns] = 1.0
+        # 1.1: were all entries of a row equal, an input whose columns sum to zero (the derivative
+        # of a softmax) would be exactly orthogonal to a row and the row would never move.
+        r[columns[:rank], columns[:rank]] = 1.1
+        r /= r.norm(dim=1, keepdim=True)
+        self.w = r / math.sqrt(2.0 + (dim + rank) * self.alpha / dim)
+        self.rho = torch.full((), EPSILON, dtype=x.dtype, device=x.device)
+        self.d = torch.full((rank,), EPSILON, dtype=x.dtype, device=x.device)
+        for _ in range(1 if rows <= rank else 3):
+            h = x @ self.w.t()
+            self._update(rows, x.square().sum(), h.t() @ h, h.t() @ x)
+
+    def _update(self, rows: int, trace: Tensor, l: Tensor, j: Tensor) -> None:  # noqa: E741
+        w = self.w
+        assert w is not None
+        rank, dim = w.shape
+        eta = self._eta(rows)
+        a, b = eta / rows, 1.0 - eta
+        # The R x R work is in double precision: Z holds squares of eigenvalues.
+        w64, j64, d, rho = w.double(), j.double(), self.d.double(), self.rho.double()
+        e = self._e(d, rho, dim)
+        s = d + rho
+        scale = e.rsqrt()
+        k = (j64 @ j64.t()) * scale[:, None] * scale
+        ls = l.double() * scale[:, None] * scale
+        z = a * a * k + a * b * (ls * s + s[:, None] * ls) + torch.diag(b * b * s * s)  # (5)
+        norm = z.trace().clamp(min=1.0)
+        if not bool(torch.isfinite(norm)):  # a NaN or inf minibatch must not enter the estimate
+            return
+        c, u = torch.linalg.eigh(z / norm)  # (6)
+        order = c.abs().argsort(descending=True)
+        c, u = c[order] * norm, u[:, order]
+        floor = (rho * b) ** 2
+        floored = bool((c < floor).any())
+        need_reorthogonalise = bool(c[0] > CONDITION_LIMIT * c[-1]) or floored
+        self.num_floored += floored
+        c = c.clamp(min=floor)
+        root = c.sqrt()
+        new_rho = (a * trace.double() + b * (dim * rho + d.sum()) - root.sum()) / (
+            dim - rank
+        )  # (7)
+        least = (DELTA * root.max()).clamp(min=EPSILON)
+        new_d = (root - new_rho).clamp(min=least)  # (8)
+        new_rho = new_rho.clamp(min=least)
+        new_e = self._e(new_d, new_rho, dim)
+        inner = j64 + (b / a) * s[:, None] * w64
+        mix = (new_e / c).sqrt()[:, None] * u.t() * scale
+        new_w = a * (mix @ inner)  # (9)
+        if need_reorthogonalise:
+            new_w = self._orthonormal(new_w, new_e)
+        self.w, self.d, self.rho = new_w.to(w.dtype), new_d.to(w.dtype), new_rho.to(w.dtype)
+
+    def _e(self, d: Tensor, rho: Tensor, dim: int) -> Tensor:
+        beta = rho * (1.0 + self.alpha) + self.alpha * d.sum() / dim  # (2)
+        return 1.0 / (beta / d + 1.0)
+
+    def _orthonormal(self, w: Tensor, e: Tensor) -> Tensor:
+        """Makes R = Diag(e)^-1/2 W orthonormal again if it no longer is."""
+        root = e.sqrt()[:, None]
+        r = w / root
+        o = r @ r.t()
+        identity = torch.eye(len(e), dtype=o.dtype, device=o.device)
+        if bool((o - identity).abs().max() < 1e-3):
+            return w
+        self.num_reorthogonalised += 1
+        c, failed = torch.linalg.cholesky_ex(o)
+        if not bool(failed):
+            inverse: Tensor = torch.linalg.solve_triangular(c, identity, upper=False)
+            if bool(inverse.abs().max() < 100):
+                return root * (inverse @ r)
+        for i in range(len(r)):  # Gram-Schmidt, twice over for rounding
+            for _ in range(2):
+                r[i] -= (r[i] @ r[:i].t()) @ r[:i]
+            length = r[i].norm()
+            # a row without anything of its own becomes the first unit vector that is free
+            while length < 1e-10:
+                candidates = identity.new_ones(r.shape[1]) - r[:i].square().sum(0)
+                r[i] = 0
+                r[i, candidates.argmax()] = 1
+                r[i] -= (r[i] @ r[:i].t()) @ r[:i]
+                length = r[i].norm()
+            r[i] /= length
+        return root * r
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers only; loads with weights_only=True."""
+        return {
+            "w": self.w, "rho": self.rho, "d": self.d,
+            "num_updates": self.num_updates, "num_skipped": self.num_skipped,
+            "num_floored": self.num_floored, "num_reorthogonalised": self.num_reorthogonalised,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` gave; the sums of an unfinished minibatch are dropped."""
+        for name, value in state.items():
+            setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
+        if self.w is not None and self.w.numel():
+            self.rank = self.w.shape[0]
+        self._clear()
+
+
+def _gamma(before: Tensor, after: Tensor) -> Tensor:
+    return torch.where(after > 0, (before / after.clamp(min=1e-38)).sqrt(), torch.ones_like(before))
+
+
+def _with_ones(x: Tensor) -> Tensor:
+    return torch.cat([x, x.new_ones(x.shape[0], 1)], 1)

@@ -16,7 +16,7 @@ def decode(
     lang: Annotated[Path, typer.Option(help="the lang directory, e.g. data/lang")],
     out: Annotated[Path, typer.Option(help="the directory to write, e.g. EXP/decode_test")],
     lmwt: Annotated[str, typer.Option(help="LM weights: a range, or a list with commas")] = "7:17",
-    wip: Annotated[str, typer.Option(help="word insertion penalties")] = "0,0.5,1.0",
+    wip: Annotated[str, typer.Option(help="word insertion penalties")] = "-1,-0.5,0,0.5,1",
     choice: Annotated[
         Path | None,
         typer.Option(help="choice.toml of the dev set: decode at the point chosen there only"),

@@ -8,7 +8,7 @@ and resumed goes through the same numbers as one that was not.
         lr, alpha, max-change for it; reseed; draw backstitch's phase
         for every minibatch: backstitch step or plain step
         objective on fixed training and validation examples
-        checkpoint, a row of train.jsonl, a line in the log
+        checkpoint, a row of train.jsonl and of TensorBoard, a line in the log
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.tensorboard import Scalars
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Trainer:
     Args:
         network, loss, examples, valid: what to train, on what, validated on what.
         plan: the minibatches; schedule: the settings.
-        out: experiment directory for `<iter>.pt` and train.jsonl.
+        out: experiment directory for `<iter>.pt`, train.jsonl and tensorboard/.
         seed: of everything random.
         natural_gradient: False trains without.
         keep: how many checkpoints to keep for model combination.
@@ -117,6 +118,12 @@ class Trainer:
             self.plan.num_iterations,
             self.network.num_parameters(),
         )
+        if self.next_iteration == self.plan.num_iterations:
+            return
+        with Scalars(self.out, self.next_iteration) as scalars:
+            self._run(scalars)
+
+    def _run(self, scalars: Scalars) -> None:
         for iteration in range(self.next_iteration, self.plan.num_iterations):
             try:
                 row = self._iteration(iteration)
@@ -128,6 +135,7 @@ class Trainer:
             self.rows.append(row)
             self.next_iteration = iteration + 1
             self._save()
+            scalars.write(row)
             logger.info(_line(row, self.plan.num_iterations))
             skipped = row["max_change"]["skipped"]
             if skipped > MAX_SKIPPED * len(self.plan.iteration(iteration)):

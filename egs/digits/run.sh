@@ -15,7 +15,7 @@ name=tdnn_1a
 seeds="0"
 protocols=official # or: folds, for all six held-out speakers; or names as prepare takes them
 epochs= # empty: as the config says
-scale=  # of backstitch; empty: as the config says, 0 switches it off
+baseline=false # true: also the same without backstitch, as NAME_baseline
 
 help_message="Usage: egs/digits/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
 Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<n>.wav).
@@ -27,7 +27,7 @@ Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<
   --conf FILE        training config (default $conf)
   --name NAME        experiment name (default $name); protocol and seed are appended
   --epochs E         passes over the data, instead of the config's
-  --scale A          backstitch scale, instead of the config's; 0: none
+  --baseline true    also train and decode the same without backstitch, as NAME_baseline
   --nj N             processes for features and decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
@@ -37,12 +37,8 @@ Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --protocols folds"
 . ./cmd.sh
 . ../../utils/parse_options.sh
 . ../../utils/recipe.sh
+. ../../utils/systems.sh
 
-if [[ $work != . ]]; then work=$(caller_path "$work"); fi
-data=$work/data
-settings=()
-if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
-if [[ $scale ]]; then settings+=(--set "optim.backstitch.scale=$scale"); fi
 
 if [[ $protocols == folds ]]; then
   protocols="heldout-george heldout-jackson heldout-lucas heldout-nicolas heldout-theo heldout-yweweler"
@@ -89,62 +85,44 @@ if stage 4 "denominator graphs" "5 s a protocol" "1 MB"; then
   done
 fi
 
-if stage 5 "train" "3 minutes a system" "60 MB a system"; then
+systems=() # and of each its protocol
+of=()
+for variant in $variants; do
   for protocol in $protocols; do
     for seed in $seeds; do
-      system=${name}_${protocol}_s$seed
-      $train_cmd --follow "$work/exp/log/$system.train.log" \
-        chainstitch train "$conf" --data "$data/$protocol/train_hires" \
-        --valid "$data/$protocol/dev_strings_hires" --lang "$data/lang" \
-        --den "$work/exp/den_$protocol.npz" --out "$work/exp/$system" \
-        --seed "$seed" --device "$device" --resume auto "${settings[@]}" "${overwrite_flag[@]}"
+      systems+=("$work/exp/${variant}_${protocol}_s$seed")
+      of+=("$protocol")
     done
+  done
+done
+
+if stage 5 "train" "3 minutes a system" "60 MB a system"; then
+  for n in "${!systems[@]}"; do
+    exp=${systems[n]} here=$data/${of[n]}
+    train_system "$exp" "${exp##*_s}" "$here/train_hires" "$here/dev_strings_hires" \
+      "$work/exp/den_${of[n]}.npz"
   done
 fi
 
-if stage 6 "combine the last models" "1 minute a system" "2 MB a system"; then
-  for protocol in $protocols; do
-    for seed in $seeds; do
-      chainstitch combine "$work/exp/${name}_${protocol}_s$seed" --device "$device" \
-        "${overwrite_flag[@]}"
-    done
+if stage 6 "combine the last models" "20 s a system" "2 MB a system"; then
+  for exp in "${systems[@]}"; do
+    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
   done
 fi
 
 if stage 7 "decode dev and test; choose LM weight and penalty on dev" "1 minute a system"; then
-  for protocol in $protocols; do
-    for seed in $seeds; do
-      exp=$work/exp/${name}_${protocol}_s$seed
-      for kind in isolated strings; do
-        chainstitch decode "$exp" --data "$data/$protocol/dev_${kind}_hires" --lang "$data/lang" \
-          --out "$exp/decode_dev_$kind" --nj "$nj" --device "$device" "${overwrite_flag[@]}"
-        chainstitch score "$exp/decode_dev_$kind"
-        chainstitch decode "$exp" --data "$data/$protocol/test_${kind}_hires" --lang "$data/lang" \
-          --out "$exp/decode_test_$kind" --choice "$exp/decode_dev_$kind/choice.toml" --nj "$nj" \
-          --device "$device" "${overwrite_flag[@]}"
-      done
-    done
+  for n in "${!systems[@]}"; do
+    for kind in isolated strings; do decode_system "${systems[n]}" "$data/${of[n]}" $kind; done
   done
 fi
 
 if stage 8 "score" "10 s a system" "1 MB"; then
-  for protocol in $protocols; do
-    for seed in $seeds; do
-      exp=$work/exp/${name}_${protocol}_s$seed
-      for kind in isolated strings; do
-        echo "$protocol, seed $seed, $kind:"
-        chainstitch score "$exp/decode_test_$kind" --choice "$exp/decode_dev_$kind/choice.toml"
-      done
-    done
+  for exp in "${systems[@]}"; do
+    for kind in isolated strings; do score_system "$exp" $kind; done
   done
 fi
 
 if stage 9 "plot the objectives and compare" "10 s" "1 MB"; then
-  systems=()
-  for protocol in $protocols; do
-    for seed in $seeds; do systems+=("$work/exp/${name}_${protocol}_s$seed"); done
-  done
   chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
-  folds=${protocols// /,}
-  chainstitch compare "${systems[@]}" --folds "$folds"
+  chainstitch compare "${systems[@]}" --folds "${protocols// /,}" "${against[@]}"
 fi

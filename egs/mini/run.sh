@@ -12,34 +12,30 @@ work=. # where corpus/, data/ and exp/ are made
 minutes=33
 conf=conf/tdnn_1a.toml
 name=tdnn_1a
-seed=0
+seeds="0"
 epochs= # empty: as the config says
-scale=  # of backstitch; empty: as the config says, 0 switches it off
+baseline=false # true: also the same without backstitch, as NAME_baseline
 
 help_message="Usage: egs/mini/run.sh [--stage N] [--stop-stage M] [options]
 Makes a corpus by speech synthesis, trains a TDNN on it with LF-MMI and decodes unseen voices.
   --minutes M        training speech to synthesise (default $minutes)
   --work DIR         where corpus/, data/ and exp/ go (default: this directory)
   --conf FILE        training config (default $conf)
-  --name NAME        experiment name (default $name); --seed N is appended as _sN
+  --name NAME        experiment name (default $name); seed N is appended as _sN
+  --seeds 'A B'      one system per seed (default '$seeds')
   --epochs E         passes over the data, instead of the config's
-  --scale A          backstitch scale, instead of the config's; 0: none
+  --baseline true    also train and decode the same without backstitch, as NAME_baseline
   --nj N             processes for features and decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
-Example: egs/mini/run.sh --stage 5 --seed 1"
+Example: egs/mini/run.sh --stage 5 --seeds '1 2'"
 
 . ./path.sh
 . ./cmd.sh
 . ../../utils/parse_options.sh
 . ../../utils/recipe.sh
+. ../../utils/systems.sh
 
-if [[ $work != . ]]; then work=$(caller_path "$work"); fi
-data=$work/data
-exp=$work/exp/${name}_s$seed
-settings=()
-if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
-if [[ $scale ]]; then settings+=(--set "optim.backstitch.scale=$scale"); fi
 
 if stage 0 "synthesise the corpus" "30 s" "80 MB"; then
   python local/make_corpus.py --out "$work/corpus" --minutes "$minutes" "${overwrite_flag[@]}"
@@ -70,31 +66,33 @@ if stage 4 "denominator graph" "5 s" "1 MB"; then
     --out "$work/exp/den.npz" "${overwrite_flag[@]}"
 fi
 
-if stage 5 "train" "5 minutes" "90 MB"; then
-  $train_cmd --follow "$exp/../log/${name}_s$seed.train.log" \
-    chainstitch train "$conf" --data "$data/train_hires" --valid "$data/dev_hires" \
-    --lang "$data/lang" --den "$work/exp/den.npz" --out "$exp" --seed "$seed" \
-    --device "$device" --resume auto "${settings[@]}" "${overwrite_flag[@]}"
+systems=()
+for variant in $variants; do
+  for seed in $seeds; do systems+=("$work/exp/${variant}_s$seed"); done
+done
+
+if stage 5 "train" "5 minutes a seed" "90 MB a seed"; then
+  for exp in "${systems[@]}"; do
+    train_system "$exp" "${exp##*_s}" "$data/train_hires" "$data/dev_hires" "$work/exp/den.npz"
+  done
 fi
 
-if stage 6 "combine the last models" "1 minute" "3 MB"; then
-  chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
+if stage 6 "combine the last models" "30 s a seed" "3 MB a seed"; then
+  for exp in "${systems[@]}"; do
+    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
+  done
 fi
 
-if stage 7 "decode dev and test" "1 minute" "5 MB"; then
-  chainstitch decode "$exp" --data "$data/dev_hires" --lang "$data/lang" --out "$exp/decode_dev" \
-    --nj "$nj" --device "$device" "${overwrite_flag[@]}"
-  chainstitch score "$exp/decode_dev"
-  chainstitch decode "$exp" --data "$data/test_hires" --lang "$data/lang" \
-    --out "$exp/decode_test" --choice "$exp/decode_dev/choice.toml" --nj "$nj" \
-    --device "$device" "${overwrite_flag[@]}"
+if stage 7 "decode dev and test; choose LM weight and penalty on dev" "1 minute a seed" "5 MB a seed"; then
+  for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done
 fi
 
-if stage 8 "score" "5 s" "1 MB"; then
-  chainstitch score "$exp/decode_test" --choice "$exp/decode_dev/choice.toml"
+if stage 8 "score" "5 s a seed" "1 MB"; then
+  for exp in "${systems[@]}"; do score_system "$exp"; done
 fi
 
-if stage 9 "plot the objective" "5 s" "1 MB"; then
-  chainstitch plot "$exp" --out "$exp/objective.png"
-  cat "$exp/decode_test/best_wer"
+if stage 9 "plot the objective and compare" "10 s" "1 MB"; then
+  chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
+  chainstitch compare "${systems[@]}" "${against[@]}"
+  cat "${systems[0]}/decode_test/best_wer"
 fi

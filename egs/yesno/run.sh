@@ -14,7 +14,7 @@ conf=conf/tdnn_1a.toml
 name=tdnn_1a
 seeds="0 1 2"
 epochs= # empty: as the config says
-scale=  # of backstitch; empty: as the config says, 0 switches it off
+baseline=false # true: also the same without backstitch, as NAME_baseline
 
 help_message="Usage: egs/yesno/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
 Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the last 29 test.
@@ -24,7 +24,7 @@ Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the la
   --conf FILE        training config (default $conf)
   --name NAME        experiment name (default $name); seed N is appended as _sN
   --epochs E         passes over the data, instead of the config's
-  --scale A          backstitch scale, instead of the config's; 0: none
+  --baseline true    also train and decode the same without backstitch, as NAME_baseline
   --nj N             processes for features and decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
@@ -34,12 +34,8 @@ Example: egs/yesno/run.sh --corpus waves_yesno --seeds 0"
 . ./cmd.sh
 . ../../utils/parse_options.sh
 . ../../utils/recipe.sh
+. ../../utils/systems.sh
 
-if [[ $work != . ]]; then work=$(caller_path "$work"); fi
-data=$work/data
-settings=()
-if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
-if [[ $scale ]]; then settings+=(--set "optim.backstitch.scale=$scale"); fi
 
 if stage 0 "check the corpus" "1 s"; then
   if [[ ! $corpus ]]; then
@@ -71,43 +67,32 @@ if stage 4 "denominator graph" "5 s" "1 MB"; then
     --out "$work/exp/den.npz" "${overwrite_flag[@]}"
 fi
 
+systems=()
+for variant in $variants; do
+  for seed in $seeds; do systems+=("$work/exp/${variant}_s$seed"); done
+done
+
 if stage 5 "train" "30 s a seed" "20 MB a seed"; then
-  for seed in $seeds; do
-    $train_cmd --follow "$work/exp/log/${name}_s$seed.train.log" \
-      chainstitch train "$conf" --data "$data/train_hires" --valid "$data/dev_hires" \
-      --lang "$data/lang" --den "$work/exp/den.npz" --out "$work/exp/${name}_s$seed" \
-      --seed "$seed" --device "$device" --resume auto "${settings[@]}" "${overwrite_flag[@]}"
+  for exp in "${systems[@]}"; do
+    train_system "$exp" "${exp##*_s}" "$data/train_hires" "$data/dev_hires" "$work/exp/den.npz"
   done
 fi
 
 if stage 6 "combine the last models" "10 s a seed" "1 MB a seed"; then
-  for seed in $seeds; do
-    chainstitch combine "$work/exp/${name}_s$seed" --device "$device" "${overwrite_flag[@]}"
+  for exp in "${systems[@]}"; do
+    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
   done
 fi
 
-if stage 7 "decode dev and test" "15 s a seed" "1 MB a seed"; then
-  for seed in $seeds; do
-    exp=$work/exp/${name}_s$seed
-    chainstitch decode "$exp" --data "$data/dev_hires" --lang "$data/lang" \
-      --out "$exp/decode_dev" --nj "$nj" --device "$device" "${overwrite_flag[@]}"
-    chainstitch score "$exp/decode_dev"
-    chainstitch decode "$exp" --data "$data/test_hires" --lang "$data/lang" \
-      --out "$exp/decode_test" --choice "$exp/decode_dev/choice.toml" --nj "$nj" \
-      --device "$device" "${overwrite_flag[@]}"
-  done
+if stage 7 "decode dev and test; choose LM weight and penalty on dev" "15 s a seed" "1 MB a seed"; then
+  for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done
 fi
 
 if stage 8 "score" "5 s a seed" "1 MB"; then
-  for seed in $seeds; do
-    exp=$work/exp/${name}_s$seed
-    chainstitch score "$exp/decode_test" --choice "$exp/decode_dev/choice.toml"
-  done
+  for exp in "${systems[@]}"; do score_system "$exp"; done
 fi
 
-if stage 9 "plot the objective and compare the seeds" "10 s" "1 MB"; then
-  systems=()
-  for seed in $seeds; do systems+=("$work/exp/${name}_s$seed"); done
+if stage 9 "plot the objective and compare" "10 s" "1 MB"; then
   chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
-  chainstitch compare "${systems[@]}"
+  chainstitch compare "${systems[@]}" "${against[@]}"
 fi

@@ -21,7 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chainstitch.nnet.layers import Affine, BatchNorm, Renorm
+from chainstitch.nnet.layers import (
+    Affine,
+    BatchNorm,
+    FreqWarp,
+    InverseDCT,
+    PerSequence,
+    Renorm,
+    SpecAugment,
+)
 from chainstitch.nnet.nets.xconfig import LayerSpec, parse_xconfig
 from chainstitch.utils.errors import UsageError
 
@@ -49,7 +57,10 @@ class Network(nn.Module):
         for spec in self.specs[1:]:
             dim_in = sum(dims[source] for source, _ in spec.inputs)
             # a dot is not allowed in a module's name
-            layer, dims[spec.name] = _build(spec, dim_in, num_outputs)
+            try:
+                layer, dims[spec.name] = _build(spec, dim_in, num_outputs)
+            except ValueError as error:
+                raise UsageError(f"xconfig, layer {spec.name!r}: {error}") from None
             self.layers[spec.name.replace(".", "_")] = layer
         self._grids = _grids(self.specs, subsampling)
         first, last, _ = self._grids[self.specs[0].name]
@@ -87,7 +98,11 @@ class Network(nn.Module):
                     rows = F.embedding(torch.from_numpy(index).to(rows.device), rows)
                 parts.append(rows)
             x = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-            values[spec.name] = self.layers[spec.name.replace(".", "_")](x)
+            layer = self.layers[spec.name.replace(".", "_")]
+            if isinstance(layer, PerSequence):
+                values[spec.name] = layer(x, torch.from_numpy(self._rows(spec.name, out_size)))
+            else:
+                values[spec.name] = layer(x)
         rows = values[self.specs[-1].name]
         lengths_out = torch.from_numpy(out_size)
         if (out_size == out_size.max()).all():
@@ -108,7 +123,7 @@ class Network(nn.Module):
         """Row numbers in `source` that layer `name` splices at `offset`; None: all, in order."""
         first, last, step = self._grids[name]
         # times of this layer's rows, relative to `shift`: first, first + step, ...
-        count = ((out_size - 1) * self.subsampling + last - first) // step + 1
+        count = self._rows(name, out_size)
         begin = np.cumsum(count) - count
         position = np.arange(count.sum()) - np.repeat(begin, count)
         time = first + step * position + offset
@@ -120,11 +135,15 @@ class Network(nn.Module):
         source_first, source_last, source_step = self._grids[source]
         if (first + offset, last + offset, step) == (source_first, source_last, source_step):
             return None
-        source_count = (
-            (out_size - 1) * self.subsampling + source_last - source_first
-        ) // source_step + 1
+        source_count = self._rows(source, out_size)
         base = np.cumsum(source_count) - source_count
         rows = np.repeat(base, count) + (time - source_first) // source_step
+        return rows
+
+    def _rows(self, name: str, out_size: np.ndarray) -> np.ndarray:
+        """How many rows layer `name` has for sequences of `out_size` output frames."""
+        first, last, step = self._grids[name]
+        rows: np.ndarray = ((out_size - 1) * self.subsampling + last - first) // step + 1
         return rows
 
     def num_parameters(self) -> int:
@@ -154,6 +173,14 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
     options = spec.options
     if spec.kind == "batchnorm-component":
         return BatchNorm(dim_in, options.get("target-rms", 1.0)), dim_in
+    if spec.kind == "idct-layer":
+        return InverseDCT(dim_in, options.get("cepstral-lifter", 22.0)), dim_in
+    if spec.kind == "freq-warp-layer":
+        return FreqWarp(dim_in, options.get("max-warp", 0.1)), dim_in
+    if spec.kind == "spec-augment-layer":
+        names = ("freq-max-proportion", "time-zeroed-proportion", "time-mask-max-frames")
+        given = {n.replace("-", "_"): options[n] for n in names if n in options}
+        return SpecAugment(**given), dim_in
     factor = options.get("learning-rate-factor", 1.0)
     if spec.kind == "output-layer":
         dim = int(options.get("dim", num_outputs))

@@ -14,6 +14,11 @@ comment.
     relu-renorm-layer      dim [target-rms=1] [max-change=0.75] [learning-rate-factor=1]
     relu-batchnorm-layer   the same; both: affine, ReLU, [dropout-proportion=0], normalisation
     batchnorm-component    normalises its input (no parameters)
+    idct-layer             [cepstral-lifter=22] MFCC back to log mel energies
+    freq-warp-layer        [max-warp=0.1] in training, stretches each sequence's mel axis at random
+    spec-augment-layer     [freq-max-proportion=0.5] [time-zeroed-proportion=0.2]
+                           [time-mask-max-frames=20] in training, zeroes a band of dimensions and
+                           stretches of frames at random
     output-layer           [dim: number of pdfs] [max-change=1.5] [learning-rate-factor=1]
 
 This file only reads; `network.py` builds and runs.
@@ -34,6 +39,12 @@ _KEYS: dict[str, dict[str, type]] = {
         "learning-rate-factor": float, "dropout-proportion": float,
     },
     "batchnorm-component": {"input": str, "target-rms": float},
+    "idct-layer": {"input": str, "cepstral-lifter": float},
+    "freq-warp-layer": {"input": str, "max-warp": float},
+    "spec-augment-layer": {
+        "input": str, "freq-max-proportion": float, "time-zeroed-proportion": float,
+        "time-mask-max-frames": int,
+    },
     "output-layer": {"dim": int, "input": str, "max-change": float, "learning-rate-factor": float},
 }  # fmt: skip
 _KEYS["relu-batchnorm-layer"] = _KEYS["relu-renorm-layer"]

@@ -107,3 +107,31 @@ def test_a_bad_line_is_named(line, message):
     with pytest.raises(UsageError, match="xconfig") as error:
         parse_xconfig(f"input name=input dim=4\n{line}\noutput-layer name=output")
     assert message in str(error.value)
+
+
+AUGMENTED = """
+input name=input dim=5
+idct-layer name=idct
+freq-warp-layer name=warp max-warp=0.1
+batchnorm-component name=norm
+spec-augment-layer name=mask freq-max-proportion=0.4 time-zeroed-proportion=0.2
+relu-renorm-layer name=tdnn1 dim=8 input=Append(-3,0,3)
+output-layer name=output
+"""
+
+
+def test_augmentation_layers_run_in_training_only():
+    network = make(AUGMENTED)
+    features, lengths = torch.randn(3, 20, 5), torch.tensor([20, 7, 13])
+    plain, _ = network(features, lengths)
+    again, _ = network(features, lengths)
+    assert torch.equal(plain, again)
+    network.train()
+    masked = network(features, lengths)[0]
+    assert not torch.equal(masked, network(features, lengths)[0])
+    assert masked.shape == plain.shape and torch.isfinite(masked).all()
+
+
+def test_a_proportion_out_of_range_names_the_layer():
+    with pytest.raises(UsageError, match="mask.*proportions"):
+        make(AUGMENTED.replace("0.4", "1.5"))

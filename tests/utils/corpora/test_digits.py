@@ -103,3 +103,16 @@ def test_incomplete_data_and_unknown_protocols_are_refused(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="unknown protocol 'heldout-ted'.*heldout-theo"):
         digits.prepare(tmp_path, tmp_path / "data", protocol="heldout-ted")
     assert not (tmp_path / "data").exists()
+
+
+def test_two_speakers_may_be_held_out() -> None:
+    assign = digits.protocol_sets("heldout-theo+george")
+    assert assign("theo", 7) == assign("george", 30) == "test"
+    assert (assign("lucas", 7), assign("lucas", 30), assign("lucas", 0)) == (
+        "dev",
+        "train",
+        "train",
+    )
+    for wrong in ("heldout-", "heldout-theo+ted", f"heldout-{'+'.join(digits.SPEAKERS)}", "theo"):
+        with pytest.raises(UsageError, match="unknown protocol"):
+            digits.protocol_sets(wrong)

@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# The systems of a recipe, one for each variant and seed, sourced by egs/*/run.sh after recipe.sh.
+#
+# From the recipe's options $work $conf $name $seeds $epochs $baseline $nj $device it makes
+#   data      $work/data
+#   variants  the experiment names without seed: $name, and ${name}_baseline with --baseline true
+#   settings  --set ... for `chainstitch train`
+#   against   --baseline ... for `chainstitch compare`, or nothing
+# and the steps that every system takes:
+#   train_system EXP SEED DATA VALID DEN   a baseline, told by its name, without backstitch
+#   decode_system EXP DATA [KIND]          DATA/dev[_KIND]_hires, then DATA/test[_KIND]_hires with
+#                                          the LM weight and penalty that are best on dev
+#   score_system EXP [KIND]                the %WER line of test
+
+# shellcheck disable=SC2154 # the options, from the recipe
+if [[ $work != . ]]; then work=$(caller_path "$work"); fi
+data=$work/data
+settings=()
+if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
+# shellcheck disable=SC2034,SC2154
+variants=$name
+# shellcheck disable=SC2034
+against=()
+# shellcheck disable=SC2034,SC2154
+if [[ $baseline == true ]]; then
+  variants+=" ${name}_baseline"
+  against=(--baseline "${name}_baseline")
+fi
+
+train_system() {
+  local exp=$1 seed=$2 train=$3 valid=$4 den=$5 step=()
+  if [[ $exp == *_baseline_* ]]; then step=(--set optim.backstitch.scale=0); fi
+  # shellcheck disable=SC2154 # from cmd.sh and recipe.sh
+  $train_cmd --follow "$work/exp/log/${exp##*/}.train.log" \
+    chainstitch train "$conf" --data "$train" --valid "$valid" --lang "$data/lang" --den "$den" \
+    --out "$exp" --seed "$seed" --device "$device" --resume auto \
+    "${settings[@]}" "${step[@]}" "${overwrite_flag[@]}"
+}
+
+decode_system() {
+  local exp=$1 sets=$2 kind=${3:+_$3}
+  # shellcheck disable=SC2154
+  local options=(--lang "$data/lang" --nj "$nj" --device "$device" "${overwrite_flag[@]}")
+  chainstitch decode "$exp" --data "$sets/dev${kind}_hires" --out "$exp/decode_dev$kind" \
+    "${options[@]}"
+  chainstitch score "$exp/decode_dev$kind"
+  chainstitch decode "$exp" --data "$sets/test${kind}_hires" --out "$exp/decode_test$kind" \
+    --choice "$exp/decode_dev$kind/choice.toml" "${options[@]}"
+}
+
+score_system() {
+  local exp=$1 kind=${2:+_$2}
+  chainstitch score "$exp/decode_test$kind" --choice "$exp/decode_dev$kind/choice.toml"
+}

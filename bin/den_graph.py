@@ -52,6 +52,7 @@ def den_graph(
         sentences, graph.ngram_order, graph.no_prune_order, graph.num_extra_states
     )
     denominator = denominator_from_phone_lm(lm, language.num_phones)
+    denominator.phones = language.phone_names
     out.parent.mkdir(parents=True, exist_ok=True)
     denominator.save(out)
     print(

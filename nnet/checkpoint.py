@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ def save(state: dict[str, Any], path: Path | str) -> None:
         torch.save(state, stream)
 
 
-def load(path: Path | str, device: str = "cpu") -> dict[str, Any]:
+def load(path: Path | str, device: str = "cpu", keys: Sequence[str] = ("model",)) -> dict[str, Any]:
     """Reads what `save` wrote.
+
+    Args:
+        keys: what it must have at the top.
 
     Raises:
         UserError: missing, truncated or foreign file.
@@ -34,9 +38,10 @@ def load(path: Path | str, device: str = "cpu") -> dict[str, Any]:
             f"checkpoint {path} cannot be read (damaged or not ours: {type(error).__name__}); "
             "delete it, and training resumes from the one before"
         ) from None
-    if not isinstance(state, dict) or "model" not in state:
-        raise UserError(f"checkpoint {path} is not one of ours: it has no 'model'")
-    return state
+    absent = [key for key in keys if not isinstance(state, dict) or key not in state]
+    if absent:
+        raise UserError(f"checkpoint {path} is not one of ours: it has no {absent[0]!r}")
+    return dict(state)
 
 
 def iterations(directory: Path | str) -> list[int]:

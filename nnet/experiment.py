@@ -1,8 +1,9 @@
 """An experiment directory: set up for training, reopened for combination.
 
-Holds `config.toml network.xconfig den.npz features.toml inputs.toml receipt.json`, then `<iter>.pt
-train.jsonl` from train.py and `final.pt` from combination. `inputs.toml` says which data, lang and
-seed it was trained with, so that `combine` and a resumed run need not be told again.
+Holds `config.toml network.xconfig den.npz phones.txt features.toml inputs.toml receipt.json`, then
+`<iter>.pt train.jsonl tensorboard/` from train.py and `final.pt` from combination. `inputs.toml`
+says which data, lang and seed it was trained with, so that `combine` and a resumed run need not be
+told again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
-from chainstitch.utils.lang.directory import read_lang
+from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang
 
 logger = logging.getLogger(__name__)
 
@@ -165,9 +166,15 @@ def combine_models(exp: Path, device: str = "auto", max_models: int = 20) -> lis
     def evaluate(state: State) -> float:
         network.load_state_dict(state)
         refresh(NUM_COMBINE_STATISTICS)
-        return diagnostics.objective(network, loss, valid, held_out, device)
+        try:
+            return diagnostics.objective(network, loss, valid, held_out, device)
+        except FloatingPointError as error:
+            raise UserError(
+                f"{exp}: a model's output is not finite ({error}); train again with a lower "
+                "optim.initial_lr"
+            ) from None
 
-    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device)
+    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "num_iterations"))
     if numbers[-1] != last["num_iterations"]:
         logger.warning("training is unfinished: %d of %d", numbers[-1], last["num_iterations"])
     models = (checkpoint.load(exp / f"{n}.pt", device)["model"] for n in reversed(numbers))
@@ -188,11 +195,7 @@ def combine_models(exp: Path, device: str = "auto", max_models: int = 20) -> lis
 def _chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, NumeratorStore]:
     denominator = DenominatorGraph.load(den)
     language = read_lang(lang)
-    if denominator.num_pdfs != 2 * language.num_phones:
-        raise UserError(
-            f"{den} has {denominator.num_pdfs} pdfs, but {lang} has {language.num_phones} phones "
-            "(two pdfs each); make the graph again with `chainstitch den-graph`"
-        )
+    check_phones(language, denominator.phones, den, "make it again with `chainstitch den-graph`")
     loss = ChainLoss(denominator, config.chain.leaky, config.chain.output_l2)
     return loss, NumeratorStore(language, NumeratorCompiler(denominator))
 
@@ -238,6 +241,9 @@ def _write_directory(
     with atomic_file(out / "network.xconfig") as stream:
         stream.write(config.network.xconfig)
     shutil.copyfile(den, out / "den.npz")
+    shutil.copyfile(
+        Path(inputs.lang) / PHONES, out / PHONES
+    )  # what a decoding graph must agree with
     shutil.copyfile(data / FEATURES_TOML, out / FEATURES_TOML)
     environment = log.environment()
     receipt = {

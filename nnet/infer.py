@@ -30,7 +30,7 @@ def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> 
         ) from None
     if not (exp / name).is_file():
         raise UserError(f"{exp} has no {name}; finish training and run `chainstitch combine {exp}`")
-    state = checkpoint.load(exp / name, device)
+    state = checkpoint.load(exp / name, device, ("model", "num_outputs", "subsampling"))
     try:
         network = Network(xconfig, int(state["num_outputs"]), int(state["subsampling"]))
         network.load_state_dict(state["model"])

@@ -31,11 +31,13 @@ from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_file
+from chainstitch.utils.files import TEMPORARY, atomic_file
 from chainstitch.utils.tensorboard import Scalars
 
 logger = logging.getLogger(__name__)
 
+# what a checkpoint holds
+CHECKPOINT = ("model", "optimizer", "natural_gradient", "next_iteration", "num_iterations", "rows")
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
 
 
@@ -238,13 +240,17 @@ class Trainer:
     def resume(self) -> bool:
         """Goes on from the newest readable checkpoint in `out`; False if there is none.
 
+        What a kill left half written is deleted.
+
         Raises:
             UserError: the checkpoint belongs to a run of another length.
         """
+        for leftover in self.out.glob(f"{TEMPORARY}*"):
+            leftover.unlink()
         for number in reversed(checkpoint.iterations(self.out)):
             path = self.out / f"{number}.pt"
             try:
-                state = checkpoint.load(path, self.device)
+                state = checkpoint.load(path, self.device, CHECKPOINT)
             except UserError as error:
                 logger.warning("%s", error)
                 continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 import typing
 from pathlib import Path
@@ -27,7 +28,7 @@ def load(path: Path | str, cls: type[T], overrides: typing.Sequence[str] = ()) -
 
     Raises:
         UsageError: no such file, bad TOML, an unknown key (the nearest known one is named), a value
-            of the wrong type.
+            of the wrong type, a number that is not finite.
     """
     path = Path(path)
     try:
@@ -128,9 +129,11 @@ def _convert(wanted: Any, value: Any, where: str, key: str) -> Any:
             raise UsageError(f"{where}: {key} wants a list, found {value!r}")
         return [_convert(item, v, where, key) for v in value]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if type(value) is not wanted:
         raise UsageError(f"{where}: {key} wants a value of type {wanted.__name__}, found {value!r}")
+    if wanted is float and not math.isfinite(value):
+        raise UsageError(f"{where}: {key} wants a finite number, found {value!r}")
     return value
 
 

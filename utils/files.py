@@ -17,9 +17,11 @@ from typing import IO, Any
 
 from chainstitch.utils.errors import UsageError
 
+TEMPORARY = ".tmp-"  # how names of unfinished files begin
+
 
 def _temporary_name(path: Path) -> Path:
-    return path.parent / f".tmp-{os.getpid()}-{path.name}"
+    return path.parent / f"{TEMPORARY}{os.getpid()}-{path.name}"
 
 
 def _remove(path: Path) -> None:

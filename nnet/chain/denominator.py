@@ -20,6 +20,7 @@ are final with probability 1. (Kaldi chain-den-graph.cc, SetInitialProbs.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,12 @@ class DenominatorGraph:
         src, dst, pdf: (arcs,) int64, sorted by (dst, pdf, src); prob: (arcs,) float64, linear.
         initial: (states,) float64, sums to one.
         num_states, num_pdfs, start: int.
+        phones: names of the phones 1, 2, ... that the pdfs belong to; empty where nobody said.
     """
 
     def __init__(
         self, src: Tensor, dst: Tensor, pdf: Tensor, prob: Tensor, initial: Tensor,
-        start: int, num_pdfs: int,
+        start: int, num_pdfs: int, phones: Sequence[str] = (),
     ) -> None:  # fmt: skip
         order = np.lexsort((src.numpy(), pdf.numpy(), dst.numpy()))
         self.src, self.dst, self.pdf = src[order], dst[order], pdf[order]
@@ -56,6 +58,7 @@ class DenominatorGraph:
         self.start = start
         self.num_states = len(initial)
         self.num_pdfs = num_pdfs
+        self.phones = list(phones)
 
     @classmethod
     def from_arcs(
@@ -128,10 +131,11 @@ class DenominatorGraph:
         """
         try:
             with np.load(path, allow_pickle=False) as data:
-                arrays = {k: torch.from_numpy(np.asarray(data[k])) for k in data.files}
+                phones = data["phones"].tolist()
+                arrays = {k: torch.from_numpy(data[k]) for k in data.files if k != "phones"}
             return cls(
                 arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
-                int(arrays["start"]), int(arrays["num_pdfs"]),
+                int(arrays["start"]), int(arrays["num_pdfs"]), phones,
             )  # fmt: skip
         except FileNotFoundError:
             raise UserError(
@@ -144,6 +148,7 @@ class DenominatorGraph:
         return {
             "src": self.src, "dst": self.dst, "pdf": self.pdf, "prob": self.prob,
             "initial": self.initial, "start": self.start, "num_pdfs": self.num_pdfs,
+            "phones": np.array(self.phones, dtype=np.str_),
         }  # fmt: skip
 
     @cached_property

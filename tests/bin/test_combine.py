@@ -120,6 +120,16 @@ def test_damaged_checkpoint_is_named(exp: Path, capsys: pytest.CaptureFixture[st
     assert fingerprint(exp) == before
 
 
+def test_model_with_a_nan_is_an_error(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = checkpoint.load(exp / "2.pt")
+    next(iter(state["model"].values())).fill_(float("nan"))
+    checkpoint.save(state, exp / "2.pt")
+    assert run("combine", exp, "--device", "cpu") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "output is not finite" in line and "lower optim.initial_lr" in line
+    assert not (exp / "final.pt").exists()
+
+
 def test_model_that_is_not_combined_or_does_not_fit_is_refused(exp: Path) -> None:
     with pytest.raises(UserError, match=r"no final\.pt; finish training and run `chainstitch comb"):
         infer.load_model(exp)

@@ -75,7 +75,7 @@ def _content(directory: Path) -> dict[str, str]:
 def test_whole_sweep_is_written(place: Path) -> None:
     assert _run(place, "--nj", "1") == 0
     content = _content(place / "exp" / "decode_dev")
-    assert len([name for name in content if name.startswith("hyp_")]) == 33
+    assert len([name for name in content if name.startswith("hyp_")]) == 55
     assert content["hyp_10_0.5"] == content["ref"] == "utt-a one two\nutt-b two\n"
     assert content["utt2spk"] == "utt-a s1\nutt-b s1\n"
     assert content["ctm"] == (

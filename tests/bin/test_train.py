@@ -108,6 +108,20 @@ def test_killed_between_checkpoint_and_rows_each_iteration_has_one_row(
     (out / ".tmp-1-5.pt").write_bytes(b"what a kill left behind")
     assert run(*toy.arguments(out, *LONG, "--resume", "auto")) == 0
     assert_same_run(out, whole)
+    assert not (out / ".tmp-1-5.pt").exists()
+
+
+def test_checkpoint_that_lacks_a_part_is_named_and_the_one_before_used(
+    toy: Toy, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "exp"))
+    state = checkpoint.load(out / "5.pt")
+    del state["optimizer"]
+    checkpoint.save(state, out / "5.pt")
+    with caplog.at_level(logging.INFO):
+        assert run(*toy.arguments(out, *LONG, "--resume", "auto")) == 0
+    assert "5.pt is not one of ours: it has no 'optimizer'" in caplog.text
+    assert_same_run(out, whole)
 
 
 def test_finished_run_resumes_to_nothing(toy: Toy, whole: Path) -> None:
@@ -136,8 +150,8 @@ def test_directory_says_what_it_was_made_from(toy: Toy, whole: Path) -> None:
     assert receipt["seed"] == 0 and receipt["versions"]["torch"] in torch.__version__
     assert "scale = 1.0" in (whole / "config.toml").read_text()
     assert f'data = "{toy.train}"' in (whole / "inputs.toml").read_text()
-    wanted = "config.toml den.npz features.toml inputs.toml network.xconfig receipt.json"
-    assert {*wanted.split(), "train.jsonl"} < {p.name for p in whole.iterdir()}
+    wanted = "config.toml den.npz features.toml inputs.toml network.xconfig phones.txt receipt.json"
+    assert {*wanted.split(), "train.jsonl", "tensorboard"} < {p.name for p in whole.iterdir()}
 
 
 # -- bad input: one line, exit 1 or 2, nothing touched
@@ -270,7 +284,11 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (output_of_something_else, 2, ["exp was not made by `train`", "delete it"]),
     (missing_graph, 1, ["den.npz does not exist", "chainstitch den-graph"]),
     (damaged_graph, 1, ["den.npz is not a readable den.npz", "make it again"]),
-    (graph_of_more_phones, 1, ["other.npz has 10 pdfs", "4 phones", "chainstitch den-graph"]),
+    (
+        graph_of_more_phones,
+        1,
+        ["other.npz was made with 5 phones", "has 4", "again with `chainstitch den-graph`"],
+    ),
     (graph_of_other_phones, 1, ["utterances cannot be used", "phone LM cannot say", "den-graph"]),
     (unknown_word, 1, ["train_hires: utterance s", "'lou'", "not in the lexicon", "lang stage"]),
     (short_utterances, 1, ["3 of 24 utterances cannot be used", "too short for its transcript"]),

@@ -18,7 +18,14 @@ from typing import Any, Protocol
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.lang.compose import build_hlg, read_fst, write_fst
-from chainstitch.utils.lang.directory import Lang, read_lang
+from chainstitch.utils.lang.directory import (
+    PHONES,
+    Lang,
+    check_phones,
+    read_lang,
+    read_table,
+    real_phones,
+)
 from chainstitch.utils.lang.lexicon import SILENCE
 
 log = logging.getLogger(__name__)
@@ -68,11 +75,15 @@ def load_graph(exp: Path | str, lang: Path | str, topology: Topology) -> Graph:
 
     Raises:
         UsageError: `lang` is not a lang directory, or `exp` does not exist.
-        UserError: a file of `lang` is damaged, or the graph would be empty.
+        UserError: a file of `lang` is damaged, its phones are not those that `exp` was trained
+            with, or the graph would be empty.
     """
     exp, known = Path(exp), read_lang(lang)
     if not exp.is_dir():
         raise UsageError(f"{exp} does not exist; give a directory that `chainstitch train` wrote")
+    if (exp / PHONES).is_file():  # a directory that nothing was trained in fits any lang
+        wanted = real_phones(read_table(exp / PHONES))
+        check_phones(known, wanted, exp, "decode with a lang directory of the phones of training")
     directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path)}"
     path = directory / "HLG.fst"
     if path.is_file():

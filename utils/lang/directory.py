@@ -10,8 +10,9 @@ Written once by `chainstitch lang`, read by all later stages:
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,8 @@ from chainstitch.utils.lang import compose
 from chainstitch.utils.lang.lexicon import SILENCE, Lexicon, read_lexicon, write_lexicon
 from chainstitch.utils.lang.ngram import Grammar
 
-FILES = ("words.txt", "phones.txt", "lexicon.txt", "L.fst", "L_disambig.fst", "G.fst", "topo")
+WORDS, PHONES = "words.txt", "phones.txt"
+FILES = (WORDS, PHONES, "lexicon.txt", "L.fst", "L_disambig.fst", "G.fst", "topo")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ class Lang:
     @cached_property
     def num_phones(self) -> int:
         """P: the real phones are 1..P, silence (1) among them."""
-        return sum(1 for phone, n in self.phones.items() if n > 0 and not _is_disambiguation(phone))
+        return len(self.phone_names)
+
+    @cached_property
+    def phone_names(self) -> list[str]:
+        """The names of the real phones 1..P."""
+        return real_phones(self.phones)
 
     @cached_property
     def disambiguation(self) -> list[int]:
@@ -76,7 +83,7 @@ def read_lang(path: Path | str) -> Lang:
         raise UsageError(
             f"{path} has no {absent[0]}; give a directory that `chainstitch lang` wrote"
         )
-    words, phones = read_table(path / "words.txt"), read_table(path / "phones.txt")
+    words, phones = read_table(path / WORDS), read_table(path / PHONES)
     lexicon = read_lexicon(path / "lexicon.txt")
     strange = [w for w in lexicon if w not in words] + [
         p for prons in lexicon.values() for pron in prons for p in pron if p not in phones
@@ -86,6 +93,21 @@ def read_lang(path: Path | str) -> Lang:
         reason = f"{strange[0]!r} has no number" if strange else "phones are not SIL = 1, 2, ..."
         raise UserError(f"{path}: its tables do not agree ({reason}); run `chainstitch lang`")
     return Lang(path, words, phones, lexicon)
+
+
+def check_phones(lang: Lang, wanted: Sequence[str], source: Path | str, remedy: str) -> None:
+    """That phones 1..P of `lang` are those that `source` was made with: pdfs are numbered by them.
+
+    Raises:
+        UserError: they differ; names the first difference and gives the remedy.
+    """
+    pairs = itertools.zip_longest(wanted, lang.phone_names, fillvalue="nothing")
+    for number, (theirs, ours) in enumerate(pairs, 1):
+        if theirs != ours:
+            raise UserError(
+                f"{source} was made with {len(wanted)} phones, {lang.path} has {lang.num_phones}; "
+                f"phone {number} is {theirs} in the one, {ours} in the other; {remedy}"
+            )
 
 
 def write_lang(
@@ -147,6 +169,12 @@ def read_table(path: Path) -> dict[str, int]:
     if len(set(table.values())) != len(table) or table.get("<eps>") != 0:
         raise UserError(f"{path}: two symbols have one number, or <eps> is not 0")
     return table
+
+
+def real_phones(table: Mapping[str, int]) -> list[str]:
+    """The phones of a phones.txt in the order of their numbers, without epsilon and `#0`, ..."""
+    phones = [phone for phone, n in table.items() if n > 0 and not _is_disambiguation(phone)]
+    return sorted(phones, key=table.__getitem__)
 
 
 def _is_disambiguation(symbol: str) -> bool:

@@ -51,6 +51,16 @@ def test_pickle_reads_the_same_graph_again(uniform: Graph) -> None:
     assert copy == uniform and str(copy.hlg) == str(uniform.hlg)
 
 
+def test_lang_with_other_phones_than_training_is_refused(tmp_path: Path) -> None:
+    lang = _lang(tmp_path / "lang")
+    table = (lang / "phones.txt").read_text()
+    (tmp_path / "phones.txt").write_text(table.replace("#", "#9"))  # these may differ
+    load_graph(tmp_path, lang, topology)
+    (tmp_path / "phones.txt").write_text(table.replace(" 2\n", "x 2\n"))
+    with pytest.raises(UserError, match="phone 2 is .*x in the one.*decode with a lang"):
+        load_graph(tmp_path, lang, topology)
+
+
 def test_missing_places_and_a_damaged_graph_are_errors(tmp_path: Path) -> None:
     lang = _lang(tmp_path / "lang")
     with pytest.raises(UsageError, match="chainstitch train"):

@@ -88,14 +88,20 @@ def split_cuts(cuts: list[Cut], fractions: dict[str, float], seed: int) -> dict[
     """Deals cuts into the named sets and `train`, by speaker when int(fraction x speakers) >= 1."""
     speakers = sorted({cut_speaker(cut) for cut in cuts})
     by_speaker = all(int(f * len(speakers) + 1e-9) >= 1 for f in fractions.values())
-    by_speaker = by_speaker and len(speakers) < len(cuts)
+    nobody_twice = len(speakers) == len(cuts)  # no speakers are known
+    by_speaker = by_speaker and not nobody_twice
     units = speakers if by_speaker else sorted(str(cut.id) for cut in cuts)
-    log.info(
-        "split by %s (%d speakers, %d utterances)",
-        "speaker" if by_speaker else "utterance: too few speakers to hold whole ones out",
-        len(speakers),
-        len(cuts),
-    )
+    if by_speaker:
+        log.info("split by speaker: %d speakers, %d utterances", len(speakers), len(cuts))
+    elif nobody_twice:
+        log.warning(
+            "split by utterance: each is taken for a speaker of its own, so one voice may be in "
+            "two sets; put each speaker's files into a folder of the speaker's name to keep apart"
+        )
+    else:
+        log.warning(
+            "split by utterance: %d speakers are too few to hold whole ones out", len(speakers)
+        )
     random.Random(f"{seed} split").shuffle(units)
     owner: dict[str, str] = {}
     for name, fraction in fractions.items():

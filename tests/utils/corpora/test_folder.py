@@ -53,7 +53,18 @@ def test_few_speakers_are_split_by_utterance_and_it_is_said(
     with caplog.at_level("INFO"):
         counts = folder.prepare(source, tmp_path / "data", split="test=0.1", seed=3)
     assert counts == {"train": 18, "test": 2}
-    assert "split by utterance: too few speakers" in caplog.text
+    assert "split by utterance: 2 speakers are too few" in caplog.text
+
+
+def test_files_without_speakers_are_split_by_utterance_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in sorted(fill(tmp_path / "in", 2, 10).rglob("*.*")):
+        path.rename(flat / f"{path.parent.name}_{path.name}")
+    assert folder.prepare(flat, tmp_path / "data", split="test=0.1") == {"train": 18, "test": 2}
+    assert "each is taken for a speaker of its own" in caplog.text
 
 
 @pytest.mark.parametrize("split", ["dev", "dev=x", "dev=0", "train=0.5", "dev=0.5,test=0.5"])

@@ -11,6 +11,7 @@ overwrite=false
 work=. # where data/ and exp/ are made
 corpus=
 conf=conf/tdnn_1a.toml
+mfcc=conf/mfcc.toml
 name=tdnn_1a
 seeds="0"
 protocols=official # or: folds, for all six held-out speakers; or names as prepare takes them
@@ -20,11 +21,13 @@ baseline=false # true: also the same without backstitch, as NAME_baseline
 help_message="Usage: egs/digits/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
 Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<n>.wav).
   --corpus DIR       the directory that holds recordings/
-  --protocols 'P Q'  official, heldout-theo, ..., or folds: all six held-out speakers
-                     (default $protocols)
+  --protocols 'P Q'  official, heldout-theo, ..., or folds: all six held-out speakers; or two of
+                     them out at once, as in heldout-theo+george (default $protocols)
   --seeds 'A B'      one system per protocol and seed (default '$seeds')
   --work DIR         where data/ and exp/ go (default: this directory)
   --conf FILE        training config (default $conf)
+  --mfcc FILE        features; conf/mfcc_causal.toml: the mean over what was heard before only
+                     (default $mfcc)
   --name NAME        experiment name (default $name); protocol and seed are appended
   --epochs E         passes over the data, instead of the config's
   --baseline true    also train and decode the same without backstitch, as NAME_baseline
@@ -65,10 +68,10 @@ fi
 if stage 2 "features (40 MFCC; training at three speeds)" "40 s a protocol" "125 MB a protocol"; then
   for protocol in $protocols; do
     here=$data/$protocol
-    chainstitch features conf/mfcc.toml --data "$here/train" --out "$here/train_hires" --augment \
+    chainstitch features "$mfcc" --data "$here/train" --out "$here/train_hires" --augment \
       --nj "$nj" "${overwrite_flag[@]}"
     for set in $sets; do
-      chainstitch features conf/mfcc.toml --data "$here/$set" --out "$here/${set}_hires" \
+      chainstitch features "$mfcc" --data "$here/$set" --out "$here/${set}_hires" \
         --prior "$here/train_hires" --nj "$nj" "${overwrite_flag[@]}"
     done
   done

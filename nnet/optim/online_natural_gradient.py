@@ -71,6 +71,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -100,7 +101,8 @@ class OnlineNaturalGradient:
         w: (rank, dim) Diag(e)^1/2 R; None before the first call.
         rho: scalar tensor; d: (rank,).
         frozen: while true the estimate is used but not updated (nor do calls count).
-        num_floored, num_reorthogonalised: how often the numerics had to be mended.
+        num_floored, num_reorthogonalised, num_nonfinite: how often the numerics had to be mended,
+            or a minibatch with an inf or NaN was kept out of the estimate.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class OnlineNaturalGradient:
         self.num_skipped = 0
         self.num_floored = 0
         self.num_reorthogonalised = 0
+        self.num_nonfinite = 0
         self._trace: Tensor
         self._l: Tensor
         self._j: Tensor
@@ -140,25 +143,29 @@ class OnlineNaturalGradient:
 
     # -- the two-call form that NaturalGradient uses -----------------------------------------------
 
-    def observe(self, x: Tensor, ones: bool = False) -> None:
-        """Adds rows x (rows, dim) to this minibatch's sums; `ones` appends a column of ones."""
+    def observe(self, x: Tensor, ones: bool = False) -> Tensor | None:
+        """Adds rows x (rows, dim) to this minibatch's sums; `ones` appends a column of ones.
+
+        Returns H = X W^T (rows, rank), or None where there is nothing to precondition (dim 1).
+        """
         x = x.detach()
+        if x.dtype in (torch.bfloat16, torch.float16):  # from autocast; sums want more digits
+            x = x.float()
         if self.w is None:
             self._initialise(_with_ones(x) if ones else x)
         w = self.w
         assert w is not None
-        if not w.numel():  # dim 1: nothing to precondition
-            return
-        body = w[:, :-1] if ones else w
-        h = x @ body.t()  # (rows, rank)
-        if ones:
-            h += w[:, -1]
+        if not w.numel():
+            return None
+        h = torch.addmm(w[:, -1], x, w[:, :-1].t()) if ones else x @ w.t()
         self._rows += x.shape[0]
-        self._trace = self._trace + x.square().sum() + (x.shape[0] if ones else 0)
+        squares = torch.linalg.vector_norm(x).square()
+        self._trace = self._trace + squares + (x.shape[0] if ones else 0)
         self._l = self._l + h.t() @ h
         if self.will_update():
             j = h.t() @ x
             self._j = self._j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
+        return h
 
     def apply(self, gradient: Tensor) -> Tensor:
         """gradient (anything, dim) times gamma (I - W^T W), gamma of the observed rows, (3, 4)."""
@@ -170,14 +177,7 @@ class OnlineNaturalGradient:
 
     def finish(self) -> None:
         """Ends the minibatch: updates the estimate if it is due, and clears the sums."""
-        if self.w is not None and self.w.numel() and self._rows:
-            if self.will_update():
-                self._update(self._rows, self._trace, self._l, self._j)
-                self.num_updates += 1
-                self.num_skipped = 0
-            elif not self.frozen:
-                self.num_skipped += 1
-        self._clear()
+        finish_together([self])
 
     def will_update(self) -> bool:
         """Whether the current call is one that updates the estimate."""
@@ -198,15 +198,19 @@ class OnlineNaturalGradient:
             raise ValueError(
                 f"precondition wants (rows, dim), got a tensor of shape {tuple(x.shape)}"
             )
-        if x.shape[0] == 0 or x.shape[1] == 1:
-            return x.clone()
-        self.observe(x)
-        w = self.w
-        assert w is not None
-        x_hat = x - (x @ w.t()) @ w
-        result = x_hat * _gamma(x.square().sum(), x_hat.square().sum())
+        x_hat, gamma = self.project(x)
         self.finish()
-        return result
+        return x_hat * gamma
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """X_hat of (3) and gamma of (4) for x (rows, dim), not multiplied; `finish` follows."""
+        h = self.observe(x) if x.shape[0] else None
+        if h is None:
+            return x.clone(), x.new_ones(())
+        assert self.w is not None
+        x_hat = torch.addmm(x, h, self.w, alpha=-1)
+        squares, left = torch.linalg.vector_norm(x), torch.linalg.vector_norm(x_hat)
+        return x_hat, _gamma(squares.square(), left.square())
 
     # -- the estimate ------------------------------------------------------------------------------
 
@@ -246,66 +250,28 @@ class OnlineNaturalGradient:
         self.d = torch.full((rank,), EPSILON, dtype=x.dtype, device=x.device)
         for _ in range(1 if rows <= rank else 3):
             h = x @ self.w.t()
-            self._update(rows, x.square().sum(), h.t() @ h, h.t() @ x)
+            self._rows, self._trace = rows, torch.linalg.vector_norm(x).square()
+            self._l, self._j = h.t() @ h, h.t() @ x
+            _update([self])
+        self._clear()
 
-    def _update(self, rows: int, trace: Tensor, l: Tensor, j: Tensor) -> None:  # noqa: E741
-        w = self.w
-        assert w is not None
-        rank, dim = w.shape
-        eta = self._eta(rows)
-        a, b = eta / rows, 1.0 - eta
-        # The R x R work is in double precision: Z holds squares of eigenvalues.
-        w64, j64, d, rho = w.double(), j.double(), self.d.double(), self.rho.double()
-        e = self._e(d, rho, dim)
-        s = d + rho
-        scale = e.rsqrt()
-        k = (j64 @ j64.t()) * scale[:, None] * scale
-        ls = l.double() * scale[:, None] * scale
-        z = a * a * k + a * b * (ls * s + s[:, None] * ls) + torch.diag(b * b * s * s)  # (5)
-        norm = z.trace().clamp(min=1.0)
-        if not bool(torch.isfinite(norm)):  # a NaN or inf minibatch must not enter the estimate
-            return
-        c, u = torch.linalg.eigh(z / norm)  # (6)
-        order = c.abs().argsort(descending=True)
-        c, u = c[order] * norm, u[:, order]
-        floor = (rho * b) ** 2
-        floored = bool((c < floor).any())
-        need_reorthogonalise = bool(c[0] > CONDITION_LIMIT * c[-1]) or floored
-        self.num_floored += floored
-        c = c.clamp(min=floor)
-        root = c.sqrt()
-        new_rho = (a * trace.double() + b * (dim * rho + d.sum()) - root.sum()) / (
-            dim - rank
-        )  # (7)
-        least = (DELTA * root.max()).clamp(min=EPSILON)
-        new_d = (root - new_rho).clamp(min=least)  # (8)
-        new_rho = new_rho.clamp(min=least)
-        new_e = self._e(new_d, new_rho, dim)
-        inner = j64 + (b / a) * s[:, None] * w64
-        mix = (new_e / c).sqrt()[:, None] * u.t() * scale
-        new_w = a * (mix @ inner)  # (9)
-        if need_reorthogonalise:
-            new_w = self._orthonormal(new_w, new_e)
-        self.w, self.d, self.rho = new_w.to(w.dtype), new_d.to(w.dtype), new_rho.to(w.dtype)
-
-    def _e(self, d: Tensor, rho: Tensor, dim: int) -> Tensor:
-        beta = rho * (1.0 + self.alpha) + self.alpha * d.sum() / dim  # (2)
-        return 1.0 / (beta / d + 1.0)
-
-    def _orthonormal(self, w: Tensor, e: Tensor) -> Tensor:
+    def _reorthogonalise(self) -> None:
         """Makes R = Diag(e)^-1/2 W orthonormal again if it no longer is."""
-        root = e.sqrt()[:, None]
-        r = w / root
+        assert self.w is not None
+        dtype, dim = self.w.dtype, self.w.shape[1]
+        root = _e(self.d.double(), self.rho.double()[None], self.alpha, dim).sqrt()[:, None]
+        r = self.w.double() / root
         o = r @ r.t()
-        identity = torch.eye(len(e), dtype=o.dtype, device=o.device)
+        identity = torch.eye(len(o), dtype=o.dtype, device=o.device)
         if bool((o - identity).abs().max() < 1e-3):
-            return w
+            return
         self.num_reorthogonalised += 1
         c, failed = torch.linalg.cholesky_ex(o)
         if not bool(failed):
             inverse: Tensor = torch.linalg.solve_triangular(c, identity, upper=False)
             if bool(inverse.abs().max() < 100):
-                return root * (inverse @ r)
+                self.w = (root * (inverse @ r)).to(dtype)
+                return
         for i in range(len(r)):  # Gram-Schmidt, twice over for rounding
             for _ in range(2):
                 r[i] -= (r[i] @ r[:i].t()) @ r[:i]
@@ -318,7 +284,7 @@ class OnlineNaturalGradient:
                 r[i] -= (r[i] @ r[:i].t()) @ r[:i]
                 length = r[i].norm()
             r[i] /= length
-        return root * r
+        self.w = (root * r).to(dtype)
 
     # -- state -------------------------------------------------------------------------------------
 
@@ -328,6 +294,7 @@ class OnlineNaturalGradient:
             "w": self.w, "rho": self.rho, "d": self.d,
             "num_updates": self.num_updates, "num_skipped": self.num_skipped,
             "num_floored": self.num_floored, "num_reorthogonalised": self.num_reorthogonalised,
+            "num_nonfinite": self.num_nonfinite,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -337,6 +304,109 @@ class OnlineNaturalGradient:
         if self.w is not None and self.w.numel():
             self.rank = self.w.shape[0]
         self._clear()
+
+
+def finish_together(sides: Sequence[OnlineNaturalGradient]) -> None:
+    """`finish` for many sides: those of equal shape are updated in one batch of small matrices.
+
+    What comes back to the host is one vector of flags for all of them, and only when some estimate
+    was updated.
+    """
+    batches: dict[Any, list[OnlineNaturalGradient]] = {}
+    for side in sides:
+        if side.w is None or not side.w.numel() or not side._rows:
+            continue
+        if side.will_update():
+            key = (side.w.shape, side.w.dtype, side.w.device, side.alpha)
+            batches.setdefault(key, []).append(side)
+        elif not side.frozen:
+            side.num_skipped += 1
+    flags = [(members, _update_batch(members)) for members in batches.values()]
+    _mend(flags)
+    for members in batches.values():
+        for side in members:
+            side.num_updates += 1
+            side.num_skipped = 0
+    for side in sides:
+        side._clear()
+
+
+def _update(sides: list[OnlineNaturalGradient]) -> None:
+    _mend([(sides, _update_batch(sides))])
+
+
+def _update_batch(sides: list[OnlineNaturalGradient]) -> Tensor:
+    """(5) to (9) for sides of one shape, in double precision: Z holds squares of eigenvalues.
+
+    Returns (sides, 3) flags: an input was not finite and the estimate left as it was; some c was
+    floored; R may have drifted from orthonormal.
+    """
+    w, d = _stack(sides, "w"), _stack(sides, "d")
+    rho, trace = _stack(sides, "rho")[:, None], _stack(sides, "_trace")[:, None]
+    l, j = _stack(sides, "_l"), _stack(sides, "_j")  # noqa: E741
+    rank, dim = w.shape[1:]
+    alpha = sides[0].alpha
+    eta = d.new_tensor([[side._eta(side._rows)] for side in sides])
+    a, b = eta / d.new_tensor([[side._rows] for side in sides]), 1.0 - eta
+    s = d + rho
+    scale = _e(d, rho, alpha, dim).rsqrt()
+    both = scale[:, :, None] * scale[:, None, :]
+    ls = l * both
+    crossed = ls * s[:, None, :] + s[:, :, None] * ls
+    a_, b_ = a[:, :, None], b[:, :, None]
+    z = a_ * a_ * (j @ j.mT) * both + a_ * b_ * crossed + torch.diag_embed((b * s).square())  # (5)
+    norm = z.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1.0)
+    finite = torch.isfinite(norm)
+    z = torch.where(finite[:, None, None], z / norm[:, None, None], torch.eye(rank).to(z))
+    c, u = torch.linalg.eigh(z)  # (6)
+    order = c.abs().argsort(dim=1, descending=True)
+    c = c.gather(1, order) * norm[:, None]
+    u = u.gather(2, order[:, None, :].expand_as(u))
+    floor = (rho * b).square()
+    floored = (c < floor).any(1)
+    drifted = (c[:, 0] > CONDITION_LIMIT * c[:, -1]) | floored
+    c = c.maximum(floor)
+    root = c.sqrt()
+    everything = a * trace + b * (dim * rho + d.sum(1, keepdim=True))
+    new_rho = (everything - root.sum(1, keepdim=True)) / (dim - rank)  # (7)
+    least = (DELTA * root.amax(1, keepdim=True)).clamp(min=EPSILON)
+    new_d = (root - new_rho).maximum(least)  # (8)
+    new_rho = new_rho.maximum(least)
+    new_e = _e(new_d, new_rho, alpha, dim)
+    inner = j + ((b / a) * s)[:, :, None] * w
+    mix = (new_e / c).sqrt()[:, :, None] * u.mT * scale[:, None, :]
+    new_w = a_ * (mix @ inner)  # (9)
+    keep = finite[:, None]
+    for i, side in enumerate(sides):
+        assert side.w is not None
+        side.w = torch.where(keep[i], new_w[i], w[i]).to(side.w.dtype)
+        side.d = torch.where(keep[i], new_d[i], d[i]).to(side.w.dtype)
+        side.rho = torch.where(finite[i], new_rho[i, 0], rho[i, 0]).to(side.w.dtype)
+    return torch.stack([~finite, floored & finite, drifted & finite], 1)
+
+
+def _mend(updated: Sequence[tuple[list[OnlineNaturalGradient], Tensor]]) -> None:
+    """Counts; makes R orthonormal again where it may have drifted. Waits for the device once."""
+    if not updated:
+        return
+    members = [side for sides, _ in updated for side in sides]
+    device = updated[0][1].device
+    flags = torch.cat([flags.to(device) for _, flags in updated]).tolist()
+    for side, (nonfinite, floored, drifted) in zip(members, flags, strict=True):
+        side.num_nonfinite += nonfinite
+        side.num_floored += floored
+        if drifted:
+            side._reorthogonalise()
+
+
+def _stack(sides: list[OnlineNaturalGradient], name: str) -> Tensor:
+    return torch.stack([getattr(side, name) for side in sides]).double()
+
+
+def _e(d: Tensor, rho: Tensor, alpha: float, dim: int) -> Tensor:
+    """e of (2, 3) for d (..., rank), rho (..., 1)."""
+    beta = rho * (1.0 + alpha) + alpha * d.sum(-1, keepdim=True) / dim
+    return 1.0 / (beta / d + 1.0)
 
 
 def _gamma(before: Tensor, after: Tensor) -> Tensor:

@@ -1,36 +1,71 @@
-"""Natural gradient on every affine layer of a module, through hooks.
+"""Natural gradient on the layers of any module, through hooks.
 
 The method, its equations and its cost are in online_natural_gradient.py; here two of its sides are
-put on each layer and fed while autograd runs.
+put on each layer.
+
+**Affine layers** (`nn.Linear`): the sides see the rows, inputs x (with a one appended for the bias)
+and output derivatives dy, while autograd runs; the finished gradient G is then multiplied from both
+sides. Ranks min(20, (in+1)/2) and min(80, (out+1)/2), period 4, history 2000 rows.
+
+**Convolutions** (`nn.Conv1d`, `nn.Conv2d`, `nn.Conv3d` of one group): there are too many rows, one
+for every place of the image, so the sides see the finished gradient only, as the paper's footnote 8
+has it. With G (filters out) x (filters in * kernel + 1), the last column that of the bias,
+
+    G1 = precondition(G)       the filters out are the samples
+    G2 = precondition(G1^T)    the inputs are the samples;  result gamma1 gamma2 G2^T
+
+Ranks min(80, (dim+1)/2), updated on every minibatch, history 4 minibatches.
+
+Weights that two layers share have one pair of sides, fed by both. What else has parameters
+(embeddings, normalisation, depthwise convolutions) keeps its ordinary gradient and is listed in
+`left_out`. Under autocast the sides work in float32.
+
+Source: Kaldi nnet-simple-component.cc, NaturalGradientAffineComponent::Update;
+nnet-convolutional-component.cc, TimeHeightConvolutionComponent::UpdateNaturalGradient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
+from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient, finish_together
+
+logger = logging.getLogger(__name__)
+
+CONVOLUTION_HISTORY = 4.0  # minibatches
+Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class NaturalGradient:
-    """Puts natural gradient on every `nn.Linear` (and subclass) of a module, through hooks.
+    """Puts natural gradient on every affine and convolutional layer of a module, through hooks.
 
     Call `precondition_gradients()` after `backward()` and before the optimiser's step: it replaces
     `weight.grad` and `bias.grad` by the natural gradient. Loss must be *summed* over rows, not
-    averaged. Forward and `state_dict` of the module stay as they are. A layer's attributes
-    `rank_in`, `rank_out` override the defaults min(20, (in+1)/2) and min(80, (out+1)/2).
+    averaged. Forward and `state_dict` of the module stay as they are; several backward passes may
+    come before one call. A layer's attributes `rank_in`, `rank_out` override the default ranks.
 
     Args:
         module: the network; layers whose weights do not require grad are left alone.
-        update_period, num_samples_history, alpha: as in `OnlineNaturalGradient`.
+        update_period, num_samples_history, alpha: as in `OnlineNaturalGradient`, of affine layers
+            (convolutions: alpha only).
+        exclude: patterns (`encoder.*`) of names to leave out.
 
-    >>> model = nn.Linear(4, 3)
+    Attributes:
+        layers: name -> layer; left_out: names of the others that have parameters.
+
+    Raises:
+        ValueError: no layer to work on, or a pattern of `exclude` that no layer matches.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
     >>> natural_gradient = NaturalGradient(model)
-    >>> model(torch.randn(8, 4)).square().sum().backward()
+    >>> model(torch.randn(16, 3, 8, 8)).logsumexp(1).sum().backward()
     >>> natural_gradient.precondition_gradients()
     """
 
@@ -40,29 +75,57 @@ class NaturalGradient:
         update_period: int = 4,
         num_samples_history: float = 2000.0,
         alpha: float = 4.0,
+        exclude: Sequence[str] = (),
     ) -> None:
         self._options = (update_period, num_samples_history, alpha)
-        self.layers: dict[str, nn.Linear] = {}
+        self.layers: dict[str, nn.Linear | nn.Conv2d] = {}
         self.sides: dict[str, tuple[OnlineNaturalGradient, OnlineNaturalGradient]] = {}
+        self.left_out: list[str] = []
         self._handles: list[Any] = []
+        names: dict[int, str] = {}  # of the layer that first had a weight
+        unused = set(exclude)
         for name, layer in module.named_modules():
-            if isinstance(layer, nn.Linear) and layer.weight.requires_grad:
+            trained = [p for p in layer.parameters(recurse=False) if p.requires_grad]
+            matching = {pattern for pattern in exclude if fnmatch.fnmatchcase(name, pattern)}
+            unused -= matching
+            if not trained:
+                continue
+            if matching or not _suitable(layer):
+                self.left_out.append(name)
+                continue
+            first = names.setdefault(id(layer.weight), name)
+            if first == name:
                 self.layers[name] = layer
-                self._handles.append(layer.register_forward_hook(self._watch(name)))
+            if isinstance(layer, nn.Linear):
+                self._handles.append(layer.register_forward_hook(self._watch(first)))
+        if unused:
+            raise ValueError(f"natural gradient: no layer matches {sorted(unused)} of exclude")
         if not self.layers:
-            raise ValueError("natural gradient: the module has no trainable nn.Linear layer")
+            raise ValueError(
+                "natural gradient: the module has no trainable nn.Linear or nn.Conv layer"
+            )
+        if self.left_out:
+            logger.debug("without natural gradient: %s", ", ".join(self.left_out))
         self.reset()
 
     def reset(self) -> None:
         """Forgets all estimates, as Kaldi does between iterations."""
         period, history, alpha = self._options
         for name, layer in self.layers.items():
-            rank_in = getattr(layer, "rank_in", None) or min(20, (layer.in_features + 1) // 2)
-            rank_out = getattr(layer, "rank_out", None) or min(80, (layer.out_features + 1) // 2)
-            self.sides[name] = (
-                OnlineNaturalGradient(max(1, rank_in), period, history, None, alpha),
-                OnlineNaturalGradient(max(1, rank_out), period, history, None, alpha),
+            convolution = isinstance(layer, Convolution)
+            out, dim = layer.weight.shape[0], layer.weight[0].numel()
+            dim += convolution and layer.bias is not None
+            ranks = (
+                getattr(layer, "rank_in", None) or min(80 if convolution else 20, (dim + 1) // 2),
+                getattr(layer, "rank_out", None) or min(80, (out + 1) // 2),
             )
+            first, second = (
+                OnlineNaturalGradient(max(1, rank), 1, 2000.0, CONVOLUTION_HISTORY, alpha)
+                if convolution
+                else OnlineNaturalGradient(max(1, rank), period, history, None, alpha)
+                for rank in ranks
+            )
+            self.sides[name] = (first, second)
 
     def remove(self) -> None:
         """Takes the hooks off the module."""
@@ -77,7 +140,7 @@ class NaturalGradient:
             x = inputs[0].detach()
 
             def on_gradient(dy: Tensor) -> None:
-                with torch.no_grad():
+                with torch.no_grad(), torch.autocast(dy.device.type, enabled=False):
                     side_in, side_out = self.sides[name]
                     side_in.observe(x.reshape(-1, x.shape[-1]), ones=layer.bias is not None)
                     side_out.observe(dy.reshape(-1, dy.shape[-1]))
@@ -88,20 +151,29 @@ class NaturalGradient:
 
     @torch.no_grad()
     def precondition_gradients(self) -> None:
-        """Replaces the gradients G of all watched layers by gamma_in gamma_out P_out G P_in."""
+        """Replaces the gradients G of all layers by gamma_in gamma_out P_out G P_in."""
         for name, layer in self.layers.items():
-            side_in, side_out = self.sides[name]
             weight, bias = layer.weight, layer.bias
-            if weight.grad is not None:
-                g = weight.grad
-                if bias is not None and bias.grad is not None:
-                    g = torch.cat([g, bias.grad[:, None]], 1)  # (out, in + 1)
+            if weight.grad is None:
+                continue
+            side_in, side_out = self.sides[name]
+            g = weight.grad.flatten(1)
+            with_bias = bias is not None and bias.grad is not None
+            if with_bias:
+                assert bias is not None and bias.grad is not None
+                g = torch.cat([g, bias.grad[:, None]], 1)  # (out, in + 1)
+            if isinstance(layer, Convolution):
+                g, gamma_in = side_in.project(g)
+                g, gamma_out = side_out.project(g.t())
+                g = g.t() * (gamma_in * gamma_out)
+            else:
                 g = side_out.apply(side_in.apply(g).t()).t()
-                weight.grad.copy_(g[:, : weight.shape[1]])
-                if bias is not None and bias.grad is not None:
-                    bias.grad.copy_(g[:, -1])
-            side_in.finish()
-            side_out.finish()
+            columns = weight[0].numel()
+            weight.grad.copy_(g[:, :columns].view_as(weight))
+            if with_bias:
+                assert bias is not None and bias.grad is not None
+                bias.grad.copy_(g[:, -1])
+        finish_together([side for pair in self.sides.values() for side in pair])
 
     @contextmanager
     def freeze(self) -> Iterator[None]:
@@ -117,12 +189,13 @@ class NaturalGradient:
                     side.frozen = False
 
     def statistics(self) -> dict[str, int]:
-        """How often estimates were updated, floored, orthogonalised again, summed over layers."""
+        """How often estimates were updated and their numerics mended, summed over layers."""
         all_sides = [side for pair in self.sides.values() for side in pair]
         return {
             "updates": sum(side.num_updates for side in all_sides),
             "floored": sum(side.num_floored for side in all_sides),
             "reorthogonalised": sum(side.num_reorthogonalised for side in all_sides),
+            "nonfinite": sum(side.num_nonfinite for side in all_sides),
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -139,3 +212,9 @@ class NaturalGradient:
         for name, pair in self.sides.items():
             for side, values in zip(pair, state[name], strict=True):
                 side.load_state_dict(values)
+
+
+def _suitable(layer: nn.Module) -> bool:
+    if isinstance(layer, Convolution):
+        return layer.groups == 1 and layer.weight.requires_grad
+    return isinstance(layer, nn.Linear) and layer.weight.requires_grad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -248,3 +249,137 @@ def test_state_dict_keys_of_the_module_do_not_change():
     keys = list(model.state_dict())
     NaturalGradient(model)
     assert list(model.state_dict()) == keys
+
+
+# -- convolutions, and modules of all sorts --------------------------------------------------------
+
+
+def naive_convolution(gradient, twin_in, twin_out):
+    """Kaldi's UpdateNaturalGradient on G (out, in * kernel + 1), with the dim x dim twins."""
+
+    def project(twin, x):  # X (I - R^T E R), not brought back to the norm of X, and gamma
+        if twin.r is None:
+            twin.initialise(x)
+        beta = twin.rho * (1 + twin.alpha) + twin.alpha * twin.d.sum() / x.shape[1]
+        e = 1 / (beta / twin.d + 1)
+        x_hat = x - x @ twin.r.T @ np.diag(e) @ twin.r
+        twin.precondition(x)  # updates it
+        return x_hat, np.linalg.norm(x) / np.linalg.norm(x_hat)
+
+    first, gamma_in = project(twin_in, gradient)
+    second, gamma_out = project(twin_out, first.T)
+    return second.T * gamma_in * gamma_out
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Conv2d(3, 7, (3, 2)), lambda: nn.Conv1d(4, 6, 3)])
+def test_convolutions_agree_with_the_naive_twin(make):
+    torch.manual_seed(0)
+    layer = make().double()
+    natural_gradient = NaturalGradient(layer)
+    out, dim = layer.weight.shape[0], layer.weight[0].numel() + 1
+    twins = [
+        SimpleNaturalGradient(min(80, (size + 1) // 2), 1, minibatches=4) for size in (dim, out)
+    ]
+    for _ in range(20):
+        shape = (5, layer.in_channels, 8, 9)[: layer.weight.dim()]
+        layer.zero_grad()
+        layer(torch.randn(shape).double()).square().sum().backward()
+        g = torch.cat([layer.weight.grad.flatten(1), layer.bias.grad[:, None]], 1).numpy()
+        wanted = torch.from_numpy(naive_convolution(g, *twins))
+        natural_gradient.precondition_gradients()
+        got = torch.cat([layer.weight.grad.flatten(1), layer.bias.grad[:, None]], 1)
+        torch.testing.assert_close(got, wanted, rtol=1e-7, atol=1e-9 * float(wanted.norm()))
+
+
+def test_many_layers_updated_together_are_each_as_if_alone():
+    torch.manual_seed(1)
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)), nn.Linear(8, 4)).double()
+    copy = deepcopy(model)
+    together = NaturalGradient(model)
+    alone = [NaturalGradient(layer) for layer in copy]
+    for _ in range(15):
+        x = torch.randn(30, 8).double()
+        for network, parts in ((model, [together]), (copy, alone)):
+            network.zero_grad()
+            network(x).square().sum().backward()
+            for part in parts:
+                part.precondition_gradients()
+        for a, b in zip(model.parameters(), copy.parameters(), strict=True):
+            torch.testing.assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_shared_weights_have_one_estimate_that_sees_the_rows_of_both_uses():
+    torch.manual_seed(2)
+    single = nn.Linear(6, 6).double()
+    first, second = deepcopy(single), nn.Linear(6, 6).double()
+    second.weight, second.bias = first.weight, first.bias
+    pair, alone = NaturalGradient(nn.Sequential(first, second)), NaturalGradient(single)
+    assert list(pair.layers) == ["0"]
+    for step in range(5):
+        x = torch.randn(40, 6).double()
+        first.zero_grad()
+        single.zero_grad()
+        if step == 0:  # both begin with the same rows
+            first(x).square().sum().backward()
+        else:
+            (first(x[:15]).square().sum() + second(x[15:]).square().sum()).backward()
+        single(x).square().sum().backward()
+        pair.precondition_gradients()
+        alone.precondition_gradients()
+        torch.testing.assert_close(first.weight.grad, single.weight.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_under_autocast_the_estimates_are_float32_and_near_those_without():
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 8))
+    copy = deepcopy(model)
+    plain, cast = NaturalGradient(copy), NaturalGradient(model)
+    for _ in range(12):
+        x = torch.randn(64, 16)
+        for network, part, enabled in ((copy, plain, False), (model, cast, True)):
+            network.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                loss = network(x).float().square().sum()
+            loss.backward()
+            part.precondition_gradients()
+    for name, pair in cast.sides.items():
+        for side, other in zip(pair, plain.sides[name], strict=True):
+            assert side.w.dtype == torch.float32
+            torch.testing.assert_close(side.rho, other.rho, rtol=0.05, atol=0)
+    gradients = zip(model.parameters(), copy.parameters(), strict=True)
+    assert all(
+        torch.cosine_similarity(a.grad.ravel(), b.grad.ravel(), 0) > 0.99 for a, b in gradients
+    )
+
+
+def test_what_cannot_be_preconditioned_is_left_alone_and_named():
+    model = nn.Sequential(
+        nn.Embedding(10, 6), nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 3, bias=False)
+    )
+    natural_gradient = NaturalGradient(model, exclude=["3*"])
+    assert natural_gradient.left_out == ["0", "2", "3"] and list(natural_gradient.layers) == ["1"]
+    model(torch.arange(10)).square().sum().backward()
+    before = [p.grad.clone() for p in model.parameters()]
+    natural_gradient.precondition_gradients()
+    changed = [not torch.equal(p.grad, b) for p, b in zip(model.parameters(), before, strict=True)]
+    assert changed == [False, True, True, False, False, False]
+    depthwise = nn.Conv1d(4, 4, 3, groups=4)
+    assert NaturalGradient(nn.Sequential(depthwise, nn.Linear(3, 3))).left_out == ["0"]
+    with pytest.raises(ValueError, match="no layer matches.*decoder"):
+        NaturalGradient(model, exclude=["decoder.*"])
+    with pytest.raises(ValueError, match="no trainable"):
+        NaturalGradient(nn.Embedding(3, 3))
+
+
+def test_gamma_from_sums_is_right_even_where_one_direction_has_nearly_everything():
+    torch.manual_seed(4)
+    side, direct = OnlineNaturalGradient(20), OnlineNaturalGradient(20)
+    direction = torch.randn(1, 600)
+    for _ in range(30):
+        x = torch.randn(200, 1) * direction * 100 + torch.randn(200, 600) * 0.1
+        wanted = direct.precondition(x.double())
+        side.observe(x)
+        got = side.apply(x)
+        side.finish()
+    ratio = float(got.double().norm() / wanted.norm())
+    assert abs(ratio - 1) < 0.02

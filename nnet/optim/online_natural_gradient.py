@@ -48,8 +48,9 @@ A port without this step diverges: see the test of the ill-conditioned case.
 
     rows, tr(X X^T), L = H^T H, J = H^T X        (J only when the estimate will be updated)
 
-because tr(X_hat X_hat^T) = tr(X X^T) - 2 tr(L) + tr(L W W^T), and because by (3) preconditioning is
-a linear map on columns: the preconditioned gradient is P_out G P_in with P = I - W^T W. So
+because tr(X_hat X_hat^T) = tr(X X^T) - 2 tr(L) + tr(L W W^T) (in float32, a gamma off by some per
+cent when one direction holds all but 1e-6 of X), and because by (3) preconditioning is a linear map
+on columns: the preconditioned gradient is P_out G P_in with P = I - W^T W. So
 `NaturalGradient` never forms X_hat. It watches each layer with hooks, adds up those sums while
 autograd computes the ordinary gradient G, and multiplies G afterwards, as `gamma_in gamma_out
 P_out G P_in`. That makes gradient accumulation, shared weights and any other use of autograd come

@@ -16,9 +16,11 @@ act more like fresh data. What else is touched by both passes must not notice th
 - **max-change**: limits scaled by alpha and 1 + alpha, so that both steps have the same effective
   learning rate (4.4);
 - **buffers** (batch-norm statistics): put back after the first step, so they count once;
-- **state of an adaptive optimiser**: put back after the first step;
-- **weight decay** of a torch optimiser: left to the second step, divided by 1 + alpha, so it acts
-  once;
+- **state of an adaptive optimiser** (AdaDelta, Adam): put back after the first step, unless
+  `freeze_state` is false;
+- **loss scaling**: with a `torch.amp.GradScaler` gradients are unscaled before anything looks at
+  them; an overflow in the first pass skips the minibatch;
+- **l2 and weight decay**: left to the second step, divided by 1 + alpha, so they act once;
 - **momentum**: refused (4.5).
 
 Only every `interval`-th minibatch is treated so; the others take a plain step. alpha = 1,
@@ -52,6 +54,9 @@ class Backstitch:
         natural_gradient: if given, gradients are preconditioned after each closure call, with the
             Fisher estimates frozen in the first step.
         module: if given, its buffers (batch-norm statistics) are kept from counting twice.
+        freeze_state: whether the first step leaves the state of an adaptive optimiser as it was.
+        scaler: a `torch.amp.GradScaler`; the closure calls `scaler.scale(loss).backward()`, and
+            `scaler.step` and `scaler.update` are called here.
 
     Attributes:
         phase: minibatch t is backstitched when t % interval == phase % interval.
@@ -69,6 +74,13 @@ class Backstitch:
     ...     loss.backward()
     ...     return loss
     >>> loss = optimizer.step(closure)
+
+    Over a torch optimiser, as the paper does with AdaDelta:
+
+    >>> optimizer = Backstitch(torch.optim.Adadelta(model.parameters()), scale=0.3)
+    >>> losses = [optimizer.step(closure) for _ in range(20)]
+    >>> bool(losses[-1] < losses[0])
+    True
     """
 
     def __init__(
@@ -78,6 +90,8 @@ class Backstitch:
         interval: int = 1,
         natural_gradient: NaturalGradient | None = None,
         module: nn.Module | None = None,
+        freeze_state: bool = True,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         if scale < 0:
             raise ValueError(f"backstitch scale must be >= 0 (0 switches it off), got {scale}")
@@ -96,6 +110,8 @@ class Backstitch:
         self.interval = interval
         self.natural_gradient = natural_gradient
         self.module = module
+        self.freeze_state = freeze_state
+        self.scaler = scaler
         self.phase = 0
         self.count = 0
         self.step2_loss: Tensor | None = None
@@ -114,14 +130,16 @@ class Backstitch:
         self.step2_loss = None
         if not backstitched:
             loss = self._gradients(closure)
-            self.optimizer.step()
+            self._step(1.0, 1.0)
             return loss
         generators, buffers = _generators(), self._buffers()
         with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
             loss = self._gradients(closure)
-        self._step(-self.scale, self.scale)  # (13)
+        done = self._step(-self.scale, self.scale)  # (13)
         for buffer, value in buffers:
             buffer.copy_(value)
+        if not done:  # the second step is nothing without the first
+            return loss
         _rewind(generators)
         self.step2_loss = self._gradients(closure)
         self._step(1.0 + self.scale, 1.0 + self.scale)  # (14)
@@ -129,19 +147,33 @@ class Backstitch:
 
     def _gradients(self, closure: Callable[[], Tensor]) -> Tensor:
         loss = closure()
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
         if self.natural_gradient is not None:
             self.natural_gradient.precondition_gradients()
         return loss
 
-    def _step(self, scale: float, max_change_scale: float) -> None:
+    def _step(self, scale: float, max_change_scale: float) -> bool:
+        """`scale` times the optimiser's step; False when the scaler found an overflow."""
         if isinstance(self.optimizer, SGD):
-            self.optimizer.step(scale, max_change_scale)
-            return
-        saved = copy.deepcopy(self.optimizer.state) if scale < 0 else None
+            return self._apply(scale, max_change_scale)
+        keep = scale < 0 and self.freeze_state
+        saved = copy.deepcopy(self.optimizer.state) if keep else None
         with _scaled_groups(self.optimizer, scale):
-            self.optimizer.step()
+            done = self._apply()
         if saved is not None:
             self.optimizer.state = saved
+        return done
+
+    def _apply(self, *arguments: float) -> bool:
+        step: Any = self.optimizer.step
+        if self.scaler is None:
+            step(*arguments)
+            return True
+        before = self.scaler.get_scale()
+        self.scaler.step(self.optimizer, *arguments)
+        self.scaler.update()
+        return self.scaler.get_scale() >= before
 
     def _buffers(self) -> list[tuple[Tensor, Tensor]]:
         if self.module is None:

@@ -1,10 +1,17 @@
 """SGD as Kaldi's nnet3 does it: summed gradients, max-change, per-layer learning rates.
 
-    delta  <-  momentum delta - lr_c grad          lr_c = lr * learning_rate_factor of the layer
-    theta  <-  theta + f_c g (1 - momentum) delta  f_c, g: max_change.py
+    delta  <-  momentum delta - lr_c (grad + 2 l2_c N theta)     lr_c = lr * learning_rate_factor
+    theta  <-  theta + f_c g (1 - momentum) delta                f_c, g: max_change.py
 
 A layer ("component") is a module that owns parameters directly; weight and bias count together for
-its limit. Without max-change and factors this is plain SGD.
+its limit. N is the number of sequences in the minibatch, as gradients are sums over it. Without
+max-change, factors and l2 this is plain SGD.
+
+Backstitch calls `step` with scale -alpha and 1 + alpha; l2 is left out of the first and divided by
+1 + alpha in the second, so that it acts once.
+
+Source: Kaldi nnet-utils.cc, UpdateNnetWithMaxChange, ApplyL2Regularization (2018 and later; the
+paper's own systems shrink the parameters between iterations instead).
 """
 
 from __future__ import annotations
@@ -21,14 +28,19 @@ from chainstitch.nnet.optim.max_change import MaxChangeStatistics, limit_change
 class SGD(torch.optim.Optimizer):
     """Stochastic gradient descent with maximum change per layer and in all.
 
-    Attributes `max_change` (0 = no limit) and `learning_rate_factor` of a layer override the
-    defaults. Every layer is one parameter group, so a torch lr scheduler works on it.
+    Attributes `max_change` (0 = no limit), `learning_rate_factor` and `l2_regularize` of a layer
+    override the defaults. Every layer is one parameter group, so a torch lr scheduler works on it.
 
     Args:
         module: the network; parameters that do not require grad are left out.
         lr: learning rate for *summed* gradients.
         momentum: 0 <= momentum < 1.
         max_change_per_layer, max_change: limits in Euclidean norm; 0 for none.
+        l2_regularize: l2_c, per sequence.
+
+    Attributes:
+        num_sequences: N of the minibatch to come, which the caller sets where there is l2.
+        statistics: how often the limits acted.
 
     Raises:
         ValueError: a hyper-parameter is out of range, or nothing is trainable.
@@ -46,11 +58,13 @@ class SGD(torch.optim.Optimizer):
         momentum: float = 0.0,
         max_change_per_layer: float = 0.75,
         max_change: float = 2.0,
+        l2_regularize: float = 0.0,
     ) -> None:
-        if lr < 0 or not 0 <= momentum < 1 or max_change_per_layer < 0 or max_change < 0:
+        limits = (max_change_per_layer, max_change, l2_regularize)
+        if lr < 0 or not 0 <= momentum < 1 or min(limits) < 0:
             raise ValueError(
-                "SGD wants lr >= 0, 0 <= momentum < 1 and limits >= 0; got "
-                f"{lr=}, {momentum=}, {max_change_per_layer=}, {max_change=}"
+                "SGD wants lr >= 0, 0 <= momentum < 1, limits and l2 >= 0; got "
+                f"{lr=}, {momentum=}, {max_change_per_layer=}, {max_change=}, {l2_regularize=}"
             )
         groups = [
             {
@@ -58,6 +72,7 @@ class SGD(torch.optim.Optimizer):
                 "name": name,
                 "max_change": getattr(layer, "max_change", max_change_per_layer),
                 "learning_rate_factor": getattr(layer, "learning_rate_factor", 1.0),
+                "l2_regularize": getattr(layer, "l2_regularize", l2_regularize),
             }
             for name, layer, parameters in _layers(module)
         ]
@@ -65,6 +80,7 @@ class SGD(torch.optim.Optimizer):
             raise ValueError("SGD: the module has no trainable parameter")
         super().__init__(groups, {"lr": lr, "momentum": momentum})
         self.max_change = max_change
+        self.num_sequences = 1
         self.statistics = MaxChangeStatistics()
 
     @property
@@ -97,7 +113,7 @@ class SGD(torch.optim.Optimizer):
             members = [p for p in group["params"] if p.grad is not None]
             if members:
                 parameters.append(members)
-                deltas.append(self._deltas(members, group))
+                deltas.append(self._deltas(members, group, scale))
                 limits.append(group["max_change"])
         if not parameters:
             return loss
@@ -117,17 +133,20 @@ class SGD(torch.optim.Optimizer):
                     buffer.copy_(torch.where(keep, buffer * momentum, 0.0))
         return loss
 
-    def _deltas(self, members: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+    def _deltas(self, members: list[Tensor], group: dict[str, Any], scale: float) -> list[Tensor]:
         lr = group["lr"] * group["learning_rate_factor"]
+        gradients = [p.grad for p in members if p.grad is not None]
+        l2 = 2.0 * group["l2_regularize"] * self.num_sequences
+        if l2 and scale > 0:
+            gradients = list(torch._foreach_add(gradients, members, alpha=l2 / scale))
         if not group["momentum"]:
-            return list(torch._foreach_mul([p.grad for p in members if p.grad is not None], -lr))
+            return list(torch._foreach_mul(gradients, -lr))
         buffers = []
-        for p in members:
+        for p, gradient in zip(members, gradients, strict=True):
             state = self.state[p]
             if "delta" not in state:
                 state["delta"] = torch.zeros_like(p)
-            assert p.grad is not None
-            buffers.append(state["delta"].add_(p.grad, alpha=-lr))
+            buffers.append(state["delta"].add_(gradient, alpha=-lr))
         return buffers
 
 

@@ -193,20 +193,120 @@ def test_over_a_torch_optimiser_equals_equations_13_and_14():
     torch.testing.assert_close(model.weight[0].detach(), wanted)
 
 
-def test_adaptive_state_and_weight_decay_count_once():
-    model = nn.Linear(3, 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=0.1)
+def scalar_problem():
+    model = nn.Linear(3, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, -2.0, 3.0]]))
 
     def closure():
         model.zero_grad()
-        loss = model(torch.ones(1, 3)).sum()
+        loss = model(torch.eye(3).double()).square().sum()
         loss.backward()
         return loss
 
-    Backstitch(optimizer, scale=0.3).step(closure)
+    return model, closure
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
+        lambda parameters: torch.optim.Adadelta(parameters, lr=1.0),
+    ],
+)
+def test_state_of_an_adaptive_optimiser_is_frozen_in_the_first_step_unless_told(make):
+    model, closure = scalar_problem()
+    optimizer = make(model.parameters())
+    backstitch = Backstitch(optimizer, scale=0.3)
+    backstitch.step(closure)
     assert optimizer.state[model.weight]["step"] == 1
-    assert optimizer.param_groups[0]["weight_decay"] == 0.1
-    assert optimizer.param_groups[0]["lr"] == 1e-3
+    assert all(
+        group["lr"] == make([torch.zeros(1)]).defaults["lr"] for group in optimizer.param_groups
+    )
+    # the second step starts from the state before the minibatch: by hand
+    twin, twin_closure = scalar_problem()
+    by_hand = make(twin.parameters())
+    lr = by_hand.param_groups[0]["lr"]
+    twin_closure()
+    by_hand.param_groups[0]["lr"] = -0.3 * lr
+    by_hand.step()
+    by_hand.state.clear()
+    twin_closure()
+    by_hand.param_groups[0]["lr"] = 1.3 * lr
+    by_hand.step()
+    torch.testing.assert_close(model.weight, twin.weight)
+    model, closure = scalar_problem()
+    optimizer = make(model.parameters())
+    Backstitch(optimizer, scale=0.3, freeze_state=False).step(closure)
+    assert optimizer.state[model.weight]["step"] == 2
+
+
+def test_weight_decay_of_a_torch_optimiser_acts_once():
+    alpha, lr, decay = 0.5, 1e-2, 0.1
+    model, _ = scalar_problem()
+    start = model.weight.detach().clone()
+
+    def no_gradient():  # so that decay is all there is
+        model.weight.grad = torch.zeros_like(model.weight)
+        return torch.zeros(())
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=decay)
+    Backstitch(optimizer, scale=alpha).step(no_gradient)
+    torch.testing.assert_close(model.weight, start * (1 - lr * decay))
+    assert optimizer.param_groups[0]["weight_decay"] == decay
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_l2_of_our_sgd_acts_once_per_sequence(alpha):
+    model, _ = scalar_problem()
+    start = model.weight.detach().clone()
+    optimizer = SGD(model, lr=1e-2, l2_regularize=1e-3)
+    optimizer.num_sequences = 8
+
+    def no_gradient():
+        model.weight.grad = torch.zeros_like(model.weight)
+        return torch.zeros(())
+
+    Backstitch(optimizer, scale=alpha).step(no_gradient)
+    torch.testing.assert_close(model.weight, start * (1 - 2 * 1e-2 * 1e-3 * 8))
+
+
+def test_a_layer_may_have_its_own_l2():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].l2_regularize = 0.0
+    optimizer = SGD(model, lr=1e-2, l2_regularize=1e-3)
+    assert [group["l2_regularize"] for group in optimizer.param_groups] == [1e-3, 0.0]
+
+
+def test_a_grad_scaler_changes_nothing_but_an_overflow_skips_the_minibatch():
+    results = []
+    for scaled in (False, True):
+        model, closure = scalar_problem()
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10) if scaled else None
+
+        def step(model=model, scaler=scaler, closure=closure):
+            if scaler is None:
+                return closure()
+            model.zero_grad()
+            loss = model(torch.eye(3).double()).square().sum()
+            scaler.scale(loss).backward()
+            return loss
+
+        natural_gradient = NaturalGradient(model)
+        optimizer = Backstitch(SGD(model, lr=1e-2), 0.5, 1, natural_gradient, model, scaler=scaler)
+        for _ in range(3):
+            optimizer.step(step)
+        results.append(model.weight.detach().clone())
+    torch.testing.assert_close(*results)
+
+    def overflow():
+        model.zero_grad()
+        scaler.scale(model.weight.sum() * float("inf")).backward()
+        return torch.zeros(())
+
+    optimizer.step(overflow)
+    assert torch.equal(model.weight, results[1]) and scaler.get_scale() == 2.0**9
+    assert optimizer.step2_loss is None
 
 
 def test_bad_settings_are_refused():

@@ -5,7 +5,7 @@ depends on (seed, iteration) alone, and a checkpoint is written after it; so a r
 and resumed goes through the same numbers as one that was not.
 
     for every iteration:
-        lr, alpha, max-change for it; reseed; draw backstitch's phase
+        lr, alpha, max-change and dropout for it; shrink; reseed; draw backstitch's phase
         for every minibatch: backstitch step or plain step
         objective on fixed training and validation examples
         checkpoint, a row of train.jsonl and of TensorBoard, a line in the log
@@ -29,6 +29,7 @@ from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.loss import ChainLoss
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
+from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import TEMPORARY, atomic_file
@@ -43,13 +44,15 @@ MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the optimiser's settings move; see optim/schedule.py.
+    """How the optimiser's settings move; see optim/schedule.py and optim/dropout_schedule.py.
 
     Attributes:
         initial_lr, final_lr: for summed gradients.
         max_change: global limit.
         backstitch_scale, backstitch_interval, slow_start: alpha, m, iterations of the ramp.
         reset_natural_gradient: start the Fisher estimates afresh in every iteration, as Kaldi does.
+        dropout: the schedule's text; empty leaves the layers' own proportions.
+        shrink, proportional_shrink: what parameters are multiplied by before every iteration.
     """
 
     initial_lr: float
@@ -59,6 +62,9 @@ class Schedule:
     backstitch_interval: int = 4
     slow_start: int = 15
     reset_natural_gradient: bool = False
+    dropout: str = ""
+    shrink: float = 1.0
+    proportional_shrink: float = 0.0
 
 
 class Trainer:
@@ -71,6 +77,9 @@ class Trainer:
         seed: of everything random.
         natural_gradient: False trains without.
         keep: how many checkpoints to keep for model combination.
+
+    Raises:
+        UsageError: a dropout schedule that cannot be read or does not fit the network.
     """
 
     def __init__(
@@ -96,6 +105,8 @@ class Trainer:
         )
         self.plan, self.schedule, self.out = plan, schedule, out
         self.seed, self.device, self.keep = seed, device, keep
+        self.dropouts = network.dropouts()
+        self.dropout = DropoutSchedule(schedule.dropout, list(self.dropouts))
         self.natural_gradient = NaturalGradient(network) if natural_gradient else None
         self.sgd = SGD(network, schedule.initial_lr, momentum, max_change=schedule.max_change)
         self.optimizer = Backstitch(
@@ -120,6 +131,12 @@ class Trainer:
             self.plan.num_iterations,
             self.network.num_parameters(),
         )
+        if self.plan.left_over:
+            logger.warning(
+                "%d utterances of each epoch fill no minibatch and are left out; smaller sizes in "
+                "training.minibatch_rule, as in 1:64, would keep them",
+                self.plan.left_over,
+            )
         if self.next_iteration == self.plan.num_iterations:
             return
         with Scalars(self.out, self.next_iteration) as scalars:
@@ -150,10 +167,9 @@ class Trainer:
     def _iteration(self, iteration: int) -> dict[str, Any]:
         began = time.perf_counter()
         first, last = self.plan.bounds(iteration)
-        lr = schedule.exponential(
-            self.schedule.initial_lr, self.schedule.final_lr, first,
-            max(1, self.plan.bounds(self.plan.num_iterations - 1)[0]),
-        )  # fmt: skip
+        # so that the last iteration has the final values
+        total = max(1, self.plan.bounds(self.plan.num_iterations - 1)[0])
+        lr = schedule.exponential(self.schedule.initial_lr, self.schedule.final_lr, first, total)
         alpha = schedule.slow_start(
             self.schedule.backstitch_scale, iteration, self.schedule.slow_start
         )
@@ -163,6 +179,10 @@ class Trainer:
         )
         self.sgd.statistics.reset()
         self.optimizer.scale = alpha
+        for name, proportion in self.dropout.at(first / total).items():
+            self.dropouts[name].p = proportion
+        shrink = schedule.shrinkage(self.schedule.shrink, self.schedule.proportional_shrink, lr)
+        self._shrink(shrink)
         torch.manual_seed(self.seed * 1_000_003 + iteration)
         self.optimizer.start_iteration(int(torch.randint(100_000, ())))
         if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
@@ -180,6 +200,8 @@ class Trainer:
             "epoch": last / self.plan.per_epoch,
             "lr": lr,
             "alpha": alpha,
+            "dropout": {name: layer.p for name, layer in self.dropouts.items()},
+            "shrink": shrink,
             "train_objf": sums["objf"] / sums["frames"],
             "step2_objf": sums["step2_objf"] / sums["step2_frames"]
             if sums["step2_frames"]
@@ -196,9 +218,17 @@ class Trainer:
             else None,
         }
 
+    @torch.no_grad()
+    def _shrink(self, scale: float) -> None:
+        if scale != 1.0:
+            for p in self.network.parameters():
+                if p.requires_grad:
+                    p.mul_(scale)
+
     def _minibatch(self, minibatch: Minibatch, sums: dict[str, Any]) -> None:
         features, lengths, numerators = self.examples.batch(minibatch.indices)
         features = features.to(self.device)
+        self.sgd.num_sequences = len(lengths)
         seen: list[tuple[float, float]] = []
 
         def closure() -> Tensor:
@@ -285,10 +315,15 @@ def _line(row: dict[str, Any], total: int) -> str:
     change = row["max_change"]
     step2 = "" if row["step2_objf"] is None else f" (step 2 {row['step2_objf']:.4f})"
     skipped = f", {change['skipped']} updates SKIPPED" if change["skipped"] else ""
+    proportions = [f"{p:.2f}" for p in sorted(row["dropout"].values())]
+    dropout = "-".join(dict.fromkeys(proportions[:1] + proportions[-1:]))
+    dropout = f" dropout {dropout}" if dropout else ""
+    shrink = "" if row["shrink"] == 1.0 else f" shrink {row['shrink']:.4f}"
     return (
         f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} "
-        f"alpha {row['alpha']:.2f} objf/frame train {row['train_objf']:.4f}{step2} "
-        f"valid {row['valid_objf']:.4f} max-change {change['per_layer']:.0%} layer "
-        f"{change['global']:.0%} global (least {change['smallest']:.2f}){skipped}, "
+        f"alpha {row['alpha']:.2f}{dropout}{shrink} objf/frame "
+        f"train {row['train_objf']:.4f}{step2} valid {row['valid_objf']:.4f} "
+        f"max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
+        f"(least {change['smallest']:.2f}){skipped}, "
         f"{row['seconds']:.1f} s"
     )

@@ -72,7 +72,11 @@ class BackstitchOptions:
 
 @dataclass
 class Optim:
-    """[optim]: learning rates are for summed gradients; per-layer limits stand in the xconfig."""
+    """[optim]: learning rates are for summed gradients; per-layer limits stand in the xconfig.
+
+    Before each iteration the parameters are multiplied by the smaller of `shrink` and
+    1 - `proportional_shrink` * learning rate.
+    """
 
     initial_lr: float = 1e-3
     final_lr: float = 1e-4
@@ -80,6 +84,8 @@ class Optim:
     max_change: float = 2.0
     natural_gradient: bool = True
     reset_natural_gradient: bool = False
+    shrink: float = 1.0
+    proportional_shrink: float = 0.0
     backstitch: BackstitchOptions = field(default_factory=BackstitchOptions)
 
     def __post_init__(self) -> None:
@@ -89,16 +95,34 @@ class Optim:
             raise ValueError(f"optim.momentum: wanted 0 <= momentum < 1, found {self.momentum}")
         if self.momentum and self.backstitch.scale:
             raise ValueError("optim: backstitch does not go with momentum; set one of them to 0")
+        if not 0 < self.shrink <= 1 or self.proportional_shrink < 0:
+            raise ValueError(
+                "optim: wanted 0 < shrink <= 1 and proportional_shrink >= 0, found "
+                f"{self.shrink} and {self.proportional_shrink}"
+            )
+        largest = max(self.initial_lr, self.final_lr)
+        if not 1.0 - self.proportional_shrink * largest > 0.5:
+            raise ValueError(
+                "optim: proportional_shrink times the learning rate must be below 0.5, found "
+                f"{self.proportional_shrink} times {largest}"
+            )
 
 
 @dataclass
 class Training:
-    """[training]: how much data and how it is cut up."""
+    """[training]: how much data and how it is cut up.
+
+    `minibatch_rule` ("200=64/800=16", see utils/data/minibatch_rules.py; sizes in frames) takes the
+    place of `minibatch_size`; `dropout_schedule` ("0,0@0.20,0.3@0.50,0", optim/dropout_schedule.py)
+    that of the xconfig's proportions.
+    """
 
     epochs: float = 6.0
     minibatch_size: int = 64
+    minibatch_rule: str = ""
     frames_per_iteration: int = 200_000
     frame_shift: bool = True
+    dropout_schedule: str = ""
 
     def __post_init__(self) -> None:
         if self.epochs <= 0 or self.minibatch_size < 1 or self.frames_per_iteration < 1:

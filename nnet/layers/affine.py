@@ -14,6 +14,7 @@ class Affine(nn.Linear):
         in_features, out_features: sizes.
         max_change: limit of this layer's change per minibatch (Euclidean norm); 0 for none.
         learning_rate_factor: multiplies the learning rate.
+        l2_regularize: of the parameters, per sequence; see optim/sgd.py.
         rank_in, rank_out: ranks of the natural gradient; None: min(20, (in+1)/2),
             min(80, (out+1)/2).
         zero: start from zero, as Kaldi's output layers do.
@@ -30,11 +31,13 @@ class Affine(nn.Linear):
         rank_in: int | None = None,
         rank_out: int | None = None,
         zero: bool = False,
+        l2_regularize: float = 0.0,
     ) -> None:
         self._zero = zero
         super().__init__(in_features, out_features)
         self.max_change = max_change
         self.learning_rate_factor = learning_rate_factor
+        self.l2_regularize = l2_regularize
         self.rank_in = rank_in
         self.rank_out = rank_out
 

@@ -146,6 +146,15 @@ class Network(nn.Module):
         rows: np.ndarray = ((out_size - 1) * self.subsampling + last - first) // step + 1
         return rows
 
+    def dropouts(self) -> dict[str, nn.Dropout]:
+        """The dropout of every layer that has one, by the layer's name in the xconfig."""
+        return {
+            spec.name: part
+            for spec in self.specs[1:]
+            for part in self.layers[spec.name.replace(".", "_")].modules()
+            if isinstance(part, nn.Dropout)
+        }
+
     def num_parameters(self) -> int:
         """Trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
@@ -182,6 +191,7 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
         given = {n.replace("-", "_"): options[n] for n in names if n in options}
         return SpecAugment(**given), dim_in
     factor = options.get("learning-rate-factor", 1.0)
+    l2 = options.get("l2-regularize", 0.0)
     if spec.kind == "output-layer":
         dim = int(options.get("dim", num_outputs))
         if dim != num_outputs:
@@ -189,15 +199,16 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
                 f"xconfig: output-layer has dim={dim}, but the graph has {num_outputs} pdfs; "
                 "leave dim out"
             )
-        return Affine(dim_in, dim, options.get("max-change", 1.5), factor, zero=True), dim
+        limit = options.get("max-change", 1.5)
+        return Affine(dim_in, dim, limit, factor, zero=True, l2_regularize=l2), dim
     dim = int(options["dim"])
     parts: list[nn.Module] = [
-        Affine(dim_in, dim, options.get("max-change", 0.75), factor),
+        Affine(dim_in, dim, options.get("max-change", 0.75), factor, l2_regularize=l2),
         nn.ReLU(),
     ]
     rms = options.get("target-rms", 1.0)
     parts.append(BatchNorm(dim, rms) if spec.kind == "relu-batchnorm-layer" else Renorm(rms))
-    if options.get("dropout-proportion", 0.0) > 0:
+    if "dropout-proportion" in options:  # of 0, too: a schedule may raise it
         parts.append(nn.Dropout(options["dropout-proportion"]))
     return nn.Sequential(*parts), dim
 

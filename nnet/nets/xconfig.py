@@ -12,7 +12,9 @@ comment.
 
     input                  dim
     relu-renorm-layer      dim [target-rms=1] [max-change=0.75] [learning-rate-factor=1]
-    relu-batchnorm-layer   the same; both: affine, ReLU, [dropout-proportion=0], normalisation
+                           [l2-regularize=0] [dropout-proportion]
+    relu-batchnorm-layer   the same; both: affine, ReLU, normalisation, dropout (of proportion 0
+                           where a schedule is to raise it)
     batchnorm-component    normalises its input (no parameters)
     idct-layer             [cepstral-lifter=22] MFCC back to log mel energies
     freq-warp-layer        [max-warp=0.1] in training, stretches each sequence's mel axis at random
@@ -20,6 +22,7 @@ comment.
                            [time-mask-max-frames=20] in training, zeroes a band of dimensions and
                            stretches of frames at random
     output-layer           [dim: number of pdfs] [max-change=1.5] [learning-rate-factor=1]
+                           [l2-regularize=0]
 
 This file only reads; `network.py` builds and runs.
 """
@@ -36,7 +39,7 @@ _KEYS: dict[str, dict[str, type]] = {
     "input": {"dim": int},
     "relu-renorm-layer": {
         "dim": int, "input": str, "target-rms": float, "max-change": float,
-        "learning-rate-factor": float, "dropout-proportion": float,
+        "learning-rate-factor": float, "dropout-proportion": float, "l2-regularize": float,
     },
     "batchnorm-component": {"input": str, "target-rms": float},
     "idct-layer": {"input": str, "cepstral-lifter": float},
@@ -45,7 +48,10 @@ _KEYS: dict[str, dict[str, type]] = {
         "input": str, "freq-max-proportion": float, "time-zeroed-proportion": float,
         "time-mask-max-frames": int,
     },
-    "output-layer": {"dim": int, "input": str, "max-change": float, "learning-rate-factor": float},
+    "output-layer": {
+        "dim": int, "input": str, "max-change": float, "learning-rate-factor": float,
+        "l2-regularize": float,
+    },
 }  # fmt: skip
 _KEYS["relu-batchnorm-layer"] = _KEYS["relu-renorm-layer"]
 

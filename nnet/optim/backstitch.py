@@ -18,8 +18,9 @@ act more like fresh data. What else is touched by both passes must not notice th
 - **buffers** (batch-norm statistics): put back after the first step, so they count once;
 - **state of an adaptive optimiser** (AdaDelta, Adam): put back after the first step, unless
   `freeze_state` is false;
-- **loss scaling**: with a `torch.amp.GradScaler` gradients are unscaled before anything looks at
-  them; an overflow in the first pass skips the minibatch;
+- **loss scaling**: both steps go through the `torch.amp.GradScaler`, which takes its scale out of
+  the gradients (the natural gradient of scaled gradients is scaled as they are); an overflow in
+  the first pass skips the minibatch;
 - **l2 and weight decay**: left to the second step, divided by 1 + alpha, so they act once;
 - **momentum**: refused (4.5).
 
@@ -147,8 +148,6 @@ class Backstitch:
 
     def _gradients(self, closure: Callable[[], Tensor]) -> Tensor:
         loss = closure()
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
         if self.natural_gradient is not None:
             self.natural_gradient.precondition_gradients()
         return loss

@@ -41,7 +41,8 @@ b = 1 - eta:
     W' = a E'^1/2 Diag(c)^-1/2 U^T E^-1/2 ( J + (b/a) S W )                             (9)
 
 Rounding makes R drift from orthonormal when Z is badly conditioned (c_1 > 1e6 c_rank, or any c
-floored): then W' is orthogonalised again by Cholesky, or by Gram-Schmidt when Cholesky is unsafe.
+floored): Z holds squares, so 16 digits are left with 4 at a condition of 1e12. Then, if R has
+drifted, W' is orthogonalised again by Cholesky, or by Gram-Schmidt when Cholesky is unsafe.
 A port without this step diverges: see the test of the ill-conditioned case.
 
 **Everything is a sum over rows.** gamma, J and L need only
@@ -84,7 +85,8 @@ EPSILON = 1e-10  # absolute floor of rho and d
 # floor relative to the largest sqrt(c); the header comment of Kaldi says 1e-5, the code this
 DELTA = 5e-4
 NUM_INITIAL_UPDATES = 10  # updates made without skipping, while the estimate is young
-CONDITION_LIMIT = 1e6  # of Z, above which R is made orthonormal again
+CONDITION_LIMIT = 1e6  # of Z, above which R is looked at and, if need be, made orthonormal again
+TOLERANCE = 1e-5  # of R R^T - I; Kaldi's is 1e-3
 
 
 class OnlineNaturalGradient:
@@ -264,7 +266,7 @@ class OnlineNaturalGradient:
         r = self.w.double() / root
         o = r @ r.t()
         identity = torch.eye(len(o), dtype=o.dtype, device=o.device)
-        if bool((o - identity).abs().max() < 1e-3):
+        if bool((o - identity).abs().max() < TOLERANCE):
             return
         self.num_reorthogonalised += 1
         c, failed = torch.linalg.cholesky_ex(o)

@@ -1,7 +1,8 @@
-"""What changes from iteration to iteration: learning rate, backstitch scale, limits.
+"""What changes from iteration to iteration: learning rate, backstitch scale, limits, shrinking.
 
-One *iteration* is a fixed amount of data, so these are functions of the data processed.
-Source: Kaldi steps/nnet3/chain/train.py and libs/nnet3/train (kaldi-facts 3.5, 4.2).
+One *iteration* is a fixed amount of data, so these are functions of the data processed. Dropout has
+a notation of its own in dropout_schedule.py; iterations of several jobs are in iterations.py.
+Source: Kaldi steps/nnet3/chain/train.py and libs/nnet3/train (kaldi-facts 3.5, 4.2, 4.3).
 """
 
 from __future__ import annotations
@@ -33,3 +34,24 @@ def slow_start(scale: float, iteration: int, num_iterations: int = 15) -> float:
 def first_iteration_max_change(max_change: float, iteration: int) -> float:
     """The global limit: divided by sqrt(2) in iteration 0, when the network is all noise."""
     return max_change / math.sqrt(2.0) if iteration == 0 else max_change
+
+
+def shrinkage(shrink: float, proportional_shrink: float, lr: float) -> float:
+    """What all parameters are multiplied by before an iteration: against saturated units.
+
+    Kaldi uses `shrink` only while the sigmoid and tanh units of the network are saturated on
+    average. Ours have none to measure, so `shrink`, where given, acts in every iteration.
+
+    Raises:
+        ValueError: proportional_shrink * lr is half or more.
+
+    >>> shrinkage(1.0, 20.0, 1e-3), shrinkage(0.9, 20.0, 1e-3)
+    (0.98, 0.9)
+    """
+    base = 1.0 - proportional_shrink * lr
+    if not base > 0.5:
+        raise ValueError(
+            f"proportional shrink {proportional_shrink} at a learning rate of {lr} would multiply "
+            f"the parameters by {base}; it must be above 0.5"
+        )
+    return min(shrink, base)

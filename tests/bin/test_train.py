@@ -352,6 +352,38 @@ def test_resuming_with_other_settings_is_refused(
     refused(own, capsys, command, 2, f"begun with {wanted}", "new --out", "--overwrite")
 
 
+def test_schedules_and_rules_of_the_config_reach_training(own: Toy) -> None:
+    options = {
+        "training.dropout_schedule": "tdnn1=0,0.3,0.1",
+        "training.minibatch_rule": "100=3/200=1:2",
+        "optim.shrink": "0.9",
+        "optim.proportional_shrink": "30",
+    }
+    settings = [word for key, value in options.items() for word in ("--set", f"{key}={value}")]
+    assert run(*own.arguments(out(own), *settings)) == 0
+    found = rows(out(own))
+    proportions = [row["dropout"]["tdnn1"] for row in found]  # type: ignore[index]
+    assert proportions[0] == 0.0 and proportions[-1] == 0.1 and max(proportions) > 0.2
+    assert found[0]["shrink"] == pytest.approx(1 - 30 * 5e-3) and found[-1]["shrink"] == 0.9
+    assert run(*own.arguments(out(own), *settings, "--resume", "auto")) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ("training.dropout_schedule=0.3@0.5", "dropout_schedule: found '0.3@0.5'; wanted"),
+        ("training.dropout_schedule=lstm*=0,0.3,0", "no layer fits 'lstm*'"),
+        ("training.minibatch_rule=4,", "minibatch_rule '4,': cannot read '4,'"),
+        ('training.minibatch_rule="99"', "24 utterances do not fill a single minibatch"),
+        ("optim.proportional_shrink=100", "must be below 0.5, found 100.0 times 0.005"),
+    ],
+)
+def test_schedules_and_rules_that_cannot_be_are_one_line(
+    own: Toy, capsys: pytest.CaptureFixture[str], option: str, wanted: str
+) -> None:
+    refused(own, capsys, own.arguments(out(own), "--set", option), 2, wanted)
+
+
 def test_resuming_with_another_graph_is_refused(
     own: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import torch
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, NaturalGradient
-from chainstitch.nnet.train import Schedule, Trainer, num_iterations
+from chainstitch.nnet.train import Schedule, Trainer, _line, num_iterations
 from chainstitch.utils.data.batches import BatchPlan
-from chainstitch.utils.errors import UserError
+from chainstitch.utils.data.minibatch_rules import MinibatchRules
+from chainstitch.utils.errors import UsageError, UserError
 from tests.toy import XCONFIG, Toy, same_tensors
 
 PLAIN = Schedule(5e-3, 1e-3)
 BACKSTITCH = Schedule(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=2, slow_start=2)
+SHRINKING = Schedule(5e-3, 1e-3, shrink=0.95, proportional_shrink=20.0, dropout="0,0.4,0.2")
 
 
 def trainer(
@@ -29,7 +32,9 @@ def trainer(
     torch.manual_seed(seed)
     network = Network(options.pop("xconfig", XCONFIG), loss.denominator.num_pdfs)
     examples, valid = toy.examples(), toy.examples(toy.dev)
-    plan = BatchPlan(len(examples), 4, epochs, 3, seed)
+    rules = options.pop("rules", None)
+    lengths = examples.frames.tolist()
+    plan = BatchPlan(len(examples), 4, epochs, 3, seed, rules=rules, lengths=lengths)
     return Trainer(network, loss, examples, valid, plan, schedule, out, seed, **options)
 
 
@@ -103,11 +108,79 @@ def test_rows_say_how_the_settings_moved(toy: Toy, tmp_path: Path) -> None:
     assert sum(row["frames"] for row in rows) == outputs
 
 
-def test_resuming_from_any_checkpoint_changes_nothing(toy: Toy, tmp_path: Path) -> None:
-    whole = trained(toy, tmp_path / "whole", BACKSTITCH)
+def test_dropout_follows_its_schedule(toy: Toy, tmp_path: Path) -> None:
+    made = trainer(toy, tmp_path / "exp", Schedule(5e-3, 1e-3, dropout="tdnn1=0.2,0.4,0"))
+    seen: list[float] = []
+    (layer,) = made.dropouts.values()
+    layer.register_forward_pre_hook(lambda module, _: seen.append(float(module.p)))
+    made.run()
+    assert [row["dropout"] for row in made.rows] == [{"tdnn1": 0.2}, {"tdnn1": 0.4}, {"tdnn1": 0.0}]
+    assert seen == sorted(seen, key=[0.2, 0.4, 0.0].index) and set(seen) == {0.2, 0.4, 0.0}
+    assert "alpha 0.00 dropout 0.40 objf" in _line(made.rows[1], 3)
+
+
+def test_layers_keep_their_own_dropout_without_a_schedule(toy: Toy, tmp_path: Path) -> None:
+    rows = trained(toy, tmp_path / "exp", PLAIN).rows
+    assert all(row["dropout"] == {"tdnn1": 0.1} and row["shrink"] == 1.0 for row in rows)
+    line = _line(rows[0] | {"dropout": {"a": 0.1, "b": 0.3, "c": 0.2}, "shrink": 0.98}, 3)
+    assert "alpha 0.00 dropout 0.10-0.30 shrink 0.9800 objf" in line
+    assert "alpha 0.00 objf" in _line(rows[0] | {"dropout": {}}, 3)
+
+
+def test_constant_schedule_is_the_proportion_of_the_xconfig(toy: Toy, tmp_path: Path) -> None:
+    one = trained(toy, tmp_path / "a", PLAIN)
+    same = Schedule(5e-3, 1e-3, dropout="0.1,0.1")
+    zero = XCONFIG.replace("dropout-proportion=0.1", "dropout-proportion=0")
+    other = trained(toy, tmp_path / "b", same, xconfig=zero)
+    assert same_tensors(one.network.state_dict(), other.network.state_dict())
+
+
+def test_dropout_schedule_that_fits_no_layer_is_refused(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no layer fits 'lstm.'; layers with dropout: tdnn1"):
+        trainer(toy, tmp_path / "exp", Schedule(5e-3, 1e-3, dropout="lstm*=0,0.3,0"))
+
+
+def test_parameters_shrink_once_before_each_iteration(toy: Toy, tmp_path: Path) -> None:
+    made = trainer(toy, tmp_path / "exp", SHRINKING)
+    network = made.network
+
+    def state() -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in network.state_dict().items()}
+
+    before, began = [state()], []
+
+    def keep(*_: object) -> None:
+        if network.training and len(began) == len(made.rows):  # the first minibatch of each
+            began.append(state())
+
+    network.register_forward_pre_hook(keep)
+    made.run()
+    before += [checkpoint.load(tmp_path / "exp" / f"{n}.pt")["model"] for n in (1, 2)]
+    wanted = [min(0.95, 1 - 20 * row["lr"]) for row in made.rows]
+    assert [row["shrink"] for row in made.rows] == wanted == [pytest.approx(0.9), 0.95, 0.95]
+    parameters = dict(network.named_parameters())
+    assert len(parameters) < len(before[0])  # the others are batch-norm's statistics
+    for old, new, scale in zip(before, began, wanted, strict=True):
+        shrunk = {name: v * scale if name in parameters else v for name, v in old.items()}
+        assert same_tensors(new, shrunk)
+
+
+def test_utterances_that_rules_leave_out_are_counted(
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = trained(toy, tmp_path / "exp", PLAIN, rules=MinibatchRules("5"))
+    assert "4 utterances of each epoch fill no minibatch and are left out" in caplog.text
+    assert made.plan.total == 8 and len(made.rows) == 3
+
+
+@pytest.mark.parametrize("schedule", [BACKSTITCH, SHRINKING])
+def test_resuming_from_any_checkpoint_changes_nothing(
+    toy: Toy, tmp_path: Path, schedule: Schedule
+) -> None:
+    whole = trained(toy, tmp_path / "whole", schedule)
     for number in (1, 2, 3):
         out = tmp_path / str(number)
-        made = trainer(toy, out, BACKSTITCH)
+        made = trainer(toy, out, schedule)
         (out / f"{number}.pt").write_bytes((tmp_path / "whole" / f"{number}.pt").read_bytes())
         torch.rand(number)  # wherever the generator stands
         assert made.resume() and made.next_iteration == number
@@ -154,3 +227,36 @@ def test_output_that_is_not_finite_ends_in_advice(toy: Toy, tmp_path: Path, name
 @pytest.mark.parametrize(("epochs", "count"), [(1.0, 2), (2.0, 3), (0.1, 1), (4.0, 6)])
 def test_iterations_are_counted_in_frames_and_rounded_up(epochs: float, count: int) -> None:
     assert num_iterations(300, epochs, 200) == count
+
+
+def test_the_objective_of_a_backstitched_minibatch_is_that_of_the_unperturbed_parameters(
+    toy: Toy, tmp_path: Path
+) -> None:
+    """And the second step's is logged apart."""
+    rows = []
+    for scale in (0.0, 1.0):
+        schedule = Schedule(5e-2, 5e-2, backstitch_scale=scale, backstitch_interval=1, slow_start=0)
+        made = trainer(toy, tmp_path / f"exp{scale}", schedule)
+        made.plan = BatchPlan(len(made.examples), len(made.examples), 1.0, 1)  # one minibatch
+        made.run()
+        rows.append(made.rows[0])
+    assert rows[1]["train_objf"] == rows[0]["train_objf"]
+    assert rows[0]["step2_objf"] is None
+    assert rows[1]["step2_objf"] < rows[1]["train_objf"] - 1e-3
+
+
+def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None:
+    text = XCONFIG.replace("name=output", "name=output l2-regularize=0.01")
+    assert text != XCONFIG
+    weights = []
+    for name, xconfig in (("plain", XCONFIG), ("l2", text)):
+        made = trainer(toy, tmp_path / name, Schedule(1e-2, 1e-2), xconfig=xconfig)
+        made.sgd.max_change = 0.0
+        layer = made.network.layers["output"]
+        with torch.no_grad():
+            layer.weight.fill_(0.01)
+        made._minibatch(made.plan.iteration(0)[0], Counter())
+        weights.append(layer.weight.detach().clone())
+    sequences = len(made.plan.iteration(0)[0].indices)
+    wanted = weights[0] - 2 * 1e-2 * 0.01 * sequences * 0.01
+    torch.testing.assert_close(weights[1], wanted, rtol=1e-5, atol=1e-9)

@@ -135,3 +135,23 @@ def test_augmentation_layers_run_in_training_only():
 def test_a_proportion_out_of_range_names_the_layer():
     with pytest.raises(UsageError, match="mask.*proportions"):
         make(AUGMENTED.replace("0.4", "1.5"))
+
+
+def test_dropout_is_found_by_the_names_of_the_xconfig():
+    text = TDNN.replace("name=tdnn1", "name=tdnn1 dropout-proportion=0")
+    network = make(text.replace("name=tdnn3.a", "name=tdnn3.a dropout-proportion=0.2"))
+    assert {name: part.p for name, part in network.dropouts().items()} == {
+        "tdnn1": 0.0,
+        "tdnn3.a": 0.2,
+    }
+    assert make().dropouts() == {}
+    network.dropouts()["tdnn1"].p = 1.0
+    values = []
+    network.layers["tdnn1"].register_forward_hook(lambda _, __, out: values.append(out))
+    network.train()(torch.randn(1, 9, 5), torch.tensor([9]))
+    assert not values[0].any()
+
+
+def test_dropout_proportion_below_zero_is_an_error():
+    with pytest.raises(UsageError, match="layer 'tdnn1'.*between 0 and 1"):
+        make(TDNN.replace("name=tdnn1", "name=tdnn1 dropout-proportion=-0.1"))

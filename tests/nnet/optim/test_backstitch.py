@@ -159,6 +159,18 @@ def test_only_minibatches_of_the_phase_are_backstitched():
     assert len(record) == 10
 
 
+def test_an_iteration_counts_from_zero_with_a_phase_of_its_own():
+    model, closure = scalar_problem()
+    optimizer = Backstitch(SGD(model, lr=1e-3), scale=1.0, interval=4)
+    for iteration, phase in enumerate([6, 3, 0]):
+        optimizer.start_iteration(phase)
+        seen = []
+        for _ in range(6 + iteration):  # lengths that are no multiple of the interval
+            optimizer.step(closure)
+            seen.append(optimizer.step2_loss is not None)
+        assert [t for t, both in enumerate(seen) if both] == list(range(phase % 4, len(seen), 4))
+
+
 def test_scale_zero_is_the_plain_optimiser():
     results = []
     for wrap in (False, True):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient
+from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, OnlineNaturalGradient
 from tests.reference.natural_gradient import SimpleNaturalGradient
 
 
@@ -133,18 +133,18 @@ def test_one_column_is_passed_through():
     assert torch.equal(OnlineNaturalGradient(3).precondition(x), x)
 
 
-def test_float32_stays_orthonormal_on_ill_conditioned_input():
+def test_float32_stays_orthonormal_over_500_ill_conditioned_steps():
     torch.manual_seed(0)
-    side = OnlineNaturalGradient(20)
-    basis = torch.linalg.qr(torch.randn(200, 200))[0]
-    scales = torch.ones(200)
-    scales[:5] = 1e3
-    for step in range(300):
-        x = torch.randn(64, 200) * scales @ basis
-        side.precondition(x * (1e-6 if step < 3 else 1.0))
-    beta = side.rho * (1 + side.alpha) + side.alpha * side.d.sum() / 200
-    r = side.w / (1 / (beta / side.d + 1)).sqrt()[:, None]
-    assert (r @ r.t() - torch.eye(20)).abs().max() < 1e-4
+    side = OnlineNaturalGradient(10, update_period=1)
+    basis = torch.linalg.qr(torch.randn(60, 60))[0]
+    scales = torch.ones(60)
+    scales[:3] = 1e3
+    for _ in range(500):
+        side.precondition(torch.randn(32, 60) * scales @ basis)
+        beta = side.rho * (1 + side.alpha) + side.alpha * side.d.sum() / 60
+        r = side.w / (1 / (beta / side.d + 1)).sqrt()[:, None]
+        assert (r @ r.t() - torch.eye(10)).abs().max() < 1e-4
+    assert side.num_updates == 500 and side.num_reorthogonalised > 0
 
 
 def test_nonfinite_rows_do_not_enter_the_estimate():
@@ -167,6 +167,32 @@ def test_updates_happen_on_calls_0_to_9_then_every_fourth_and_frozen_calls_do_no
         if side.num_updates > before:
             updated.append(call)
     assert updated == [*range(10), 13, 17, 21]
+
+
+@pytest.mark.parametrize("interval", [1, 2, 3, 4])
+@pytest.mark.parametrize("phase", [0, 1])
+def test_under_backstitch_of_any_interval_the_same_minibatches_update(interval, phase):
+    torch.manual_seed(0)
+    model = nn.Linear(6, 5)
+    natural_gradient = NaturalGradient(model)
+    optimizer = Backstitch(SGD(model, lr=1e-3), 0.3, interval, natural_gradient, model)
+    optimizer.start_iteration(phase)
+    x, updated = torch.randn(60, 20, 6), []
+    for minibatch in range(60):
+
+        def closure(rows=x[minibatch]):
+            model.zero_grad()
+            loss = model(rows).square().sum()
+            loss.backward()
+            return loss
+
+        before = [side.num_updates for side in natural_gradient.sides[""]]
+        optimizer.step(closure)
+        after = [side.num_updates for side in natural_gradient.sides[""]]
+        if after != before:
+            assert after == [n + 1 for n in before]
+            updated.append(minibatch)
+    assert updated == [*range(10), *range(13, 60, 4)]
 
 
 def test_state_round_trips_and_continues_identically():

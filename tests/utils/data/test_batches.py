@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
+from chainstitch.utils.data.minibatch_rules import MinibatchRules
+from chainstitch.utils.errors import UsageError
 
 SHAPES = [(10, 3, 4.0, 5), (64, 64, 3.0, 2), (7, 1, 2.0, 3), (5, 8, 3.0, 3), (100, 7, 1.0, 40)]
 
@@ -79,3 +81,48 @@ def test_frame_shifts_take_turns_over_minibatches_and_epochs() -> None:
 def test_nothing_to_train_on_is_refused(bad: tuple[int, int, float, int]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         BatchPlan(*bad)
+
+
+LENGTHS = [100, 900, 150, 90, 800, 120, 110, 130, 1000, 95, 105]  # three long ones
+
+
+def ruled(text: str, **options: int) -> BatchPlan:
+    return BatchPlan(
+        len(LENGTHS), 64, 4.0, 3, rules=MinibatchRules(text), lengths=LENGTHS, **options
+    )
+
+
+def test_rules_keep_long_and_short_utterances_apart() -> None:
+    plan = ruled("100=1:4/1000=1:2")
+    assert plan.per_epoch == 4 and plan.left_over == 0 and plan.total == 16
+    batches = sequence(plan)
+    for epoch in range(4):
+        members = batches[4 * epoch : 4 * epoch + 4]
+        assert sorted(i for m in members for i in m.indices) == list(range(len(LENGTHS)))
+    for indices, _ in batches:
+        longest = [LENGTHS[i] > 550 for i in indices]
+        assert all(longest) or not any(longest)
+        assert len(indices) <= (2 if longest[0] else 4)
+
+
+def test_rules_leave_out_other_utterances_in_other_epochs() -> None:
+    plan = ruled("4")
+    assert plan.per_epoch == 2 and plan.left_over == 3
+    batches = sequence(plan)
+    used = [{i for m in batches[2 * e : 2 * e + 2] for i in m.indices} for e in range(4)]
+    assert all(len(members) == 8 for members in used) and len(set.union(*used)) == len(LENGTHS)
+
+
+def test_rules_too_are_a_function_of_the_seed() -> None:
+    text = "100=2,3/1000=1:2"
+    wanted = [ruled(text, seed=1).iteration(i) for i in range(3)]
+    for i in reversed(range(3)):
+        assert ruled(text, seed=1).iteration(i) == wanted[i]
+    assert sequence(ruled(text, seed=2)) != [m for part in wanted for m in part]
+
+
+def test_rules_by_which_nothing_can_be_trained_on_are_refused() -> None:
+    with pytest.raises(UsageError, match="'16': 11 utterances do not fill a single minibatch"):
+        ruled("16")
+    with pytest.raises(ValueError, match="0 lengths for 11 utterances"):
+        BatchPlan(11, 64, 4.0, 3, rules=MinibatchRules("4"))

@@ -1,0 +1,48 @@
+"""Rows of numbers and where they were made, in one .json for each script of this recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.log import environment
+
+
+def save(
+    path: Path,
+    facts: Mapping[str, Any],
+    rows: Callable[[], list[dict[str, Any]]],
+    overwrite: bool = False,
+) -> None:
+    """Writes `facts`, the environment and what `rows` computes; asks for `overwrite` before that.
+
+    Raises:
+        UsageError: `path` exists and `overwrite` is false.
+    """
+    refuse_existing(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {**facts, "environment": environment(), "rows": rows()}
+    with atomic_file(path) as stream:
+        json.dump(content, stream, indent=1)
+        stream.write("\n")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote.
+
+    Raises:
+        UserError: there is no such file, or it is not whole.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{path} is missing: run the recipe from --stage 0") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}; run its stage again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a JSON object; run its stage again")
+    return content

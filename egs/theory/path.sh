@@ -1,0 +1,1 @@
+../yesno/path.sh

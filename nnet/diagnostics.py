@@ -1,4 +1,4 @@
-"""The objective on fixed examples, with the network in evaluation mode."""
+"""The objective on fixed examples, with dropout off, and statistics over them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,42 @@ def objective(
     return total / frames
 
 
+def objective_and_gradient(
+    network: nn.Module, loss: ChainLoss, examples: ChainExamples, indices: list[int], device: str
+) -> tuple[float, dict[str, Tensor]]:
+    """The same with batch-norm on minibatch statistics, and its derivative by every parameter.
+
+    The loss's output l2 must be 0, as the objective does not count it. The batches are those of
+    `refresh_statistics`; running statistics are neither used nor changed.
+    """
+    norms = _norms(network)
+    tracked = [m.track_running_stats for m in norms]
+    mode = network.training
+    network.eval()
+    for m in norms:
+        m.train()
+        m.track_running_stats = False
+    network.zero_grad()
+    total, frames = 0.0, 0
+    batches = -(-len(indices) // BATCH)
+    try:
+        for first in range(batches):
+            features, lengths, numerators = examples.batch(indices[first::batches])
+            outputs, out_lengths = network(features.to(device), lengths)
+            loss(outputs, out_lengths, numerators).backward()
+            total += float(loss.objective.sum())
+            frames += int(out_lengths.sum())
+        gradient = {
+            k: -p.grad.cpu() / frames for k, p in network.named_parameters() if p.grad is not None
+        }
+    finally:
+        network.zero_grad()
+        for m, track in zip(norms, tracked, strict=True):
+            m.track_running_stats = track
+        network.train(mode)
+    return total / frames, gradient
+
+
 def refresh_statistics(
     network: nn.Module, examples: ChainExamples, indices: list[int], device: str
 ) -> None:
@@ -56,7 +92,7 @@ def refresh_statistics(
     Each batch takes examples from everywhere in the set: examples stand sorted by speaker, and the
     variance within a batch of one speaker is less than that of the mixed batches of training.
     """
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = _norms(network)
     if not norms:
         return
     momenta = [m.momentum for m in norms]
@@ -84,3 +120,7 @@ def refresh_statistics(
     for m, momentum in zip(norms, momenta, strict=True):
         m.momentum = momentum
     network.train(mode)
+
+
+def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]

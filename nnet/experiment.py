@@ -1,4 +1,4 @@
-"""An experiment directory: set up for training, reopened for combination.
+"""An experiment directory: made for a training run, or opened again to resume it.
 
 Holds `config.toml network.xconfig den.npz phones.txt features.toml inputs.toml receipt.json`, then
 `<iter>.pt train.jsonl tensorboard/` from train.py and `final.pt` from combination. `inputs.toml`
@@ -19,11 +19,9 @@ from pathlib import Path
 
 import torch
 
-from chainstitch.nnet import checkpoint, diagnostics
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompiler
 from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
-from chainstitch.nnet.combine import State, running_average
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.train import Schedule, Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
@@ -32,14 +30,12 @@ from chainstitch.utils import log
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
 from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang
 
 logger = logging.getLogger(__name__)
-
-NUM_STATISTICS = 1000  # utterances that batch-norm statistics of the final model are taken over
-NUM_COMBINE_STATISTICS = 256  # and of each candidate
 
 
 @dataclasses.dataclass
@@ -101,7 +97,7 @@ def start_training(
         )
     elif not overwrite:
         refuse_existing(out, overwrite)
-    loss, store = _chain(den, lang, config)
+    loss, store = load_chain(den, lang, config)
     torch.manual_seed(seed)
     network = Network(config.network.xconfig, loss.denominator.num_pdfs, config.network.subsampling)
     reader, valid_reader = FeatureReader(data), FeatureReader(valid)
@@ -113,12 +109,15 @@ def start_training(
         len(examples), training.minibatch_size, training.epochs,
         num_iterations(int(examples.frames.sum()), training.epochs, training.frames_per_iteration),
         seed, training.frame_shift,
+        MinibatchRules(training.minibatch_rule) if training.minibatch_rule else None,
+        examples.frames.tolist(),
     )  # fmt: skip
     trainer = Trainer(
         network, loss, examples, valid_examples, plan,
         Schedule(
             optim.initial_lr, optim.final_lr, optim.max_change, optim.backstitch.scale,
             optim.backstitch.interval, optim.backstitch.slow_start, optim.reset_natural_gradient,
+            training.dropout_schedule, optim.shrink, optim.proportional_shrink,
         ),
         out, seed, device, optim.natural_gradient, optim.momentum,
     )  # fmt: skip
@@ -133,66 +132,12 @@ def start_training(
     return trainer
 
 
-def combine_models(exp: Path, device: str = "auto", max_models: int = 20) -> list[float]:
-    """Writes `exp/final.pt`, the best running average of the last models; returns their objectives.
+def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, NumeratorStore]:
+    """The loss over a denominator graph, and the numerators of a lang directory.
 
     Raises:
-        UserError: no checkpoints, or inputs of the run are gone.
+        UserError: one is damaged, or they are of different phones.
     """
-    device = pick_device(device)
-    if not (exp / "config.toml").is_file():
-        raise UsageError(
-            f"{exp} has no config.toml; give a directory that `chainstitch train` wrote"
-        )
-    config = configs.load(exp / "config.toml", TrainConfig)
-    inputs = configs.load(exp / "inputs.toml", Inputs)
-    numbers = checkpoint.iterations(exp)[-max_models:]
-    if not numbers:
-        raise UserError(f"{exp} has no <iter>.pt; run `chainstitch train ... --out {exp}` first")
-    loss, store = _chain(exp / "den.npz", Path(inputs.lang), config)
-    network = Network(
-        config.network.xconfig, loss.denominator.num_pdfs, config.network.subsampling
-    ).to(device)
-    subsampling = config.network.subsampling
-    examples = ChainExamples(FeatureReader(inputs.data), store, subsampling)
-    valid = ChainExamples(FeatureReader(inputs.valid), store, subsampling, max_dropped=1.0)
-    held_out = diagnostics.subset(valid)
-
-    def refresh(count: int) -> None:
-        diagnostics.refresh_statistics(
-            network, examples, diagnostics.subset(examples, count), device
-        )
-
-    def evaluate(state: State) -> float:
-        network.load_state_dict(state)
-        refresh(NUM_COMBINE_STATISTICS)
-        try:
-            return diagnostics.objective(network, loss, valid, held_out, device)
-        except FloatingPointError as error:
-            raise UserError(
-                f"{exp}: a model's output is not finite ({error}); train again with a lower "
-                "optim.initial_lr"
-            ) from None
-
-    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "num_iterations"))
-    if numbers[-1] != last["num_iterations"]:
-        logger.warning("training is unfinished: %d of %d", numbers[-1], last["num_iterations"])
-    models = (checkpoint.load(exp / f"{n}.pt", device)["model"] for n in reversed(numbers))
-    best, scores = running_average(models, evaluate)
-    network.load_state_dict(best)
-    refresh(NUM_STATISTICS)
-    state = {
-        "model": {k: v.cpu() for k, v in network.state_dict().items()},
-        "num_outputs": network.num_outputs,
-        "subsampling": network.subsampling,
-        "combined": scores.index(max(scores)) + 1,
-        "valid_objf": max(scores),
-    }
-    checkpoint.save(state, exp / "final.pt")
-    return scores
-
-
-def _chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, NumeratorStore]:
     denominator = DenominatorGraph.load(den)
     language = read_lang(lang)
     check_phones(language, denominator.phones, den, "make it again with `chainstitch den-graph`")

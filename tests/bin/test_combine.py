@@ -138,3 +138,89 @@ def test_model_that_is_not_combined_or_does_not_fit_is_refused(exp: Path) -> Non
     (exp / "network.xconfig").write_text(text.replace("tdnn2 dim=16", "tdnn2 dim=17"))
     with pytest.raises(UserError, match="does not fit"):
         infer.load_model(exp)
+
+
+@pytest.mark.parametrize("on", ["valid", "train"])
+def test_bfgs_writes_the_best_of_three_with_statistics_of_its_own(
+    toy: Toy,
+    exp: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    on: str,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert run("combine", exp, "--method", "bfgs", "--on", on, "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    state = checkpoint.load(exp / "final.pt")
+    assert state["method"] == "bfgs" and state["models"] == [4, 3]  # half of the iterations
+    assert state["scores"][state["winner"]] == max(state["scores"].values())
+    assert state["valid_objf"] == state["valid_objfs"][state["winner"]]
+    (weights,) = state["weights"].values()
+    assert sum(weights) == pytest.approx(1)
+    assert f"of 2 models, {state['evaluations']} evaluations" in said
+    assert (state["scores"] == state["valid_objfs"]) == (on == "valid")
+    assert f"  {on} {state['scores']['last']:.4f} (last alone)" in said
+    assert f"-> {max(state['scores'].values()):.4f}" in said
+    assert f"-> {state['valid_objf']:.4f}" in said
+    assert f"all {weights[0]:.3f} {weights[1]:.3f}" in said
+    assert "2 models as 2 inputs" in caplog.text and "iteration 1: objective" in caplog.text
+
+    network = infer.load_model(exp)
+    for key, value in network.named_parameters():
+        parts = [checkpoint.load(exp / f"{n}.pt")["model"][key].double() for n in state["models"]]
+        mixed = sum(w * part for w, part in zip(weights, parts, strict=True))
+        torch.testing.assert_close(value.double(), mixed, rtol=1e-5, atol=1e-6)
+    valid = toy.examples(toy.dev)
+    objective = diagnostics.objective(network, toy.loss(), valid, list(range(6)), "cpu")
+    assert objective == pytest.approx(state["valid_objf"])
+    # batch-norm statistics are those of the mixture, not a mixture of statistics
+    written = {k: v.clone() for k, v in network.named_buffers() if "running" in k}
+    diagnostics.refresh_statistics(network, toy.examples(), list(range(24)), "cpu")
+    for key, value in written.items():
+        torch.testing.assert_close(value, network.state_dict()[key], rtol=1e-5, atol=1e-6)
+    assert written
+
+
+def test_bfgs_for_each_component_and_again_to_the_same_bytes(
+    trained: Path, exp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = Path(shutil.copytree(trained, tmp_path / "again"))
+    for place in (exp, again):
+        command = ("combine", place, "--method", "bfgs", "--per-component", "--device", "cpu")
+        assert run(*command) == 0
+    assert (exp / "final.pt").read_bytes() == (again / "final.pt").read_bytes()
+    weights = checkpoint.load(exp / "final.pt")["weights"]
+    assert list(weights) == ["layers.tdnn1.0", "layers.tdnn2.0", "layers.output"]
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--method", "newton"), "--method wants average or bfgs, found 'newton'"),
+        (("--per-component",), "--per-component is about optimised weights; add --method bfgs"),
+        (("--on", "train"), "--on train is about optimised weights; add --method bfgs"),
+        (("--method", "bfgs", "--on", "test"), "--on wants valid or train, found 'test'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    exp: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], wanted: str
+) -> None:
+    assert run("combine", exp, *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"chainstitch combine: error: {wanted}"
+    assert not (exp / "final.pt").exists()
+
+
+def test_bfgs_names_the_model_that_is_not_finite(
+    exp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = checkpoint.load(exp / "3.pt")
+    state["model"]["layers.output.weight"][0, 0] = float("inf")
+    checkpoint.save(state, exp / "3.pt")
+    assert run("combine", exp, "--method", "bfgs", "--device", "cpu") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "model 3.pt is not finite in layers.output.weight" in line
+    assert "lower optim.initial_lr" in line
+    assert not (exp / "final.pt").exists()

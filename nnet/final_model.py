@@ -1,0 +1,185 @@
+"""final.pt from the last models of a run: what `chainstitch combine` does.
+
+The two ways of mixing models are in combine.py and combine_bfgs.py; here the run is opened again,
+with the inputs that its directory names, and the mixtures are measured on its examples.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chainstitch.nnet import checkpoint, combine_bfgs, diagnostics
+from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.combine import State, running_average
+from chainstitch.nnet.experiment import Inputs, load_chain, pick_device
+from chainstitch.nnet.nets import Network
+from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.utils import config as configs
+from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.errors import UsageError, UserError
+
+logger = logging.getLogger(__name__)
+
+NUM_STATISTICS = 1000  # utterances that batch-norm statistics of the final model are taken over
+NUM_COMBINE_STATISTICS = 256  # and of each candidate
+METHODS, SETS = ("average", "bfgs"), ("valid", "train")
+
+
+def combine_models(
+    exp: Path,
+    device: str = "auto",
+    max_models: int = 20,
+    method: str = "average",
+    per_component: bool = False,
+    on: str = "valid",
+) -> dict[str, Any]:
+    """Writes `exp/final.pt` from the last models; returns what it holds besides the model.
+
+    By either method: `method`, `combined` (how many models), `valid_objf` (of the result), `scores`
+    and `weights`. By "average", scores are the held-out objectives of the running averages. By
+    "bfgs", scores, weights, `winner` and `evaluations` are those of `Combined`, scores on the
+    examples of the set `on`, "valid" or "train"; `valid_objfs` are the same on held-out ones.
+
+    Raises:
+        UsageError: not an experiment directory; a method or set that there is not, or an option of
+            "bfgs" without it.
+        UserError: no checkpoints, one that is not finite, or inputs of the run are gone.
+    """
+    device = pick_device(device)
+    if method not in METHODS:
+        raise UsageError(f"--method wants {' or '.join(METHODS)}, found {method!r}")
+    if on not in SETS:
+        raise UsageError(f"--on wants {' or '.join(SETS)}, found {on!r}")
+    for option, given in (("--per-component", per_component), ("--on train", on == "train")):
+        if given and method != "bfgs":
+            raise UsageError(f"{option} is about optimised weights; add --method bfgs")
+    if not (exp / "config.toml").is_file():
+        raise UsageError(
+            f"{exp} has no config.toml; give a directory that `chainstitch train` wrote"
+        )
+    numbers = checkpoint.iterations(exp)[-max_models:]
+    if not numbers:
+        raise UserError(f"{exp} has no <iter>.pt; run `chainstitch train ... --out {exp}` first")
+    run = _Reopened(exp, device)
+    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "num_iterations"))
+    if numbers[-1] != last["num_iterations"]:
+        logger.warning("training is unfinished: %d of %d", numbers[-1], last["num_iterations"])
+    newest_first = numbers[::-1]
+    if method == "average":
+        best, said = _running_average(run, newest_first)
+    else:
+        # early models only harm: Kaldi takes none of the first half either
+        newest_first = newest_first[: max(1, int(last["num_iterations"]) // 2)]
+        best, said = _optimised(run, newest_first, per_component, on)
+    run.load(best, NUM_STATISTICS)
+    state = {
+        "model": {k: v.cpu() for k, v in run.network.state_dict().items()},
+        "num_outputs": run.network.num_outputs,
+        "subsampling": run.network.subsampling,
+        "method": method,
+        **said,
+    }
+    checkpoint.save(state, exp / "final.pt")
+    return {k: v for k, v in state.items() if k != "model"}
+
+
+class _Reopened:
+    """The network and the examples of a run, to try parameters with."""
+
+    def __init__(self, exp: Path, device: str) -> None:
+        config = configs.load(exp / "config.toml", TrainConfig)
+        inputs = configs.load(exp / "inputs.toml", Inputs)
+        self.exp, self.device = exp, device
+        self.loss, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
+        subsampling = config.network.subsampling
+        self.network = Network(
+            config.network.xconfig, self.loss.denominator.num_pdfs, subsampling
+        ).to(device)
+        self.train = ChainExamples(FeatureReader(inputs.data), store, subsampling)
+        self.valid = ChainExamples(FeatureReader(inputs.valid), store, subsampling, 1.0)
+
+    def parameters(self, name: str) -> State:
+        """Those of a checkpoint, on the host."""
+        state = checkpoint.load(self.exp / name)["model"]
+        return {name: state[name] for name, _ in self.network.named_parameters()}
+
+    def load(self, state: State, statistics: int = NUM_COMBINE_STATISTICS) -> None:
+        """Puts parameters in, and batch-norm statistics taken over so many utterances afresh."""
+        self.network.load_state_dict(self.network.state_dict() | state)
+        indices = diagnostics.subset(self.train, statistics)
+        diagnostics.refresh_statistics(self.network, self.train, indices, self.device)
+
+    def objective(self, examples: ChainExamples) -> float:
+        """Per frame, of what was loaded."""
+        indices = diagnostics.subset(examples)
+        return diagnostics.objective(self.network, self.loss, examples, indices, self.device)
+
+    def objective_and_gradient(self, examples: ChainExamples, state: State) -> tuple[float, State]:
+        """Of these parameters."""
+        self.network.load_state_dict(self.network.state_dict() | state)
+        loss = ChainLoss(self.loss.denominator, self.loss.leaky, 0.0, self.loss.backend)
+        return diagnostics.objective_and_gradient(
+            self.network, loss, examples, diagnostics.subset(examples), self.device
+        )
+
+    @contextmanager
+    def finite(self) -> Iterator[None]:
+        """Says in one line what is not."""
+        try:
+            yield
+        except FloatingPointError as error:
+            raise UserError(
+                f"{self.exp}: a model or its output is not finite ({error}); train again with a "
+                "lower optim.initial_lr"
+            ) from None
+
+
+def _running_average(run: _Reopened, newest_first: list[int]) -> tuple[State, dict[str, Any]]:
+    def evaluate(state: State) -> float:
+        run.load(state)
+        return run.objective(run.valid)
+
+    models = (checkpoint.load(run.exp / f"{n}.pt", run.device)["model"] for n in newest_first)
+    with run.finite():
+        best, scores = running_average(models, evaluate)
+    count = scores.index(max(scores)) + 1
+    weights = {"all": [1 / count] * count}
+    return best, {
+        "combined": count, "valid_objf": max(scores), "scores": scores, "weights": weights
+    }  # fmt: skip
+
+
+def _optimised(
+    run: _Reopened, newest_first: list[int], per_component: bool, on: str
+) -> tuple[State, dict[str, Any]]:
+    held_out = []
+    examples = run.valid if on == "valid" else run.train
+
+    def objective(state: State) -> tuple[float, State]:
+        return run.objective_and_gradient(examples, state)
+
+    def evaluate(state: State) -> float:
+        run.load(state)
+        held_out.append(run.objective(run.valid))
+        return held_out[-1] if on == "valid" else run.objective(run.train)
+
+    names = [f"{n}.pt" for n in newest_first]
+    with run.finite():
+        found = combine_bfgs.combine(names, run.parameters, objective, evaluate, per_component)
+    valid = dict(zip(found.scores, held_out, strict=True))
+    return found.state, {
+        "combined": 1 if found.winner == "last" else len(names),
+        "valid_objf": valid[found.winner],
+        "models": newest_first,
+        "on": on,
+        "scores": found.scores,
+        "valid_objfs": valid,
+        "weights": found.weights,
+        "winner": found.winner,
+        "evaluations": found.evaluations,
+    }

@@ -48,7 +48,7 @@ if stage 1 "prepare and validate the data" "20 s" "1 MB"; then
   chainstitch validate "$data"/{train,dev,test} --lexicon local/lexicon.txt
 fi
 
-if stage 2 "features (40 MFCC; training at three speeds)" "1 minute" "110 MB"; then
+if stage 2 "features (40 MFCC; training at three speeds)" "20 s" "110 MB"; then
   chainstitch features conf/mfcc.toml --data "$data/train" --out "$data/train_hires" --augment \
     --nj "$nj" "${overwrite_flag[@]}"
   for set in dev test; do
@@ -71,7 +71,7 @@ for variant in $variants; do
   for seed in $seeds; do systems+=("$work/exp/${variant}_s$seed"); done
 done
 
-if stage 5 "train" "5 minutes a seed" "90 MB a seed"; then
+if stage 5 "train" "2 minutes a seed" "60 MB a seed"; then
   for exp in "${systems[@]}"; do
     train_system "$exp" "${exp##*_s}" "$data/train_hires" "$data/dev_hires" "$work/exp/den.npz"
   done
@@ -83,7 +83,7 @@ if stage 6 "combine the last models" "30 s a seed" "3 MB a seed"; then
   done
 fi
 
-if stage 7 "decode dev and test; choose LM weight and penalty on dev" "1 minute a seed" "5 MB a seed"; then
+if stage 7 "decode dev and test; choose LM weight and penalty on dev" "20 s a seed" "5 MB a seed"; then
   for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done
 fi
 

@@ -7,6 +7,7 @@ and txt: folder preparation, features, lang, denominator graph.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -177,3 +178,9 @@ def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
         a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
         for a, b in zip(one.values(), other.values(), strict=True)
     )
+
+
+def rows(exp: Path) -> list[dict[str, object]]:
+    """train.jsonl without the time it took."""
+    found = [json.loads(line) for line in (exp / "train.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]

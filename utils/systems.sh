@@ -11,6 +11,8 @@
 #   decode_system EXP DATA [KIND]          DATA/dev[_KIND]_hires, then DATA/test[_KIND]_hires with
 #                                          the LM weight and penalty that are best on dev
 #   score_system EXP [KIND]                the %WER line of test
+# For a recipe with one train, one dev and one test set, `stages_4_to_9` is all the rest: den-graph,
+# train, combine, decode, score, plot; it wants the time and disk that a seed takes in stages 5 to 7.
 
 # shellcheck disable=SC2154 # the options, from the recipe
 if [[ $work != . ]]; then work=$(caller_path "$work"); fi
@@ -51,4 +53,36 @@ decode_system() {
 score_system() {
   local exp=$1 kind=${2:+_$2}
   chainstitch score "$exp/decode_test$kind" --choice "$exp/decode_dev$kind/choice.toml"
+}
+
+stages_4_to_9() { # TIME DISK (of train) TIME DISK (combine) TIME DISK (decode)
+  local systems=() variant seed exp
+  for variant in $variants; do
+    # shellcheck disable=SC2154
+    for seed in $seeds; do systems+=("$work/exp/${variant}_s$seed"); done
+  done
+  if stage 4 "denominator graph" "5 s" "1 MB"; then
+    chainstitch den-graph "$conf" --data "$data/train" --lang "$data/lang" \
+      --out "$work/exp/den.npz" "${overwrite_flag[@]}"
+  fi
+  if stage 5 "train" "$1 a seed" "$2 a seed"; then
+    for exp in "${systems[@]}"; do
+      train_system "$exp" "${exp##*_s}" "$data/train_hires" "$data/dev_hires" "$work/exp/den.npz"
+    done
+  fi
+  if stage 6 "combine the last models" "$3 a seed" "$4 a seed"; then
+    for exp in "${systems[@]}"; do
+      chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
+    done
+  fi
+  if stage 7 "decode dev and test; choose LM weight and penalty on dev" "$5 a seed" "$6 a seed"; then
+    for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done
+  fi
+  if stage 8 "score" "5 s a seed" "1 MB"; then
+    for exp in "${systems[@]}"; do score_system "$exp"; done
+  fi
+  if stage 9 "plot the objective and compare" "10 s" "1 MB"; then
+    chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
+    chainstitch compare "${systems[@]}" "${against[@]}"
+  fi
 }

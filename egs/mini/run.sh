@@ -61,38 +61,5 @@ if stage 3 "lexicon and trigram LM" "10 s" "1 MB"; then
   chainstitch lang local/lexicon.txt --out "$data/lang" --text "$data/train" "${overwrite_flag[@]}"
 fi
 
-if stage 4 "denominator graph" "5 s" "1 MB"; then
-  chainstitch den-graph "$conf" --data "$data/train" --lang "$data/lang" \
-    --out "$work/exp/den.npz" "${overwrite_flag[@]}"
-fi
-
-systems=()
-for variant in $variants; do
-  for seed in $seeds; do systems+=("$work/exp/${variant}_s$seed"); done
-done
-
-if stage 5 "train" "2 minutes a seed" "60 MB a seed"; then
-  for exp in "${systems[@]}"; do
-    train_system "$exp" "${exp##*_s}" "$data/train_hires" "$data/dev_hires" "$work/exp/den.npz"
-  done
-fi
-
-if stage 6 "combine the last models" "30 s a seed" "3 MB a seed"; then
-  for exp in "${systems[@]}"; do
-    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
-  done
-fi
-
-if stage 7 "decode dev and test; choose LM weight and penalty on dev" "20 s a seed" "5 MB a seed"; then
-  for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done
-fi
-
-if stage 8 "score" "5 s a seed" "1 MB"; then
-  for exp in "${systems[@]}"; do score_system "$exp"; done
-fi
-
-if stage 9 "plot the objective and compare" "10 s" "1 MB"; then
-  chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
-  chainstitch compare "${systems[@]}" "${against[@]}"
-  cat "${systems[0]}/decode_test/best_wer"
-fi
+stages_4_to_9 "2 minutes" "60 MB" "30 s" "3 MB" "20 s" "5 MB"
+if ((stage <= 9 && stop_stage >= 9)); then cat "$work/exp/${name}_s${seeds%% *}/decode_test/best_wer"; fi

@@ -62,37 +62,4 @@ if stage 3 "lexicon and uniform word loop" "5 s" "1 MB"; then
   chainstitch lang local/lexicon.txt --out "$data/lang" --grammar uniform "${overwrite_flag[@]}"
 fi
 
-if stage 4 "denominator graph" "5 s" "1 MB"; then
-  chainstitch den-graph "$conf" --data "$data/train" --lang "$data/lang" \
-    --out "$work/exp/den.npz" "${overwrite_flag[@]}"
-fi
-
-systems=()
-for variant in $variants; do
-  for seed in $seeds; do systems+=("$work/exp/${variant}_s$seed"); done
-done
-
-if stage 5 "train" "30 s a seed" "20 MB a seed"; then
-  for exp in "${systems[@]}"; do
-    train_system "$exp" "${exp##*_s}" "$data/train_hires" "$data/dev_hires" "$work/exp/den.npz"
-  done
-fi
-
-if stage 6 "combine the last models" "10 s a seed" "1 MB a seed"; then
-  for exp in "${systems[@]}"; do
-    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
-  done
-fi
-
-if stage 7 "decode dev and test; choose LM weight and penalty on dev" "15 s a seed" "1 MB a seed"; then
-  for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done
-fi
-
-if stage 8 "score" "5 s a seed" "1 MB"; then
-  for exp in "${systems[@]}"; do score_system "$exp"; done
-fi
-
-if stage 9 "plot the objective and compare" "10 s" "1 MB"; then
-  chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"
-  chainstitch compare "${systems[@]}" "${against[@]}"
-fi
+stages_4_to_9 "40 s" "20 MB" "10 s" "1 MB" "15 s" "1 MB"

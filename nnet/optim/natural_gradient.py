@@ -35,7 +35,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient, finish_together
+from chainstitch.nnet.optim.fisher_update import finish_together
+from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
 
 logger = logging.getLogger(__name__)
 

@@ -73,20 +73,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.optim.fisher_update import EPSILON, finish_together, update
+
 logger = logging.getLogger(__name__)
 
-EPSILON = 1e-10  # absolute floor of rho and d
-# floor relative to the largest sqrt(c); the header comment of Kaldi says 1e-5, the code this
-DELTA = 5e-4
 NUM_INITIAL_UPDATES = 10  # updates made without skipping, while the estimate is young
-CONDITION_LIMIT = 1e6  # of Z, above which R is looked at and, if need be, made orthonormal again
-TOLERANCE = 1e-5  # of R R^T - I; Kaldi's is 1e-3
 
 
 class OnlineNaturalGradient:
@@ -104,6 +100,7 @@ class OnlineNaturalGradient:
         w: (rank, dim) Diag(e)^1/2 R; None before the first call.
         rho: scalar tensor; d: (rank,).
         frozen: while true the estimate is used but not updated (nor do calls count).
+        rows, trace, l, j: the sums of this minibatch so far: number of rows, tr(X X^T), L, J.
         num_floored, num_reorthogonalised, num_nonfinite: how often the numerics had to be mended,
             or a minibatch with an inf or NaN was kept out of the estimate.
     """
@@ -139,10 +136,10 @@ class OnlineNaturalGradient:
         self.num_floored = 0
         self.num_reorthogonalised = 0
         self.num_nonfinite = 0
-        self._trace: Tensor
-        self._l: Tensor
-        self._j: Tensor
-        self._clear()
+        self.trace: Tensor
+        self.l: Tensor
+        self.j: Tensor
+        self.clear()
 
     # -- the two-call form that NaturalGradient uses -----------------------------------------------
 
@@ -161,22 +158,22 @@ class OnlineNaturalGradient:
         if not w.numel():
             return None
         h = torch.addmm(w[:, -1], x, w[:, :-1].t()) if ones else x @ w.t()
-        self._rows += x.shape[0]
+        self.rows += x.shape[0]
         squares = torch.linalg.vector_norm(x).square()
-        self._trace = self._trace + squares + (x.shape[0] if ones else 0)
-        self._l = self._l + h.t() @ h
+        self.trace = self.trace + squares + (x.shape[0] if ones else 0)
+        self.l = self.l + h.t() @ h
         if self.will_update():
             j = h.t() @ x
-            self._j = self._j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
+            self.j = self.j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
         return h
 
     def apply(self, gradient: Tensor) -> Tensor:
         """gradient (anything, dim) times gamma (I - W^T W), gamma of the observed rows, (3, 4)."""
         w = self.w
-        if w is None or not w.numel() or self._rows == 0:
+        if w is None or not w.numel() or self.rows == 0:
             return gradient
-        left = self._trace - 2 * self._l.trace() + (self._l * (w @ w.t())).sum()
-        return (gradient - (gradient @ w.t()) @ w) * _gamma(self._trace, left)
+        left = self.trace - 2 * self.l.trace() + (self.l * (w @ w.t())).sum()
+        return (gradient - (gradient @ w.t()) @ w) * _gamma(self.trace, left)
 
     def finish(self) -> None:
         """Ends the minibatch: updates the estimate if it is due, and clears the sums."""
@@ -217,13 +214,15 @@ class OnlineNaturalGradient:
 
     # -- the estimate ------------------------------------------------------------------------------
 
-    def _clear(self) -> None:
-        self._rows = 0
-        self._trace = torch.zeros(())
-        self._l = torch.zeros(())
-        self._j = torch.zeros(())
+    def clear(self) -> None:
+        """Drops the sums."""
+        self.rows = 0
+        self.trace = torch.zeros(())
+        self.l = torch.zeros(())
+        self.j = torch.zeros(())
 
-    def _eta(self, rows: int) -> float:
+    def eta(self, rows: int) -> float:
+        """The forgetting factor for a minibatch of so many rows."""
         if self.num_minibatches_history is not None:
             return 1.0 / self.num_minibatches_history
         return min(0.9, 1.0 - math.exp(-rows / self.num_samples_history))
@@ -253,41 +252,10 @@ class OnlineNaturalGradient:
         self.d = torch.full((rank,), EPSILON, dtype=x.dtype, device=x.device)
         for _ in range(1 if rows <= rank else 3):
             h = x @ self.w.t()
-            self._rows, self._trace = rows, torch.linalg.vector_norm(x).square()
-            self._l, self._j = h.t() @ h, h.t() @ x
-            _update([self])
-        self._clear()
-
-    def _reorthogonalise(self) -> None:
-        """Makes R = Diag(e)^-1/2 W orthonormal again if it no longer is."""
-        assert self.w is not None
-        dtype, dim = self.w.dtype, self.w.shape[1]
-        root = _e(self.d.double(), self.rho.double()[None], self.alpha, dim).sqrt()[:, None]
-        r = self.w.double() / root
-        o = r @ r.t()
-        identity = torch.eye(len(o), dtype=o.dtype, device=o.device)
-        if bool((o - identity).abs().max() < TOLERANCE):
-            return
-        self.num_reorthogonalised += 1
-        c, failed = torch.linalg.cholesky_ex(o)
-        if not bool(failed):
-            inverse: Tensor = torch.linalg.solve_triangular(c, identity, upper=False)
-            if bool(inverse.abs().max() < 100):
-                self.w = (root * (inverse @ r)).to(dtype)
-                return
-        for i in range(len(r)):  # Gram-Schmidt, twice over for rounding
-            for _ in range(2):
-                r[i] -= (r[i] @ r[:i].t()) @ r[:i]
-            length = r[i].norm()
-            # a row without anything of its own becomes the first unit vector that is free
-            while length < 1e-10:
-                candidates = identity.new_ones(r.shape[1]) - r[:i].square().sum(0)
-                r[i] = 0
-                r[i, candidates.argmax()] = 1
-                r[i] -= (r[i] @ r[:i].t()) @ r[:i]
-                length = r[i].norm()
-            r[i] /= length
-        self.w = (root * r).to(dtype)
+            self.rows, self.trace = rows, torch.linalg.vector_norm(x).square()
+            self.l, self.j = h.t() @ h, h.t() @ x
+            update([self])
+        self.clear()
 
     # -- state -------------------------------------------------------------------------------------
 
@@ -306,110 +274,7 @@ class OnlineNaturalGradient:
             setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
         if self.w is not None and self.w.numel():
             self.rank = self.w.shape[0]
-        self._clear()
-
-
-def finish_together(sides: Sequence[OnlineNaturalGradient]) -> None:
-    """`finish` for many sides: those of equal shape are updated in one batch of small matrices.
-
-    What comes back to the host is one vector of flags for all of them, and only when some estimate
-    was updated.
-    """
-    batches: dict[Any, list[OnlineNaturalGradient]] = {}
-    for side in sides:
-        if side.w is None or not side.w.numel() or not side._rows:
-            continue
-        if side.will_update():
-            key = (side.w.shape, side.w.dtype, side.w.device, side.alpha)
-            batches.setdefault(key, []).append(side)
-        elif not side.frozen:
-            side.num_skipped += 1
-    flags = [(members, _update_batch(members)) for members in batches.values()]
-    _mend(flags)
-    for members in batches.values():
-        for side in members:
-            side.num_updates += 1
-            side.num_skipped = 0
-    for side in sides:
-        side._clear()
-
-
-def _update(sides: list[OnlineNaturalGradient]) -> None:
-    _mend([(sides, _update_batch(sides))])
-
-
-def _update_batch(sides: list[OnlineNaturalGradient]) -> Tensor:
-    """(5) to (9) for sides of one shape, in double precision: Z holds squares of eigenvalues.
-
-    Returns (sides, 3) flags: an input was not finite and the estimate left as it was; some c was
-    floored; R may have drifted from orthonormal.
-    """
-    w, d = _stack(sides, "w"), _stack(sides, "d")
-    rho, trace = _stack(sides, "rho")[:, None], _stack(sides, "_trace")[:, None]
-    l, j = _stack(sides, "_l"), _stack(sides, "_j")  # noqa: E741
-    rank, dim = w.shape[1:]
-    alpha = sides[0].alpha
-    eta = d.new_tensor([[side._eta(side._rows)] for side in sides])
-    a, b = eta / d.new_tensor([[side._rows] for side in sides]), 1.0 - eta
-    s = d + rho
-    scale = _e(d, rho, alpha, dim).rsqrt()
-    both = scale[:, :, None] * scale[:, None, :]
-    ls = l * both
-    crossed = ls * s[:, None, :] + s[:, :, None] * ls
-    a_, b_ = a[:, :, None], b[:, :, None]
-    z = a_ * a_ * (j @ j.mT) * both + a_ * b_ * crossed + torch.diag_embed((b * s).square())  # (5)
-    norm = z.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1.0)
-    finite = torch.isfinite(norm)
-    z = torch.where(finite[:, None, None], z / norm[:, None, None], torch.eye(rank).to(z))
-    c, u = torch.linalg.eigh(z)  # (6)
-    order = c.abs().argsort(dim=1, descending=True)
-    c = c.gather(1, order) * norm[:, None]
-    u = u.gather(2, order[:, None, :].expand_as(u))
-    floor = (rho * b).square()
-    floored = (c < floor).any(1)
-    drifted = (c[:, 0] > CONDITION_LIMIT * c[:, -1]) | floored
-    c = c.maximum(floor)
-    root = c.sqrt()
-    everything = a * trace + b * (dim * rho + d.sum(1, keepdim=True))
-    new_rho = (everything - root.sum(1, keepdim=True)) / (dim - rank)  # (7)
-    least = (DELTA * root.amax(1, keepdim=True)).clamp(min=EPSILON)
-    new_d = (root - new_rho).maximum(least)  # (8)
-    new_rho = new_rho.maximum(least)
-    new_e = _e(new_d, new_rho, alpha, dim)
-    inner = j + ((b / a) * s)[:, :, None] * w
-    mix = (new_e / c).sqrt()[:, :, None] * u.mT * scale[:, None, :]
-    new_w = a_ * (mix @ inner)  # (9)
-    keep = finite[:, None]
-    for i, side in enumerate(sides):
-        assert side.w is not None
-        side.w = torch.where(keep[i], new_w[i], w[i]).to(side.w.dtype)
-        side.d = torch.where(keep[i], new_d[i], d[i]).to(side.w.dtype)
-        side.rho = torch.where(finite[i], new_rho[i, 0], rho[i, 0]).to(side.w.dtype)
-    return torch.stack([~finite, floored & finite, drifted & finite], 1)
-
-
-def _mend(updated: Sequence[tuple[list[OnlineNaturalGradient], Tensor]]) -> None:
-    """Counts; makes R orthonormal again where it may have drifted. Waits for the device once."""
-    if not updated:
-        return
-    members = [side for sides, _ in updated for side in sides]
-    device = updated[0][1].device
-    flags = torch.cat([flags.to(device) for _, flags in updated]).tolist()
-    for side, (nonfinite, floored, drifted) in zip(members, flags, strict=True):
-        side.num_nonfinite += nonfinite
-        side.num_floored += floored
-        if drifted:
-            side._reorthogonalise()
-
-
-def _stack(sides: list[OnlineNaturalGradient], name: str) -> Tensor:
-    return torch.stack([getattr(side, name) for side in sides]).double()
-
-
-def _e(d: Tensor, rho: Tensor, alpha: float, dim: int) -> Tensor:
-    """e of (2, 3) for d (..., rank), rho (..., 1)."""
-    beta = rho * (1.0 + alpha) + alpha * d.sum(-1, keepdim=True) / dim
-    return 1.0 / (beta / d + 1.0)
+        self.clear()
 
 
 def _gamma(before: Tensor, after: Tensor) -> Tensor:

@@ -85,17 +85,13 @@ order 1/n and not 1/sqrt(n). Everything is float64.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import save
-
-from chainstitch.utils.errors import UserError
+from record import run
 
 SIZES = (8, 16, 32, 64, 128, 256)
 STRETCH = np.array([2.0, 0.7])
@@ -272,23 +268,5 @@ def experiment(draws: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="the .json to write")
-    parser.add_argument("--draws", type=int, default=1_000_000, help="data sets (1000000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the data sets (0)")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out")
-    options = parser.parse_args()
-    if options.draws < 2 or options.seed < 0:
-        parser.error("--draws must be at least 2 and --seed not negative")
-    try:
-        facts = {"seed": options.seed, "draws": options.draws}
-        save(options.out, facts, lambda: experiment(options.draws, options.seed), options.overwrite)
-    except UserError as error:
-        print(f"quadratic.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, "draws", 1_000_000, experiment))

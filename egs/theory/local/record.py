@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,3 +48,34 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a JSON object; run its stage again")
     return content
+
+
+def run(
+    doc: str | None,
+    count: str,
+    default: int,
+    experiment: Callable[[int, int], list[dict[str, Any]]],
+    **facts: Any,
+) -> int:
+    """The command line of a script: --out, --<count> N, --seed, --overwrite; returns its exit code.
+
+    `experiment(N, seed)` gives the rows; `facts` are saved with them.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="the .json to write")
+    parser.add_argument(
+        f"--{count}", dest="count", type=int, default=default, help=f"data sets ({default})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out")
+    options = parser.parse_args()
+    if options.count < 2 or options.seed < 0:
+        parser.error(f"--{count} must be at least 2 and --seed not negative")
+    name = {"rows": "rows_trained"}.get(count, count)
+    about = {"seed": options.seed, name: options.count, **facts}
+    try:
+        save(options.out, about, lambda: experiment(options.count, options.seed), options.overwrite)
+    except UserError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0

@@ -43,20 +43,17 @@ sum of g_i with fixed factors, so its mean is exactly zero, and it holds most of
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from quadratic import Estimate, Problem, correlated, fixed_point
-from record import save
+from record import run
 from torch import Tensor, nn
 
 from chainstitch.nnet.optim import SGD, Backstitch
-from chainstitch.utils.errors import UserError
 
 ORDERS = ("drawn", "shuffled")
 N = 64
@@ -226,23 +223,5 @@ def experiment(rows: int, seed: int) -> list[dict[str, Any]]:
     return results
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="the .json to write")
-    parser.add_argument("--rows", type=int, default=10_000, help="data sets (10000)")
-    parser.add_argument("--seed", type=int, default=0, help="of data sets and orders (0)")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out")
-    options = parser.parse_args()
-    if options.rows < 2 or options.seed < 0:
-        parser.error("--rows must be at least 2 and --seed not negative")
-    try:
-        facts = {"seed": options.seed, "rows_trained": options.rows}
-        save(options.out, facts, lambda: experiment(options.rows, options.seed), options.overwrite)
-    except UserError as error:
-        print(f"training.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, "rows", 10_000, experiment))

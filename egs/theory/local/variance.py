@@ -48,18 +48,14 @@ gradient, takes away -6 / n and leaves the estimate of the variance with a bias 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from quadratic import Estimate
-from record import save
-
-from chainstitch.utils.errors import UserError
+from record import run
 
 N = 1000
 CHUNK = 2000  # data sets at a time: 16 MB
@@ -185,24 +181,5 @@ def experiment(n: int, draws: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="the .json to write")
-    parser.add_argument("--draws", type=int, default=100_000, help="samples (100000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the samples (0)")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out")
-    options = parser.parse_args()
-    if options.draws < 2 or options.seed < 0:
-        parser.error("--draws must be at least 2 and --seed not negative")
-    draws, seed = options.draws, options.seed
-    try:
-        facts = {"seed": seed, "draws": draws, "n": N}
-        save(options.out, facts, lambda: experiment(N, draws, seed), options.overwrite)
-    except UserError as error:
-        print(f"variance.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, "draws", 100_000, lambda draws, seed: experiment(N, draws, seed), n=N))

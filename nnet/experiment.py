@@ -115,9 +115,14 @@ def start_training(
     trainer = Trainer(
         network, loss, examples, valid_examples, plan,
         Schedule(
-            optim.initial_lr, optim.final_lr, optim.max_change, optim.backstitch.scale,
-            optim.backstitch.interval, optim.backstitch.slow_start, optim.reset_natural_gradient,
-            training.dropout_schedule, optim.shrink, optim.proportional_shrink,
+            initial_lr=optim.initial_lr, final_lr=optim.final_lr,
+            max_change=optim.max_change, layer_max_change=optim.layer_max_change,
+            backstitch_scale=optim.backstitch.scale,
+            backstitch_interval=optim.backstitch.interval,
+            slow_start=optim.backstitch.slow_start,
+            reset_natural_gradient=optim.reset_natural_gradient,
+            dropout=training.dropout_schedule,
+            shrink=optim.shrink, proportional_shrink=optim.proportional_shrink,
         ),
         out, seed, device, optim.natural_gradient, optim.momentum,
     )  # fmt: skip

@@ -48,7 +48,7 @@ class Schedule:
 
     Attributes:
         initial_lr, final_lr: for summed gradients.
-        max_change: global limit.
+        max_change: global limit; layer_max_change: False leaves the layers' own limits out.
         backstitch_scale, backstitch_interval, slow_start: alpha, m, iterations of the ramp.
         reset_natural_gradient: start the Fisher estimates afresh in every iteration, as Kaldi does.
         dropout: the schedule's text; empty leaves the layers' own proportions.
@@ -58,6 +58,7 @@ class Schedule:
     initial_lr: float
     final_lr: float
     max_change: float = 2.0
+    layer_max_change: bool = True
     backstitch_scale: float = 0.0
     backstitch_interval: int = 4
     slow_start: int = 15
@@ -109,6 +110,9 @@ class Trainer:
         self.dropout = DropoutSchedule(schedule.dropout, list(self.dropouts))
         self.natural_gradient = NaturalGradient(network) if natural_gradient else None
         self.sgd = SGD(network, schedule.initial_lr, momentum, max_change=schedule.max_change)
+        if not schedule.layer_max_change:
+            for group in self.sgd.param_groups:
+                group["max_change"] = 0.0
         self.optimizer = Backstitch(
             self.sgd, schedule.backstitch_scale, schedule.backstitch_interval,
             self.natural_gradient, network,

@@ -74,6 +74,7 @@ class BackstitchOptions:
 class Optim:
     """[optim]: learning rates are for summed gradients; per-layer limits stand in the xconfig.
 
+    `max_change` is the global limit (0: none); `layer_max_change = false` ignores the xconfig's.
     Before each iteration the parameters are multiplied by the smaller of `shrink` and
     1 - `proportional_shrink` * learning rate.
     """
@@ -82,6 +83,7 @@ class Optim:
     final_lr: float = 1e-4
     momentum: float = 0.0
     max_change: float = 2.0
+    layer_max_change: bool = True
     natural_gradient: bool = True
     reset_natural_gradient: bool = False
     shrink: float = 1.0

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # The systems of a recipe, one for each variant and seed, sourced by egs/*/run.sh after recipe.sh.
 #
-# From the recipe's options $work $conf $name $seeds $epochs $baseline $nj $device it makes
+# From the recipe's options $work $conf $name $seeds $epochs $without $nj $device it makes
 #   data      $work/data
-#   variants  the experiment names without seed: $name, and ${name}_baseline with --baseline true
+#   variants  the experiment names without seed: $name, and ${name}_without_PART for each of $without
 #   settings  --set ... for `chainstitch train`
 #   against   --baseline ... for `chainstitch compare`, or nothing
 # and the steps that every system takes:
-#   train_system EXP SEED DATA VALID DEN   a baseline, told by its name, without backstitch
+#   train_system EXP SEED DATA VALID DEN   without the part that its name says, if it says one
 #   decode_system EXP DATA [KIND]          DATA/dev[_KIND]_hires, then DATA/test[_KIND]_hires with
 #                                          the LM weight and penalty that are best on dev
 #   score_system EXP [KIND]                the %WER line of test
@@ -23,15 +23,26 @@ if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
 variants=$name
 # shellcheck disable=SC2034
 against=()
-# shellcheck disable=SC2034,SC2154
-if [[ $baseline == true ]]; then
-  variants+=" ${name}_baseline"
-  against=(--baseline "${name}_baseline")
-fi
+# shellcheck disable=SC2154
+for _part in $without; do
+  case $_part in
+    backstitch | natural_gradient | max_change) variants+=" ${name}_without_$_part" ;;
+    *)
+      echo "$0: error: --without '$_part': wanted some of backstitch natural_gradient max_change" >&2
+      exit 2
+      ;;
+  esac
+  # shellcheck disable=SC2034
+  against=(--baseline "$name")
+done
 
 train_system() {
   local exp=$1 seed=$2 train=$3 valid=$4 den=$5 step=()
-  if [[ $exp == *_baseline_* ]]; then step=(--set optim.backstitch.scale=0); fi
+  case ${exp##*/} in
+    *_without_backstitch_*) step=(--set optim.backstitch.scale=0) ;;
+    *_without_natural_gradient_*) step=(--set optim.natural_gradient=false) ;;
+    *_without_max_change_*) step=(--set optim.max_change=0 --set optim.layer_max_change=false) ;;
+  esac
   # shellcheck disable=SC2154 # from cmd.sh and recipe.sh
   $train_cmd --follow "$work/exp/log/${exp##*/}.train.log" \
     chainstitch train "$conf" --data "$train" --valid "$valid" --lang "$data/lang" --den "$den" \

@@ -16,7 +16,7 @@ name=tdnn_1a
 seeds="0"
 protocols=official # or: folds, for all six held-out speakers; or names as prepare takes them
 epochs= # empty: as the config says
-baseline=false # true: also the same without backstitch, as NAME_baseline
+without= # of backstitch natural_gradient max_change: also the same without it, NAME_without_IT
 
 help_message="Usage: egs/digits/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
 Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<n>.wav).
@@ -30,7 +30,8 @@ Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<
                      (default $mfcc)
   --name NAME        experiment name (default $name); protocol and seed are appended
   --epochs E         passes over the data, instead of the config's
-  --baseline true    also train and decode the same without backstitch, as NAME_baseline
+  --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
+                     backstitch, natural_gradient, max_change
   --nj N             processes for features and decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made

@@ -14,7 +14,7 @@ conf=conf/tdnn_1a.toml
 name=tdnn_1a
 seeds="0 1 2"
 epochs= # empty: as the config says
-baseline=false # true: also the same without backstitch, as NAME_baseline
+without= # of backstitch natural_gradient max_change: also the same without it, NAME_without_IT
 
 help_message="Usage: egs/yesno/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
 Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the last 29 test.
@@ -24,7 +24,8 @@ Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the la
   --conf FILE        training config (default $conf)
   --name NAME        experiment name (default $name); seed N is appended as _sN
   --epochs E         passes over the data, instead of the config's
-  --baseline true    also train and decode the same without backstitch, as NAME_baseline
+  --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
+                     backstitch, natural_gradient, max_change
   --nj N             processes for features and decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made

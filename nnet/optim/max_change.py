@@ -4,10 +4,10 @@
 although it is done with fewer kernel launches and without waiting for the device:
 
     for each layer c with proposed change delta_c (a list of tensors) and limit m_c (0: none):
-        f_c = min(1, m_c limit_scale / (|scale| ||delta_c||))        if m_c else 1
-    Delta = |scale| ( sum over c of f_c^2 ||delta_c||^2 )^1/2
+        f_c = min(1, m_c limit_scale / (|scale_c| ||delta_c||))      if m_c else 1
+    Delta = ( sum over c of (f_c scale_c ||delta_c||)^2 )^1/2
     g = min(1, global_limit limit_scale / Delta)                      if global_limit else 1
-    the change to apply to layer c is  scale g f_c delta_c;  none at all if Delta is not finite
+    the change to apply to layer c is  scale_c g f_c delta_c;  none at all if Delta is not finite
 
 The norm is measured after learning rate and natural gradient. Backstitch calls it with
 scale = -alpha, limit_scale = alpha and then scale = limit_scale = 1 + alpha, so that both steps
@@ -27,7 +27,7 @@ def limit_change(
     deltas: Sequence[Sequence[Tensor]],
     limits: Sequence[float],
     global_limit: float,
-    scale: float = 1.0,
+    scale: float | Sequence[float] = 1.0,
     limit_scale: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The factor for every layer's change, per-layer and global limits included.
@@ -36,7 +36,8 @@ def limit_change(
         deltas: per layer, the proposed change of each of its parameters; not modified.
         limits: per layer, the largest Euclidean norm of its change; 0 for none.
         global_limit: the same for all layers together; 0 for none.
-        scale, limit_scale: what delta and the limits are multiplied by (see the module's text).
+        scale: what the deltas are multiplied by, one number or one for every layer.
+        limit_scale: what the limits are multiplied by.
 
     Returns:
         factors: (layers,) what to multiply each delta by; includes `scale`; 0 when not finite.
@@ -47,7 +48,8 @@ def limit_change(
     owner = torch.tensor([i for i, layer in enumerate(deltas) for _ in layer], device=norms.device)
     squares = norms.new_zeros(len(deltas)).index_add_(0, owner, norms)
     bounds = norms.new_tensor(list(limits)) * limit_scale
-    lengths = squares.sqrt() * abs(scale)
+    scales = norms.new_tensor([scale] * len(deltas) if isinstance(scale, int | float) else scale)
+    lengths = squares.sqrt() * scales.abs()
     unlimited = bounds == 0
     layer_factors = torch.where(unlimited | (lengths <= bounds), 1.0, bounds / lengths)
     total = (layer_factors * lengths).square().sum().sqrt()
@@ -55,7 +57,7 @@ def limit_change(
     bound = global_limit * limit_scale
     one = torch.ones_like(total)
     global_factor = torch.where(total > bound, bound / total, one) if global_limit else one
-    factors = torch.where(finite, scale * global_factor * layer_factors, 0.0)
+    factors = torch.where(finite, scales * global_factor * layer_factors, 0.0)
     return factors, layer_factors, torch.where(finite, global_factor, torch.nan)
 
 

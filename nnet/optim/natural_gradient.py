@@ -157,23 +157,12 @@ class NaturalGradient:
             weight, bias = layer.weight, layer.bias
             if weight.grad is None:
                 continue
-            side_in, side_out = self.sides[name]
-            g = weight.grad.flatten(1)
-            with_bias = bias is not None and bias.grad is not None
-            if with_bias:
-                assert bias is not None and bias.grad is not None
-                g = torch.cat([g, bias.grad[:, None]], 1)  # (out, in + 1)
+            bias_grad = None if bias is None else bias.grad
+            sides = self.sides[name]
             if isinstance(layer, Convolution):
-                g, gamma_in = side_in.project(g)
-                g, gamma_out = side_out.project(g.t())
-                g = g.t() * (gamma_in * gamma_out)
+                _precondition_finished(weight.grad, bias_grad, *sides)
             else:
-                g = side_out.apply(side_in.apply(g).t()).t()
-            columns = weight[0].numel()
-            weight.grad.copy_(g[:, :columns].view_as(weight))
-            if with_bias:
-                assert bias is not None and bias.grad is not None
-                bias.grad.copy_(g[:, -1])
+                _precondition(weight.grad, bias_grad, *sides)
         finish_together([side for pair in self.sides.values() for side in pair])
 
     @contextmanager
@@ -213,6 +202,56 @@ class NaturalGradient:
         for name, pair in self.sides.items():
             for side, values in zip(pair, state[name], strict=True):
                 side.load_state_dict(values)
+
+
+def _precondition(
+    weight: Tensor, bias: Tensor | None, side_in: OnlineNaturalGradient,
+    side_out: OnlineNaturalGradient,
+) -> None:  # fmt: skip
+    """G <- gamma_in gamma_out P_out G P_in in place, for the gradient G = [weight, bias].
+
+    With W_out and W_in of the two sides, A = W_out G and B = G W_in^T - W_out^T (A W_in^T),
+
+        P_out G P_in = (I - W_out^T W_out) G (I - W_in^T W_in) = G - [W_out^T, B] [A; W_in],
+
+    so G is read three times and written once, however it is laid out.
+    """
+    w_in, w_out = side_in.w, side_out.w
+    if w_in is None or w_out is None or not side_in.rows:
+        return  # the weights were used, the layer was not
+    dtype = w_in.dtype
+    g = weight.to(dtype)  # of half precision a copy, else the gradient itself
+    w_in, ones = w_in.split([weight.shape[1], w_in.shape[1] - weight.shape[1]], 1)
+    a, b = w_out @ g, g @ w_in.t()
+    if bias is not None and ones.numel():
+        b += torch.outer(bias.to(dtype), ones[:, 0])
+    b = torch.addmm(b, w_out.t(), w_out @ b, alpha=-1)
+    gamma = side_in.gamma() * side_out.gamma()
+    g.addmm_(torch.cat([w_out.t(), b], 1), torch.cat([a, w_in], 0), alpha=-1).mul_(gamma)
+    if g is not weight:
+        weight.copy_(g)
+    if bias is not None:
+        change = w_out.t() @ (w_out @ bias.to(dtype))
+        if ones.numel():
+            change += b @ ones[:, 0]
+        bias.sub_(change).mul_(gamma)
+
+
+def _precondition_finished(
+    weight: Tensor, bias: Tensor | None, side_in: OnlineNaturalGradient,
+    side_out: OnlineNaturalGradient,
+) -> None:  # fmt: skip
+    """The same for a convolution: G itself is what the sides see, one after the other."""
+    g = weight.flatten(1)
+    if bias is not None:
+        g = torch.cat([g, bias[:, None]], 1)  # (out, in + 1)
+    g, gamma_in = side_in.project(g)
+    g, gamma_out = side_out.project(g.t())
+    g = g.t() * (gamma_in * gamma_out)
+    columns = weight[0].numel()
+    weight.copy_(g[:, :columns].view_as(weight))
+    if bias is not None:
+        bias.copy_(g[:, -1])
 
 
 def _suitable(layer: nn.Module) -> bool:

@@ -155,10 +155,11 @@ class OnlineNaturalGradient:
             self._initialise(_with_ones(x) if ones else x)
         w = self.w
         assert w is not None
+        self.rows += x.shape[0]
         if not w.numel():
             return None
-        h = torch.addmm(w[:, -1], x, w[:, :-1].t()) if ones else x @ w.t()
-        self.rows += x.shape[0]
+        # as the transpose of W X^T, which is faster where the rank is small
+        h = (torch.addmm(w[:, -1:], w[:, :-1], x.t()) if ones else w @ x.t()).t()
         squares = torch.linalg.vector_norm(x).square()
         self.trace = self.trace + squares + (x.shape[0] if ones else 0)
         self.l = self.l + h.t() @ h
@@ -167,13 +168,14 @@ class OnlineNaturalGradient:
             self.j = self.j + (torch.cat([j, h.sum(0)[:, None]], 1) if ones else j)
         return h
 
-    def apply(self, gradient: Tensor) -> Tensor:
-        """gradient (anything, dim) times gamma (I - W^T W), gamma of the observed rows, (3, 4)."""
+    def gamma(self) -> Tensor:
+        """The factor (4) of the rows observed in this minibatch."""
         w = self.w
-        if w is None or not w.numel() or self.rows == 0:
-            return gradient
+        assert w is not None and self.rows
+        if not w.numel():
+            return torch.ones_like(self.rho)
         left = self.trace - 2 * self.l.trace() + (self.l * (w @ w.t())).sum()
-        return (gradient - (gradient @ w.t()) @ w) * _gamma(self.trace, left)
+        return _gamma(self.trace, left)
 
     def finish(self) -> None:
         """Ends the minibatch: updates the estimate if it is due, and clears the sums."""
@@ -230,6 +232,7 @@ class OnlineNaturalGradient:
     def _initialise(self, x: Tensor) -> None:
         """Starts from a fixed sparse orthonormal R and updates three times on the first rows."""
         rows, dim = x.shape
+        self.rho = torch.full((), EPSILON, dtype=x.dtype, device=x.device)
         if dim == 1:
             self.w, self.d = x.new_empty(0, 1), x.new_empty(0)
             return
@@ -248,7 +251,6 @@ class OnlineNaturalGradient:
         r[columns[:rank], columns[:rank]] = 1.1
         r /= r.norm(dim=1, keepdim=True)
         self.w = r / math.sqrt(2.0 + (dim + rank) * self.alpha / dim)
-        self.rho = torch.full((), EPSILON, dtype=x.dtype, device=x.device)
         self.d = torch.full((rank,), EPSILON, dtype=x.dtype, device=x.device)
         for _ in range(1 if rows <= rank else 3):
             h = x @ self.w.t()

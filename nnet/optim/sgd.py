@@ -108,46 +108,61 @@ class SGD(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        parameters, deltas, limits = [], [], []
+        parameters, changes, scales, limits = [], [], [], []
         for group in self.param_groups:
             members = [p for p in group["params"] if p.grad is not None]
             if members:
                 parameters.append(members)
-                deltas.append(self._deltas(members, group, scale))
+                change, factor = self._proposal(members, group, scale)
+                changes.append(change)
+                scales.append(factor)
                 limits.append(group["max_change"])
         if not parameters:
             return loss
-        momentum = self.param_groups[0]["momentum"]
         factors, layer_factors, global_factor = limit_change(
-            deltas, limits, self.max_change, scale * (1.0 - momentum), max_change_scale
+            changes, limits, self.max_change, scales, max_change_scale
         )
         self.statistics.add(layer_factors, global_factor)
-        for factor, members, delta in zip(factors, parameters, deltas, strict=True):
-            # nan_to_num: a skipped update has factor 0, and 0 * inf would be nan
-            for p, change in zip(members, delta, strict=True):
-                p.add_((change * factor).nan_to_num_(nan=0.0))
+        finite = torch.isfinite(global_factor)
+        for factor, members, change in zip(factors, parameters, changes, strict=True):
+            for p, direction in zip(members, change, strict=True):
+                _move(p, direction, factor, finite)
+        momentum = self.param_groups[0]["momentum"]
         if momentum:
-            keep = torch.isfinite(global_factor)
-            for delta in deltas:
-                for buffer in delta:
-                    buffer.copy_(torch.where(keep, buffer * momentum, 0.0))
+            for buffer in (buffer for change in changes for buffer in change):
+                buffer.copy_(torch.where(finite, buffer * momentum, 0.0))
         return loss
 
-    def _deltas(self, members: list[Tensor], group: dict[str, Any], scale: float) -> list[Tensor]:
+    def _proposal(
+        self, members: list[Tensor], group: dict[str, Any], scale: float
+    ) -> tuple[list[Tensor], float]:
+        """A layer's change, of each parameter, as tensors and what they are to be multiplied by.
+
+        Without momentum and l2 the tensors are the gradients themselves.
+        """
         lr = group["lr"] * group["learning_rate_factor"]
         gradients = [p.grad for p in members if p.grad is not None]
         l2 = 2.0 * group["l2_regularize"] * self.num_sequences
         if l2 and scale > 0:
             gradients = list(torch._foreach_add(gradients, members, alpha=l2 / scale))
         if not group["momentum"]:
-            return list(torch._foreach_mul(gradients, -lr))
+            return gradients, -lr * scale
         buffers = []
         for p, gradient in zip(members, gradients, strict=True):
             state = self.state[p]
             if "delta" not in state:
                 state["delta"] = torch.zeros_like(p)
             buffers.append(state["delta"].add_(gradient, alpha=-lr))
-        return buffers
+        return buffers, scale * (1.0 - group["momentum"])
+
+
+def _move(p: Tensor, direction: Tensor, factor: Tensor, finite: Tensor) -> None:
+    """p + factor direction, or p as it is: factor is 0 then, but 0 * inf would be nan."""
+    if p.device.type == "cpu":  # where a look at `finite` is free
+        if finite:
+            p.addcmul_(direction, factor)
+    else:
+        p.copy_(torch.where(finite, torch.addcmul(p, direction, factor), p))
 
 
 def _layers(module: nn.Module) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:

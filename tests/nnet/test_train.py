@@ -260,3 +260,21 @@ def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None
     sequences = len(made.plan.iteration(0)[0].indices)
     wanted = weights[0] - 2 * 1e-2 * 0.01 * sequences * 0.01
     torch.testing.assert_close(weights[1], wanted, rtol=1e-5, atol=1e-9)
+
+
+def test_limits_of_layers_and_of_all_are_switched_off_apart(toy: Toy, tmp_path: Path) -> None:
+    acted = {}
+    for layers in (True, False):
+        for limit in (0.2, 0.0):
+            schedule = Schedule(0.5, 0.5, max_change=limit, layer_max_change=layers)
+            made = trained(toy, tmp_path / f"{layers}_{limit}", schedule, epochs=1.0)
+            rows = [row["max_change"] for row in made.rows]
+            acted[layers, limit] = tuple(
+                any(row[name] > 0 for row in rows) for name in ("per_layer", "global")
+            )
+    assert acted == {
+        (True, 0.2): (True, True),
+        (True, 0.0): (True, False),
+        (False, 0.2): (False, True),
+        (False, 0.0): (False, False),
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class Experiment:
     train_objf: float | None  # of the last iteration, per frame, on the training subset
     valid_objf: float | None
     parameters: int | None
+    seconds: float | None  # of training in an iteration, median
 
 
 def split_name(name: str, folds: Sequence[str] = ()) -> tuple[str, str, int | None]:
@@ -73,7 +75,9 @@ def read_experiment(path: Path | str, folds: Sequence[str] = ()) -> Experiment:
     size = number(rows[-1], "parameters")
     valid = number(rows[-1], "valid_objf")
     parameters = None if size is None else int(size)
-    return Experiment(path, name, fold, seed, scores, train, valid, parameters)
+    times = [time for row in rows if (time := number(row, "seconds")) is not None]
+    seconds = statistics.median(times) if times else None
+    return Experiment(path, name, fold, seed, scores, train, valid, parameters, seconds)
 
 
 def _without(fold: str, name: str) -> str:

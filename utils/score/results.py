@@ -40,6 +40,7 @@ def table(rows: Sequence[Row], baseline: str | None = None) -> list[list[str]]:
         "words": [str(row.words) for row in rows],
         "train objf": [_mean([e.train_objf for e in row.runs]) for row in rows],
         "valid objf": [_mean([e.valid_objf for e in row.runs]) for row in rows],
+        "s / iteration": [_mean([e.seconds for e in row.runs], 2) for row in rows],
         "parameters": [_parameters(row) for row in rows],
         f"P(better than {baseline})": ["" if r.better is None else f"{r.better:.3f}" for r in rows],
     }
@@ -53,7 +54,8 @@ def caption(baseline: str | None = None) -> str:
     text = (
         "WER: mean over n runs that differ by seed, sd: between them. ins / del / sub: per run. "
         f"95 % CI: bootstrap over utterances, runs pooled ({REPLICATIONS} replications, seed "
-        f"{SEED}). Objectives: per frame, last iteration."
+        f"{SEED}). Objectives: per frame, last iteration. Seconds: median over "
+        "iterations, on a machine that may have done other work too."
     )
     if baseline:
         text += f" P: share of paired resamples with fewer errors than {baseline}."
@@ -168,9 +170,9 @@ def _choices(e: Experiment) -> list[str]:
     return [f"{point}: {', '.join(names)}" for point, names in used.items()]
 
 
-def _mean(values: Sequence[float | None]) -> str:
+def _mean(values: Sequence[float | None], digits: int = 4) -> str:
     known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):.4f}" if known and len(known) == len(values) else ""
+    return f"{sum(known) / len(known):.{digits}f}" if known and len(known) == len(values) else ""
 
 
 def _parameters(row: Row) -> str:

@@ -56,10 +56,17 @@ def test_one_run_has_no_sd(make_experiment: Make) -> None:
 
 def test_objectives_are_those_of_the_last_iteration(make_experiment: Make) -> None:
     path = make_experiment(
-        "a_s0", {"dev": 0}, train_objf=-0.3, train_diag_objf=-0.1, valid_objf=-0.2, parameters=1234
+        "a_s0",
+        {"dev": 0},
+        train_objf=-0.3,
+        train_diag_objf=-0.1,
+        valid_objf=-0.2,
+        parameters=1234,
+        seconds=2.5,
     )
     found = read_experiment(path)
     assert (found.train_objf, found.valid_objf, found.parameters) == (-0.1, -0.2, 1234)
+    assert found.seconds == 2.5
 
 
 def test_development_sets_come_first_and_sets_selects(make_experiment: Make) -> None:

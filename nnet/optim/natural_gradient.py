@@ -35,6 +35,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import finish_together
 from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
 
@@ -57,6 +58,9 @@ class NaturalGradient:
         update_period, num_samples_history, alpha: as in `OnlineNaturalGradient`, of affine layers
             (convolutions: alpha only).
         exclude: patterns (`encoder.*`) of names to leave out.
+        group: process group of data-parallel training; that of a DistributedDataParallel `module`
+            if not given. As DDP *averages* gradients over processes, multiply the loss by their
+            number; every process has to use the same layers in every minibatch.
 
     Attributes:
         layers: name -> layer; left_out: names of the others that have parameters.
@@ -77,7 +81,11 @@ class NaturalGradient:
         num_samples_history: float = 2000.0,
         alpha: float = 4.0,
         exclude: Sequence[str] = (),
+        group: Any = None,
     ) -> None:
+        if isinstance(module, nn.parallel.DistributedDataParallel):
+            group = group or module.process_group
+        self._group = group
         self._options = (update_period, num_samples_history, alpha)
         self.layers: dict[str, nn.Linear | nn.Conv2d] = {}
         self.sides: dict[str, tuple[OnlineNaturalGradient, OnlineNaturalGradient]] = {}
@@ -126,6 +134,8 @@ class NaturalGradient:
                 else OnlineNaturalGradient(max(1, rank), period, history, None, alpha)
                 for rank in ranks
             )
+            if not convolution:  # of which the finished gradient is the same in all processes
+                first.group = second.group = self._group
             self.sides[name] = (first, second)
 
     def remove(self) -> None:
@@ -153,6 +163,8 @@ class NaturalGradient:
     @torch.no_grad()
     def precondition_gradients(self) -> None:
         """Replaces the gradients G of all layers by gamma_in gamma_out P_out G P_in."""
+        if self._group is not None:
+            add_up([s for pair in self.sides.values() for s in pair if s.group], self._group)
         for name, layer in self.layers.items():
             weight, bias = layer.weight, layer.bias
             if weight.grad is None:

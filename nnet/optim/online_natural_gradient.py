@@ -78,6 +78,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import EPSILON, finish_together, update
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class OnlineNaturalGradient:
         rho: scalar tensor; d: (rank,).
         frozen: while true the estimate is used but not updated (nor do calls count).
         rows, trace, l, j: the sums of this minibatch so far: number of rows, tr(X X^T), L, J.
+        group: process group over whose processes the rows are spread, or None.
         num_floored, num_reorthogonalised, num_nonfinite: how often the numerics had to be mended,
             or a minibatch with an inf or NaN was kept out of the estimate.
     """
@@ -128,6 +130,7 @@ class OnlineNaturalGradient:
         self.num_minibatches_history = num_minibatches_history
         self.alpha = alpha
         self.frozen = False
+        self.group: Any = None
         self.w: Tensor | None = None
         self.rho = torch.tensor(EPSILON)
         self.d = torch.empty(0)
@@ -252,11 +255,15 @@ class OnlineNaturalGradient:
         r /= r.norm(dim=1, keepdim=True)
         self.w = r / math.sqrt(2.0 + (dim + rank) * self.alpha / dim)
         self.d = torch.full((rank,), EPSILON, dtype=x.dtype, device=x.device)
-        for _ in range(1 if rows <= rank else 3):
+        for _ in range(3):
             h = x @ self.w.t()
             self.rows, self.trace = rows, torch.linalg.vector_norm(x).square()
             self.l, self.j = h.t() @ h, h.t() @ x
+            if self.group is not None:
+                add_up([self], self.group, with_j=True)
             update([self])
+            if self.rows <= rank:
+                break
         self.clear()
 
     # -- state -------------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 class Affine(nn.Linear):
@@ -41,6 +44,18 @@ class Affine(nn.Linear):
         self.rank_in = rank_in
         self.rank_out = rank_out
 
+    def forward(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        """(..., in) -> (..., out).
+
+        `known` is the result, for who has it already: then nothing is computed, and autograd
+        treats it as W x + b.
+        """
+        if known is None:
+            return F.linear(x, self.weight, self.bias)
+        arguments = (x, self.weight, self.bias, known)
+        value: Tensor = _Known.apply(*arguments)  # type: ignore[no-untyped-call]
+        return value
+
     def reset_parameters(self) -> None:
         """Draws new parameters."""
         if self._zero:
@@ -49,3 +64,19 @@ class Affine(nn.Linear):
         else:
             nn.init.normal_(self.weight, std=1.0 / math.sqrt(self.in_features))
             nn.init.normal_(self.bias)
+
+
+class _Known(torch.autograd.Function):
+    """W x + b whose value is given."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, known: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return known.view_as(known)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        dx = dy @ weight if ctx.needs_input_grad[0] else None
+        rows = dy.reshape(-1, dy.shape[-1])
+        return dx, rows.t() @ x.reshape(-1, x.shape[-1]), rows.sum(0), None

@@ -16,12 +16,16 @@ has it. With G (filters out) x (filters in * kernel + 1), the last column that o
 
 Ranks min(80, (dim+1)/2), updated on every minibatch, history 4 minibatches.
 
+**Peepholes** of an LSTM (`Peepholes`): the finished gradient, 3 x cell, is three samples of one
+side; rank min(20, (cell+1)/2), period 2, history 1000 rows.
+
 Weights that two layers share have one pair of sides, fed by both. What else has parameters
 (embeddings, normalisation, depthwise convolutions) keeps its ordinary gradient and is listed in
 `left_out`. Under autocast the sides work in float32.
 
 Source: Kaldi nnet-simple-component.cc, NaturalGradientAffineComponent::Update;
-nnet-convolutional-component.cc, TimeHeightConvolutionComponent::UpdateNaturalGradient.
+nnet-convolutional-component.cc, TimeHeightConvolutionComponent::UpdateNaturalGradient;
+nnet-combined-component.cc, LstmNonlinearityComponent.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.layers.lstmp import Peepholes
 from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import finish_together
 from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
@@ -46,7 +51,7 @@ Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class NaturalGradient:
-    """Puts natural gradient on every affine and convolutional layer of a module, through hooks.
+    """Puts natural gradient on the affine, convolutional and LSTM layers of a module, by hooks.
 
     Call `precondition_gradients()` after `backward()` and before the optimiser's step: it replaces
     `weight.grad` and `bias.grad` by the natural gradient. Loss must be *summed* over rows, not
@@ -87,8 +92,8 @@ class NaturalGradient:
             group = group or module.process_group
         self._group = group
         self._options = (update_period, num_samples_history, alpha)
-        self.layers: dict[str, nn.Linear | nn.Conv2d] = {}
-        self.sides: dict[str, tuple[OnlineNaturalGradient, OnlineNaturalGradient]] = {}
+        self.layers: dict[str, nn.Module] = {}
+        self.sides: dict[str, tuple[OnlineNaturalGradient, ...]] = {}
         self.left_out: list[str] = []
         self._handles: list[Any] = []
         names: dict[int, str] = {}  # of the layer that first had a weight
@@ -119,24 +124,30 @@ class NaturalGradient:
 
     def reset(self) -> None:
         """Forgets all estimates, as Kaldi does between iterations."""
+        self.sides = {name: self._new_sides(layer) for name, layer in self.layers.items()}
+
+    def _new_sides(self, layer: nn.Module) -> tuple[OnlineNaturalGradient, ...]:
         period, history, alpha = self._options
-        for name, layer in self.layers.items():
-            convolution = isinstance(layer, Convolution)
-            out, dim = layer.weight.shape[0], layer.weight[0].numel()
-            dim += convolution and layer.bias is not None
-            ranks = (
-                getattr(layer, "rank_in", None) or min(80 if convolution else 20, (dim + 1) // 2),
-                getattr(layer, "rank_out", None) or min(80, (out + 1) // 2),
-            )
-            first, second = (
-                OnlineNaturalGradient(max(1, rank), 1, 2000.0, CONVOLUTION_HISTORY, alpha)
-                if convolution
-                else OnlineNaturalGradient(max(1, rank), period, history, None, alpha)
-                for rank in ranks
-            )
-            if not convolution:  # of which the finished gradient is the same in all processes
-                first.group = second.group = self._group
-            self.sides[name] = (first, second)
+        weight = _weight(layer)
+        out, dim = weight.shape[0], weight[0].numel()
+        if isinstance(layer, Peepholes):
+            return (OnlineNaturalGradient(min(20, (dim + 1) // 2), 2, 1000.0, None, alpha),)
+        convolution = isinstance(layer, Convolution)
+        dim += convolution and layer.bias is not None
+        ranks = (
+            getattr(layer, "rank_in", None) or min(80 if convolution else 20, (dim + 1) // 2),
+            getattr(layer, "rank_out", None) or min(80, (out + 1) // 2),
+        )
+        sides = tuple(
+            OnlineNaturalGradient(max(1, rank), 1, 2000.0, CONVOLUTION_HISTORY, alpha)
+            if convolution
+            else OnlineNaturalGradient(max(1, rank), period, history, None, alpha)
+            for rank in ranks
+        )
+        if not convolution:  # of which the finished gradient is the same in all processes
+            for side in sides:
+                side.group = self._group
+        return sides
 
     def remove(self) -> None:
         """Takes the hooks off the module."""
@@ -166,15 +177,14 @@ class NaturalGradient:
         if self._group is not None:
             add_up([s for pair in self.sides.values() for s in pair if s.group], self._group)
         for name, layer in self.layers.items():
-            weight, bias = layer.weight, layer.bias
-            if weight.grad is None:
+            gradient, bias = _weight(layer).grad, getattr(layer, "bias", None)
+            if gradient is None:
                 continue
-            bias_grad = None if bias is None else bias.grad
             sides = self.sides[name]
-            if isinstance(layer, Convolution):
-                _precondition_finished(weight.grad, bias_grad, *sides)
+            if isinstance(layer, nn.Linear):
+                _precondition(gradient, None if bias is None else bias.grad, *sides)
             else:
-                _precondition(weight.grad, bias_grad, *sides)
+                _precondition_finished(gradient, None if bias is None else bias.grad, sides)
         finish_together([side for pair in self.sides.values() for side in pair])
 
     @contextmanager
@@ -250,23 +260,30 @@ def _precondition(
 
 
 def _precondition_finished(
-    weight: Tensor, bias: Tensor | None, side_in: OnlineNaturalGradient,
-    side_out: OnlineNaturalGradient,
-) -> None:  # fmt: skip
-    """The same for a convolution: G itself is what the sides see, one after the other."""
+    weight: Tensor, bias: Tensor | None, sides: Sequence[OnlineNaturalGradient]
+) -> None:
+    """The same where G itself is what the sides see, first its rows, then its columns."""
     g = weight.flatten(1)
     if bias is not None:
         g = torch.cat([g, bias[:, None]], 1)  # (out, in + 1)
-    g, gamma_in = side_in.project(g)
-    g, gamma_out = side_out.project(g.t())
-    g = g.t() * (gamma_in * gamma_out)
+    g, gamma = sides[0].project(g)
+    for side in sides[1:]:
+        g, other = side.project(g.t())
+        g, gamma = g.t(), gamma * other
+    g = g * gamma
     columns = weight[0].numel()
     weight.copy_(g[:, :columns].view_as(weight))
     if bias is not None:
         bias.copy_(g[:, -1])
 
 
+def _weight(layer: nn.Module) -> nn.Parameter:
+    assert isinstance(layer.weight, nn.Parameter)
+    return layer.weight
+
+
 def _suitable(layer: nn.Module) -> bool:
-    if isinstance(layer, Convolution):
-        return layer.groups == 1 and layer.weight.requires_grad
-    return isinstance(layer, nn.Linear) and layer.weight.requires_grad
+    if isinstance(layer, Convolution) and layer.groups != 1:
+        return False
+    kinds = (nn.Linear, Peepholes, *Convolution)
+    return isinstance(layer, kinds) and _weight(layer).requires_grad

@@ -8,6 +8,7 @@ median over the rounds. The first 12 steps, in which the Fisher estimates are up
 are not counted. `bytes added` is the optimiser's state beyond parameters and gradients.
 
     tdnn    seven layers of 512, spliced, frame subsampling 3; 64 sequences of 150 frames of 40
+    lstmp   two LSTMPs of 512 cells, 64 sequences of 50 frames of 40
     resnet  the paper's CIFAR network (20 convolutions, 48/128/384 filters, 192 in the bottlenecks)
 
 --port FILE also runs `NGD` from the ngd.py of github.com/YiwenShaoStephen/NGD-SGD.
@@ -30,6 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chainstitch.nnet.layers import Affine, FastLSTMP
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient
 from chainstitch.utils.log import environment
@@ -51,6 +53,15 @@ def tdnn(batch: int) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
     return network, lambda model: F.cross_entropy(
         model(x, lengths)[0].flatten(0, 1), targets, reduction="sum"
     )
+
+
+def lstmp(batch: int) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
+    """LSTMPs with 2000 outputs, and their summed cross-entropy on one minibatch."""
+    network = nn.Sequential(
+        FastLSTMP(40, 512, decay_time=20), FastLSTMP(256, 512, decay_time=20), Affine(256, 2000)
+    )
+    x, targets = torch.randn(50, batch, 40), torch.randint(2000, (50 * batch,))
+    return network, lambda model: F.cross_entropy(model(x).flatten(0, 1), targets, reduction="sum")
 
 
 class Block(nn.Module):
@@ -185,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", choices=["tdnn", "resnet"], default="tdnn")
+    parser.add_argument("--model", choices=["tdnn", "lstmp", "resnet"], default="tdnn")
     parser.add_argument("--batch", type=int, default=64, help="sequences or images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
@@ -195,7 +206,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model, loss = {"tdnn": tdnn, "resnet": resnet}[options.model](options.batch)
+    model, loss = {"tdnn": tdnn, "lstmp": lstmp, "resnet": resnet}[options.model](options.batch)
     made = variants(lambda: copy.deepcopy(model), loss, options.port)
     wanted = {"torch SGD", *options.only.split(",")} if options.only else set(made)
     made = {name: variant for name, variant in made.items() if name in wanted}

@@ -1,0 +1,260 @@
+"""Kaldi's fast LSTM with projection and peepholes, one GEMM for all frames wherever there can be.
+
+**What it computes**, for frame t, with r and c of frame t + delay (delay < 0: the past), both
+multiplied by `decay` = 1 - |delay| / decay_time, and zero before the first frame:
+
+    i', f', g', o' = W_all [x; r-] + b                              one matrix, four gates       (1)
+    i = sigma(i' + w_ic c-)    f = sigma(f' + w_fc c-)
+    c = f s_f c- + i s_i tanh(g')                                   s: dropout masks, or 1       (2)
+    o = sigma(o' + w_oc c)     m = o s_o tanh(c)
+    r; p = W_rp m + b          the output; r, its first part, is what recurs                     (3)
+
+**How.** The frames' own part of (1), W_x x + b, is one GEMM over all frames; W_r r- is one for each
+step. Forward runs the steps without autograd. What autograd gets to see is what it would have been
+had somebody told us all r- and m beforehand: two ordinary affine layers over all frames, whose
+values are known already, and one function that closes the loop:
+
+    W_all on rows [x; r-]  --gates-->  \\
+                                        _Recurrence  -->  r; p
+    W_rp on rows m         --r, p-->   /
+
+Backward, `_Recurrence` gets the derivatives of the output, runs through time, and hands to each of
+the two layers the *whole* derivative of its output, recurrent part included. r- and m are constants
+there, so each layer then makes its weight's gradient with one GEMM over all frames (not one per
+step), and natural gradient, which watches affine layers, sees each row once, as Kaldi does after it
+has merged the steps. Gates before the squashing and c are kept; all else is computed again.
+
+**Truncation.** The derivative that goes back from frame t to its recurrence, [dc; dr], is
+multiplied by `decay`, then each row that is longer than `clip` is cut to that length, and one
+longer than `zero_above` is dropped where the step crosses a multiple of 20 frames (counted from the
+sequence's number, so that not all sequences are cut at the same frame).
+
+Source: Kaldi libs/nnet3/xconfig/lstm.py (fast-lstmp-layer), cu-math.cc, nnet-general-component.cc
+(BackpropTruncationComponent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chainstitch.nnet.layers.affine import Affine
+
+ZEROING_INTERVAL = 20  # frames
+
+
+class Peepholes(nn.Module):
+    """w_ic, w_fc, w_oc as the rows of `weight` (3, cell), drawn from N(0, 1)."""
+
+    def __init__(self, cell: int, max_change: float = 0.75) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, cell))
+        self.max_change = max_change
+
+
+class FastLSTMP(nn.Module):
+    """The layer; one direction of it.
+
+    Args:
+        dim: of the input; cell: C; recurrent, nonrecurrent: dimensions of r and p (default C / 4).
+        delay: frames from a frame to the one whose c and r it takes; > 0 looks ahead.
+        step: frames from one row of the input to the next; `delay` is a multiple of it.
+        decay_time: in frames; 0 for no decay.
+        clip, zero_above: lengths of derivatives, see the module's text.
+
+    Raises:
+        ValueError: delay is 0 or no multiple of step, or decay_time not above |delay|.
+
+    >>> layer = FastLSTMP(40, cell=16, delay=-3, step=3)
+    >>> layer(torch.randn(50, 2, 40)).shape
+    torch.Size([50, 2, 8])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        cell: int,
+        recurrent: int | None = None,
+        nonrecurrent: int | None = None,
+        delay: int = -1,
+        step: int = 1,
+        decay_time: float = 0.0,
+        clip: float = 30.0,
+        zero_above: float = 15.0,
+    ) -> None:
+        super().__init__()
+        if delay == 0 or step < 1 or delay % step:
+            raise ValueError(f"delay wants a multiple of step = {step} other than 0, found {delay}")
+        if decay_time and decay_time <= abs(delay):
+            raise ValueError(f"decay_time wants more than |delay| = {abs(delay)}, got {decay_time}")
+        self.dim, self.cell = dim, cell
+        self.recurrent = cell // 4 if recurrent is None else recurrent
+        self.nonrecurrent = cell // 4 if nonrecurrent is None else nonrecurrent
+        self.delay, self.step = delay, step
+        self.decay = 1.0 - abs(delay) / decay_time if decay_time else 1.0
+        self.clip, self.zero_above = clip, zero_above
+        self.w_all = Affine(dim + self.recurrent, 4 * cell, max_change=1.5)
+        self.w_rp = Affine(cell, self.recurrent + self.nonrecurrent, max_change=1.5)
+        self.peepholes = Peepholes(cell)
+
+    def forward(self, x: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Outputs r; p of whole sequences.
+
+        Args:
+            x: (frames, batch, dim).
+            masks: (frames, batch, 3) what i, f and o are multiplied by (per-frame dropout).
+
+        Returns:
+            (frames, batch, recurrent + nonrecurrent)
+        """
+        if x.dim() != 3 or x.shape[2] != self.dim:
+            raise ValueError(f"LSTMP: x must be (frames, batch, {self.dim}), got {tuple(x.shape)}")
+        if masks is not None and masks.shape != (*x.shape[:2], 3):
+            raise ValueError(f"LSTMP: masks must be {(*x.shape[:2], 3)}, got {tuple(masks.shape)}")
+        frames, batch = x.shape[:2]
+        # frames t, t + k, t + 2k ... are a chain of their own: k chains side by side, as a wider
+        # batch; looking ahead is looking back with time reversed
+        chains = abs(self.delay) // self.step
+        x = self._to_chains(x, chains)
+        masks = None if masks is None else self._to_chains(masks, chains)
+        gates, c, m, rp = self._run(x, masks)
+        before = torch.zeros_like(rp[:, :, : self.recurrent])
+        before[1:] = self.decay * rp[:-1, :, : self.recurrent]
+        gates = self.w_all(torch.cat([x, before], 2), gates)
+        rp = self.w_rp(m, rp)
+        times = _times(len(x), chains, batch, self.step).to(x.device)
+        rp = _Recurrence.apply(  # type: ignore[no-untyped-call]
+            gates, rp, self.peepholes.weight, c, self.w_all.weight[:, self.dim :],
+            self.w_rp.weight, masks, times, self,
+        )  # fmt: skip
+        return self._from_chains(rp, frames, batch)
+
+    @torch.no_grad()
+    def _run(self, x: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gates before squashing (T, N, 4C), c and m (T, N, C), r and p (T, N, R + P)."""
+        gates = F.linear(x, self.w_all.weight[:, : self.dim], self.w_all.bias)
+        w_r, w_rp, b_rp = self.w_all.weight[:, self.dim :], self.w_rp.weight, self.w_rp.bias
+        frames, batch = x.shape[:2]
+        c, m = gates.new_empty(2, frames, batch, self.cell)
+        rp = gates.new_empty(frames, batch, len(w_rp))
+        previous = gates.new_zeros(batch, self.cell)
+        for t in range(frames):
+            if t:
+                previous = self.decay * c[t - 1]
+                gates[t].addmm_(rp[t - 1, :, : self.recurrent], w_r.t(), alpha=self.decay)
+            mask = None if masks is None else masks[t]
+            c[t], m[t] = lstm_cell(gates[t], previous, self.peepholes.weight, mask)
+            torch.addmm(b_rp, m[t], w_rp.t(), out=rp[t])
+        return gates, c, m, rp
+
+    def _to_chains(self, x: Tensor, chains: int) -> Tensor:
+        if self.delay > 0:
+            x = x.flip(0)
+        frames, batch, dim = x.shape
+        x = F.pad(x, (0, 0, 0, 0, 0, -frames % chains))
+        return x.reshape(-1, chains * batch, dim)
+
+    def _from_chains(self, y: Tensor, frames: int, batch: int) -> Tensor:
+        y = y.reshape(-1, batch, y.shape[2])[:frames]
+        return y.flip(0) if self.delay > 0 else y
+
+
+def lstm_cell(
+    gates: Tensor, c: Tensor, peepholes: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """(2): gates (rows, 4C), c- (rows, C), peepholes (3, C), mask (rows, 3) -> c, m (rows, C)."""
+    i, f, g, o = gates.chunk(4, 1)
+    s_i, s_f, s_o = _columns(mask)
+    i = torch.addcmul(i, c, peepholes[0]).sigmoid_() * s_i
+    f = torch.addcmul(f, c, peepholes[1]).sigmoid_() * s_f
+    c = torch.addcmul(f * c, i, g.tanh())
+    o = torch.addcmul(o, c, peepholes[2]).sigmoid_() * s_o
+    return c, o * c.tanh()
+
+
+def lstm_cell_backward(
+    gates: Tensor, before: Tensor, c: Tensor, peepholes: Tensor, mask: Tensor | None,
+    d_c: Tensor, d_m: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Derivatives of `lstm_cell`, c being its output and `before` its c-.
+
+    Returns:
+        those of gates (rows, 4C), of c- (rows, C) and of the peepholes (3, C), added over rows.
+    """
+    i, f, g, o = gates.chunk(4, 1)
+    s_i, s_f, s_o = _columns(mask)
+    i = torch.addcmul(i, before, peepholes[0]).sigmoid_()
+    f = torch.addcmul(f, before, peepholes[1]).sigmoid_()
+    o = torch.addcmul(o, c, peepholes[2]).sigmoid_()
+    g, tanh_c = g.tanh(), c.tanh()
+    d_o = d_m * tanh_c * s_o * o * (1.0 - o)
+    d_c = d_c + d_m * o * s_o * (1.0 - tanh_c * tanh_c)
+    d_c.addcmul_(d_o, peepholes[2])
+    d_i = d_c * g * s_i * i * (1.0 - i)
+    d_f = d_c * before * s_f * f * (1.0 - f)
+    d_g = d_c * i * s_i * (1.0 - g * g)
+    d_before = d_c * f * s_f
+    d_before.addcmul_(d_i, peepholes[0]).addcmul_(d_f, peepholes[1])
+    d_peepholes = torch.stack([(d_i * before).sum(0), (d_f * before).sum(0), (d_o * c).sum(0)])
+    return torch.cat([d_i, d_f, d_g, d_o], 1), d_before, d_peepholes
+
+
+def _columns(mask: Tensor | None) -> Iterator[Any]:
+    return iter((1.0, 1.0, 1.0)) if mask is None else iter(mask.split(1, 1))
+
+
+class _Recurrence(torch.autograd.Function):
+    """Hands r; p on; backward, runs through time (see the module's text)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gates: Tensor, rp: Tensor, peepholes: Tensor, c: Tensor, w_r: Tensor,
+        w_rp: Tensor, masks: Tensor | None, times: Tensor, layer: FastLSTMP,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times)
+        ctx.layer = layer
+        return rp.view_as(rp)
+
+    @staticmethod
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        gates, peepholes, c, w_r, w_rp, masks, times = ctx.saved_tensors
+        layer: FastLSTMP = ctx.layer
+        d_rp, d_gates = d_out.clone(), torch.empty_like(gates)
+        d_peepholes = torch.zeros_like(peepholes)
+        d_c = torch.zeros_like(c[0])
+        for t in reversed(range(len(gates))):
+            before = layer.decay * c[t - 1] if t else torch.zeros_like(c[0])
+            mask = None if masks is None else masks[t]
+            d_gates[t], d_c, d_p = lstm_cell_backward(
+                gates[t], before, c[t], peepholes, mask, d_c, d_rp[t] @ w_rp
+            )
+            d_peepholes += d_p
+            if t:
+                d_c, d_r = truncated(d_c, d_gates[t] @ w_r, times[t - 1], times[t], layer)
+                d_rp[t - 1, :, : layer.recurrent] += d_r
+        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None
+
+
+def truncated(
+    d_c: Tensor, d_r: Tensor, earlier: Tensor, later: Tensor, layer: FastLSTMP
+) -> tuple[Tensor, Tensor]:
+    """[dc; dr] times decay, cut to `clip`, dropped where too long across a multiple of 20 frames.
+
+    `earlier` and `later` (rows,): the frames between which the derivative goes, plus the sequence's
+    number.
+    """
+    length = layer.decay * (d_c.square().sum(1) + d_r.square().sum(1)).sqrt()
+    factor = layer.decay * (layer.clip / length.clamp(min=layer.clip))
+    crossed = earlier // ZEROING_INTERVAL != later // ZEROING_INTERVAL
+    factor = torch.where(crossed & (length > layer.zero_above), 0.0, factor)[:, None]
+    return d_c * factor, d_r * factor
+
+
+def _times(steps: int, chains: int, batch: int, step: int) -> Tensor:
+    """(steps, chains * batch): frame + number of the sequence of each row."""
+    frame = step * torch.arange(steps * chains).view(steps, chains, 1)
+    return (frame + torch.arange(batch)).view(steps, chains * batch)

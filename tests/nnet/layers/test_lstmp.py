@@ -1,0 +1,139 @@
+"""FastLSTMP against the gold numbers of Kaldi's nonlinearity and against its naive twin."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from chainstitch.nnet.layers import FastLSTMP
+from chainstitch.nnet.layers.lstmp import lstm_cell, lstm_cell_backward, truncated
+from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient
+from tests.reference.lstmp import simple_lstmp
+
+
+def layer(**options) -> FastLSTMP:
+    torch.manual_seed(1)
+    made = FastLSTMP(5, cell=6, recurrent=3, nonrecurrent=2, **options).double()
+    torch.nn.init.normal_(made.w_rp.bias)
+    return made
+
+
+def twin(made: FastLSTMP, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
+    parameters = (made.w_all.weight, made.w_all.bias, made.w_rp.weight, made.w_rp.bias)
+    return torch.stack(
+        [
+            simple_lstmp(
+                x[:, n], *parameters, made.peepholes.weight, made.delay // made.step, made.decay,
+                None if masks is None else masks[:, n],
+            )
+            for n in range(x.shape[1])
+        ],
+        1,
+    )  # fmt: skip
+
+
+def test_gold_numbers_of_kaldis_nonlinearity():
+    n = torch.arange(3, dtype=torch.float64)[:, None]
+    given = 0.1 * ((7 * n + 3 * torch.arange(10)) % 11) - 0.5
+    mask = torch.ones(3, 3, dtype=torch.float64)
+    mask[1, 1] = 0
+    peepholes = 0.2 * (n + 1) - 0.3 * torch.arange(2)
+    d_out = 0.25 * ((5 * n + 2 * torch.arange(4)) % 7 - 3)
+    gates, before = given[:, :8], given[:, 8:]
+    c, m = lstm_cell(gates, before, peepholes, mask)
+    wanted = [
+        [-0.286630, -0.044867, -0.141469, -0.027767],
+        [0.165916, -0.291971, 0.078080, -0.142855],
+        [-0.044867, 0.224703, -0.027625, 0.097705],
+    ]
+    got = torch.cat([c, m], 1)
+    torch.testing.assert_close(got, torch.tensor(wanted, dtype=torch.float64), atol=1e-6, rtol=0)
+    d_gates, d_before, d_peepholes = lstm_cell_backward(
+        gates, before, c, peepholes, mask, d_out[:, :2], d_out[:, 2:]
+    )
+    wanted = [  # without and with those of c-
+        [0.056579, -0.005209, 0.048264, 0, -0.200195, 0.094111, -0.017436, -0.007928],
+        [0.027020, 0.068767, 0, 0, 0.197192, -0.317854, -0.010250, -0.017746],
+        [0.011259, 0.019259, 0, 0.028328, -0.203407, 0.194349, 0.007954, -0.013627],
+    ]
+    torch.testing.assert_close(
+        d_gates, torch.tensor(wanted, dtype=torch.float64), atol=1e-6, rtol=0
+    )
+    wanted = [[-0.287950, 0.126937], [0.005404, -0.006877], [-0.270979, 0.160557]]
+    torch.testing.assert_close(
+        d_before, torch.tensor(wanted, dtype=torch.float64), atol=1e-6, rtol=0
+    )
+    wanted = [[-0.006166, -0.021729], [-0.014479, 0.008498], [0.002940, 0.002475]]
+    torch.testing.assert_close(
+        d_peepholes, torch.tensor(wanted, dtype=torch.float64), atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"delay": -1},
+        {"delay": -3, "decay_time": 20},
+        {"delay": 2, "decay_time": 20},
+        {"delay": -3, "step": 3, "decay_time": 20},
+    ],
+)
+def test_values_and_gradients_are_those_of_the_twin(options, masked):
+    made = layer(**options)
+    x = torch.randn(8, 3, 5, dtype=torch.float64, requires_grad=True)
+    masks = (torch.rand(8, 3, 3, dtype=torch.float64) > 0.3).double() if masked else None
+    weights = torch.randn(8, 3, 5, dtype=torch.float64)
+    found, wanted = made(x, masks), twin(made, x, masks)
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+    variables = [x, *made.parameters()]
+    found = torch.autograd.grad((found * weights).sum(), variables)
+    wanted = torch.autograd.grad((wanted * weights).sum(), variables)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
+
+
+def test_recurrent_derivatives_are_scaled_cut_and_dropped_across_multiples_of_20():
+    made = layer(delay=-3, step=3, decay_time=20)  # decay 0.85
+    d_c = torch.tensor([[3.0, 0], [40.0, 0], [20.0, 0], [20.0, 0], [3.0, 0]])
+    d_r = torch.tensor([[4.0], [30.0], [0.0], [0.0], [4.0]])
+    earlier, later = torch.tensor([0, 0, 18, 16, 18]), torch.tensor([3, 3, 21, 19, 21])
+    c, r = truncated(d_c, d_r, earlier, later, made)
+    found = torch.cat([c, r], 1).norm(dim=1)
+    assert found.tolist() == pytest.approx([0.85 * 5, 30.0, 0.0, 0.85 * 20, 0.85 * 5])
+    torch.testing.assert_close(c[1] / r[1], torch.tensor([40 / 30, 0.0]))
+
+
+def test_natural_gradient_sees_all_frames_of_a_minibatch_at_once():
+    made = layer(delay=-1)
+    x = torch.randn(7, 4, 5, dtype=torch.float64)
+    natural_gradient = NaturalGradient(made)
+    assert natural_gradient.left_out == []
+    made(x).square().sum().backward()
+    plain = {name: p.grad.clone() for name, p in made.named_parameters()}
+    assert natural_gradient.sides["w_all"][0].rows == 7 * 4
+    # the rows, as the twin has them: [x; r-], and the derivatives of the gates
+    rp = twin(made, x).detach()
+    before = torch.zeros_like(rp[:, :, :3])
+    before[1:] = rp[:-1, :, :3]
+    rows = torch.cat([x, before, torch.ones(7, 4, 1, dtype=torch.float64)], 2).flatten(0, 1)
+    side = OnlineNaturalGradient(4)
+    side.precondition(rows)
+    watched = natural_gradient.sides["w_all"][0]
+    torch.testing.assert_close(watched.trace, rows.square().sum())
+    natural_gradient.precondition_gradients()
+    torch.testing.assert_close(watched.w.t() @ watched.w, side.w.t() @ side.w)
+    side = OnlineNaturalGradient(3, 2, 1000.0)
+    wanted = side.precondition(plain["peepholes.weight"])
+    torch.testing.assert_close(made.peepholes.weight.grad, wanted)
+    assert not torch.allclose(wanted, plain["peepholes.weight"])
+
+
+def test_unusable_settings_and_shapes_are_refused():
+    for options in ({"delay": 0}, {"delay": -2, "step": 3}, {"delay": -3, "decay_time": 3}):
+        with pytest.raises(ValueError, match="delay"):
+            layer(**options)
+    with pytest.raises(ValueError, match="frames, batch, 5"):
+        layer()(torch.zeros(3, 2, 4))
+    with pytest.raises(ValueError, match="masks"):
+        layer()(torch.zeros(3, 2, 5).double(), torch.ones(3, 2, 2))

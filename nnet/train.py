@@ -29,6 +29,7 @@ from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.loss import ChainLoss
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
+from chainstitch.nnet.optim import saturation as units
 from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
@@ -185,7 +186,12 @@ class Trainer:
         self.optimizer.scale = alpha
         for name, proportion in self.dropout.at(first / total).items():
             self.dropouts[name].p = proportion
-        shrink = schedule.shrinkage(self.schedule.shrink, self.schedule.proportional_shrink, lr)
+        saturation = units.saturation(self.network)
+        shrink = schedule.shrinkage(
+            self.schedule.shrink, self.schedule.proportional_shrink, lr,
+            iteration == 0 or saturation > units.THRESHOLD,
+        )  # fmt: skip
+        units.forget(self.network)
         self._shrink(shrink)
         torch.manual_seed(self.seed * 1_000_003 + iteration)
         self.optimizer.start_iteration(int(torch.randint(100_000, ())))
@@ -205,6 +211,7 @@ class Trainer:
             "lr": lr,
             "alpha": alpha,
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
+            "saturation": saturation,
             "shrink": shrink,
             "train_objf": sums["objf"] / sums["frames"],
             "step2_objf": sums["step2_objf"] / sums["step2_frames"]

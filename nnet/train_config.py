@@ -75,8 +75,8 @@ class Optim:
     """[optim]: learning rates are for summed gradients; per-layer limits stand in the xconfig.
 
     `max_change` is the global limit (0: none); `layer_max_change = false` ignores the xconfig's.
-    Before each iteration the parameters are multiplied by the smaller of `shrink` and
-    1 - `proportional_shrink` * learning rate.
+    Before each iteration the parameters are multiplied by 1 - `proportional_shrink` * learning
+    rate, or by `shrink` if that is less and the sigmoid and tanh units are saturated.
     """
 
     initial_lr: float = 1e-3

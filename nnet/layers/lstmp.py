@@ -100,6 +100,11 @@ class FastLSTMP(nn.Module):
         self.w_all = Affine(dim + self.recurrent, 4 * cell, max_change=1.5)
         self.w_rp = Affine(cell, self.recurrent + self.nonrecurrent, max_change=1.5)
         self.peepholes = Peepholes(cell)
+        # of i, f, o (sigmoid), g and c (tanh), summed over frames: see optim/saturation.py
+        self.derivative_sums: Tensor
+        self.derivative_count: Tensor
+        self.register_buffer("derivative_sums", torch.zeros(5, cell))
+        self.register_buffer("derivative_count", torch.zeros(()))
 
     def forward(self, x: Tensor, masks: Tensor | None = None) -> Tensor:
         """Outputs r; p of whole sequences.
@@ -122,6 +127,8 @@ class FastLSTMP(nn.Module):
         x = self._to_chains(x, chains)
         masks = None if masks is None else self._to_chains(masks, chains)
         gates, c, m, rp = self._run(x, masks)
+        if self.training:
+            self._count_derivatives(gates, c)
         before = torch.zeros_like(rp[:, :, : self.recurrent])
         before[1:] = self.decay * rp[:-1, :, : self.recurrent]
         gates = self.w_all(torch.cat([x, before], 2), gates)
@@ -150,6 +157,29 @@ class FastLSTMP(nn.Module):
             c[t], m[t] = lstm_cell(gates[t], previous, self.peepholes.weight, mask)
             torch.addmm(b_rp, m[t], w_rp.t(), out=rp[t])
         return gates, c, m, rp
+
+    @torch.no_grad()
+    def _count_derivatives(self, gates: Tensor, c: Tensor) -> None:
+        """Adds those of every fourth step, which is enough for an average."""
+        for t in range(0, len(c), 4):
+            before = self.decay * c[t - 1] if t else torch.zeros_like(c[t])
+            i, f, g, o = _squashed(gates[t], before, c[t], self.peepholes.weight)
+            sigmoids, tanhs = torch.stack([i, f, o]), torch.stack([g, c[t].tanh()])
+            self.derivative_sums[:3] += (sigmoids * (1.0 - sigmoids)).sum(1)
+            self.derivative_sums[3:] += (1.0 - tanhs * tanhs).sum(1)
+            self.derivative_count += gates.shape[1]
+
+    def average_derivatives(self) -> Tensor:
+        """(5, cell): of i, f, o, g and c, over the largest that each can be; 1 before any frame."""
+        if not self.derivative_count:
+            return torch.ones_like(self.derivative_sums)
+        largest = self.derivative_sums.new_tensor([0.25, 0.25, 0.25, 1.0, 1.0])[:, None]
+        return self.derivative_sums / (self.derivative_count * largest)
+
+    def forget_derivatives(self) -> None:
+        """Starts the averages afresh."""
+        self.derivative_sums.zero_()
+        self.derivative_count.zero_()
 
     def _to_chains(self, x: Tensor, chains: int) -> Tensor:
         if self.delay > 0:
@@ -185,12 +215,9 @@ def lstm_cell_backward(
     Returns:
         those of gates (rows, 4C), of c- (rows, C) and of the peepholes (3, C), added over rows.
     """
-    i, f, g, o = gates.chunk(4, 1)
+    i, f, g, o = _squashed(gates, before, c, peepholes)
     s_i, s_f, s_o = _columns(mask)
-    i = torch.addcmul(i, before, peepholes[0]).sigmoid_()
-    f = torch.addcmul(f, before, peepholes[1]).sigmoid_()
-    o = torch.addcmul(o, c, peepholes[2]).sigmoid_()
-    g, tanh_c = g.tanh(), c.tanh()
+    tanh_c = c.tanh()
     d_o = d_m * tanh_c * s_o * o * (1.0 - o)
     d_c = d_c + d_m * o * s_o * (1.0 - tanh_c * tanh_c)
     d_c.addcmul_(d_o, peepholes[2])
@@ -201,6 +228,17 @@ def lstm_cell_backward(
     d_before.addcmul_(d_i, peepholes[0]).addcmul_(d_f, peepholes[1])
     d_peepholes = torch.stack([(d_i * before).sum(0), (d_f * before).sum(0), (d_o * c).sum(0)])
     return torch.cat([d_i, d_f, d_g, d_o], 1), d_before, d_peepholes
+
+
+def _squashed(
+    gates: Tensor, before: Tensor, c: Tensor, peepholes: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """i, f, tanh(g') and o of (2), where c is known; without masks."""
+    i, f, g, o = gates.chunk(4, 1)
+    i = torch.addcmul(i, before, peepholes[0]).sigmoid_()
+    f = torch.addcmul(f, before, peepholes[1]).sigmoid_()
+    o = torch.addcmul(o, c, peepholes[2]).sigmoid_()
+    return i, f, g.tanh(), o
 
 
 def _columns(mask: Tensor | None) -> Iterator[Any]:

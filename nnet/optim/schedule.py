@@ -36,17 +36,17 @@ def first_iteration_max_change(max_change: float, iteration: int) -> float:
     return max_change / math.sqrt(2.0) if iteration == 0 else max_change
 
 
-def shrinkage(shrink: float, proportional_shrink: float, lr: float) -> float:
-    """What all parameters are multiplied by before an iteration: against saturated units.
+def shrinkage(shrink: float, proportional_shrink: float, lr: float, saturated: bool) -> float:
+    """What all parameters are multiplied by before an iteration.
 
-    Kaldi uses `shrink` only while the sigmoid and tanh units of the network are saturated on
-    average. Ours have none to measure, so `shrink`, where given, acts in every iteration.
+    `shrink` counts only where sigmoid and tanh units are `saturated` (saturation.py), which Kaldi
+    takes for granted in iteration 0; the proportional part always.
 
     Raises:
         ValueError: proportional_shrink * lr is half or more.
 
-    >>> shrinkage(1.0, 20.0, 1e-3), shrinkage(0.9, 20.0, 1e-3)
-    (0.98, 0.9)
+    >>> [shrinkage(0.9, 20.0, 1e-3, saturated) for saturated in (True, False)]
+    [0.9, 0.98]
     """
     base = 1.0 - proportional_shrink * lr
     if not base > 0.5:
@@ -54,4 +54,4 @@ def shrinkage(shrink: float, proportional_shrink: float, lr: float) -> float:
             f"proportional shrink {proportional_shrink} at a learning rate of {lr} would multiply "
             f"the parameters by {base}; it must be above 0.5"
         )
-    return min(shrink, base)
+    return min(shrink, base) if saturated else base

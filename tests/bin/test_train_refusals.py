@@ -231,7 +231,7 @@ def test_schedules_and_rules_of_the_config_reach_training(own: Toy) -> None:
     found = rows(out(own))
     proportions = [row["dropout"]["tdnn1"] for row in found]  # type: ignore[index]
     assert proportions[0] == 0.0 and proportions[-1] == 0.1 and max(proportions) > 0.2
-    assert found[0]["shrink"] == pytest.approx(1 - 30 * 5e-3) and found[-1]["shrink"] == 0.9
+    assert found[0]["shrink"] == pytest.approx(1 - 30 * 5e-3) and found[-1]["shrink"] > 0.96
     assert run(*own.arguments(out(own), *settings, "--resume", "auto")) == 0
 
 

@@ -140,9 +140,15 @@ def test_dropout_schedule_that_fits_no_layer_is_refused(toy: Toy, tmp_path: Path
         trainer(toy, tmp_path / "exp", Schedule(5e-3, 1e-3, dropout="lstm*=0,0.3,0"))
 
 
-def test_parameters_shrink_once_before_each_iteration(toy: Toy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("saturated", [False, True])
+def test_parameters_shrink_once_before_each_iteration(
+    toy: Toy, tmp_path: Path, saturated: bool
+) -> None:
     made = trainer(toy, tmp_path / "exp", SHRINKING)
     network = made.network
+    derivatives = torch.full((3,), 0.55 if saturated else 0.65)  # of 1: saturation .45 or .35
+    network.average_derivatives = lambda: derivatives  # type: ignore[assignment]
+    network.forget_derivatives = lambda: None  # type: ignore[assignment]
 
     def state() -> dict[str, torch.Tensor]:
         return {name: value.clone() for name, value in network.state_dict().items()}
@@ -156,8 +162,10 @@ def test_parameters_shrink_once_before_each_iteration(toy: Toy, tmp_path: Path) 
     network.register_forward_pre_hook(keep)
     made.run()
     before += [checkpoint.load(tmp_path / "exp" / f"{n}.pt")["model"] for n in (1, 2)]
-    wanted = [min(0.95, 1 - 20 * row["lr"]) for row in made.rows]
-    assert [row["shrink"] for row in made.rows] == wanted == [pytest.approx(0.9), 0.95, 0.95]
+    wanted = [1 - 20 * row["lr"] for row in made.rows]
+    wanted = [wanted[0], *(min(0.95, w) if saturated else w for w in wanted[1:])]
+    assert [row["shrink"] for row in made.rows] == wanted
+    assert (wanted[1:] == [0.95, 0.95]) == saturated
     parameters = dict(network.named_parameters())
     assert len(parameters) < len(before[0])  # the others are batch-norm's statistics
     for old, new, scale in zip(before, began, wanted, strict=True):

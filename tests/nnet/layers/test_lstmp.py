@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from chainstitch.nnet.layers import FastLSTMP
 from chainstitch.nnet.layers.lstmp import lstm_cell, lstm_cell_backward, truncated
-from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient
+from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient, saturation
 from tests.reference.lstmp import simple_lstmp
 
 
@@ -127,6 +128,33 @@ def test_natural_gradient_sees_all_frames_of_a_minibatch_at_once():
     wanted = side.precondition(plain["peepholes.weight"])
     torch.testing.assert_close(made.peepholes.weight.grad, wanted)
     assert not torch.allclose(wanted, plain["peepholes.weight"])
+
+
+def test_saturation_is_that_of_the_units_over_the_frames_of_training():
+    made, x = layer(delay=-1, decay_time=20), torch.randn(5, 2, 5, dtype=torch.float64)
+    assert saturation.saturation(made) == 0.0  # nothing known yet
+    made.eval()
+    made(x)
+    assert saturation.saturation(made) == 0.0
+    made.train()
+    made(x)
+    # frames 0 and 4, by hand
+    gates, c, _, rp = made._run(x, None)
+    before = torch.cat([torch.zeros_like(c[:1]), 0.95 * c[:-1]])
+    p = made.peepholes.weight
+    i, f, g, o = gates[::4].chunk(4, 2)
+    i, f, o = ((i + p[0] * before[::4]).sigmoid(), (f + p[1] * before[::4]).sigmoid(),
+               (o + p[2] * c[::4]).sigmoid())  # fmt: skip
+    shares = [*((4 * s * (1 - s)).mean() for s in (i, f, o)), (1 - g.tanh() ** 2).mean(),
+              (1 - c[::4].tanh() ** 2).mean()]  # fmt: skip
+    assert saturation.saturation(made) == pytest.approx(1 - float(sum(shares)) / 5, abs=1e-6)
+    saturation.forget(nn.Sequential(made))
+    assert saturation.saturation(made) == 0.0
+    with torch.no_grad():
+        made.w_all.bias.fill_(20.0)
+    made(x)
+    assert saturation.saturation(made) > saturation.THRESHOLD
+    assert saturation.saturation(nn.Linear(2, 2)) == 0.0
 
 
 def test_unusable_settings_and_shapes_are_refused():

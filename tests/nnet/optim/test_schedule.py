@@ -45,13 +45,14 @@ def test_first_iteration_may_change_less() -> None:
         (0.99, 20.0, 1e-4, 0.99),
     ],
 )
-def test_shrinking_is_the_smaller_of_two(
+def test_shrinking_is_the_smaller_of_two_where_units_are_saturated(
     shrink: float, proportional: float, lr: float, scale: float
 ) -> None:
-    assert schedule.shrinkage(shrink, proportional, lr) == pytest.approx(scale, abs=1e-12)
+    assert schedule.shrinkage(shrink, proportional, lr, True) == pytest.approx(scale, abs=1e-12)
+    assert schedule.shrinkage(shrink, proportional, lr, False) == 1 - proportional * lr
 
 
 @pytest.mark.parametrize("proportional", [500.0, 2000.0, math.nan])
 def test_shrinking_by_half_or_more_is_refused(proportional: float) -> None:
     with pytest.raises(ValueError, match=r"must be above 0\.5"):
-        schedule.shrinkage(1.0, proportional, 1e-3)
+        schedule.shrinkage(1.0, proportional, 1e-3, False)

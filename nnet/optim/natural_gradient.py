@@ -73,10 +73,29 @@ class NaturalGradient:
     Raises:
         ValueError: no layer to work on, or a pattern of `exclude` that no layer matches.
 
-    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
-    >>> natural_gradient = NaturalGradient(model)
-    >>> model(torch.randn(16, 3, 8, 8)).logsumexp(1).sum().backward()
+    A residual network as torchvision builds them; batch-norm's scale and shift are left out:
+
+    >>> class Block(nn.Module):
+    ...     def __init__(self, dim, out, stride):
+    ...         super().__init__()
+    ...         self.conv1 = nn.Conv2d(dim, out, 3, stride, 1, bias=False)
+    ...         self.bn1 = nn.BatchNorm2d(out)
+    ...         self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+    ...         self.bn2 = nn.BatchNorm2d(out)
+    ...         self.downsample = nn.Conv2d(dim, out, 1, stride, bias=False)
+    ...     def forward(self, x):
+    ...         y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+    ...         return (y + self.downsample(x)).relu()
+    >>> blocks = nn.Sequential(Block(3, 8, 1), Block(8, 16, 2), nn.AdaptiveAvgPool2d(1))
+    >>> resnet = nn.Sequential(blocks, nn.Flatten(), nn.Linear(16, 10))
+    >>> natural_gradient = NaturalGradient(resnet)
+    >>> len(natural_gradient.layers), natural_gradient.left_out[:2]
+    (7, ['0.0.bn1', '0.0.bn2'])
+    >>> optimizer = torch.optim.SGD(resnet.parameters(), lr=1e-3)
+    >>> images, classes = torch.randn(16, 3, 8, 8), torch.randint(10, (16,))
+    >>> nn.functional.cross_entropy(resnet(images), classes, reduction="sum").backward()
     >>> natural_gradient.precondition_gradients()
+    >>> optimizer.step()
     """
 
     def __init__(

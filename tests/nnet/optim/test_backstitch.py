@@ -106,7 +106,7 @@ def make_net():
 
 
 def recording_closure(model, record):
-    x = torch.arange(40.0).reshape(8, 5).sin()
+    x = torch.arange(40.0, device=model[0].weight.device).reshape(8, 5).sin()
 
     def closure():
         model.zero_grad()
@@ -121,6 +121,17 @@ def recording_closure(model, record):
 
 def test_dropout_masks_agree_in_both_steps_and_differ_between_minibatches():
     model, record = make_net(), []
+    optimizer = Backstitch(SGD(model, lr=1e-3), scale=0.3, module=model)
+    for _ in range(2):
+        optimizer.step(recording_closure(model, record))
+    assert torch.equal(record[0], record[1])
+    assert torch.equal(record[2], record[3])
+    assert not torch.equal(record[1], record[2])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_dropout_masks_agree_in_both_steps_on_a_gpu():
+    model, record = make_net().cuda(), []
     optimizer = Backstitch(SGD(model, lr=1e-3), scale=0.3, module=model)
     for _ in range(2):
         optimizer.step(recording_closure(model, record))

@@ -9,6 +9,7 @@ Equation numbers: forward_backward.py.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,8 +21,10 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
+from chainstitch.nnet.chain.simd import LANES, add, fma, load, mul, splat, store, zeros
 
-LANES = 8  # sequences handled together; the innermost, vectorised dimension
+FASTMATH = {"contract", "reassoc", "nsz"}
+_workspaces = threading.local()
 
 
 @cache
@@ -43,7 +46,7 @@ def denominator(
     graph: DenominatorGraph, log_likes: np.ndarray, lengths: np.ndarray, leaky: float
 ) -> tuple[Tensor, Tensor]:
     """`forward_backward` on arrays: log_likes (batch, frames, pdfs) float32, lengths (batch,)."""
-    batch, frames, pdfs = log_likes.shape
+    batch, _, pdfs = log_likes.shape
     log_z = np.zeros(batch)
     posteriors = np.zeros_like(log_likes)
     order = np.argsort(-lengths, kind="stable")  # blocks of similar length
@@ -53,120 +56,119 @@ def denominator(
     def run(block: int) -> None:
         rows = order[block * LANES : (block + 1) * LANES]
         longest = int(lengths[rows].max())
-        x = np.zeros((longest, pdfs, LANES), np.float32)
-        shift = np.zeros((longest, LANES))
-        y = log_likes[rows, :longest]  # (lanes, frames, pdfs), a copy
-        top = y.max(axis=2)
-        shift[:, : len(rows)] = top.T
-        np.exp((y - top[:, :, None]).transpose(1, 2, 0), out=x[:, :, : len(rows)])
-        for n, row in enumerate(rows):  # whatever stands past the end is nobody's business
-            x[lengths[row] :, :, n] = 0.0
-        ends = np.zeros(LANES, np.int64)
-        ends[: len(rows)] = lengths[rows]
-        gamma = np.zeros((longest, pdfs, LANES), np.float32)
-        total = np.zeros(LANES)
-        _denominator_block(
+        likes = log_likes[rows, :longest]  # (lanes, frames, pdfs), a copy
+        top = likes.max(axis=2)
+        likes -= top[:, :, None]
+        np.exp(likes, out=likes)
+        space = _workspace(longest, graph.num_states, len(g["group_pdf"]), pdfs)
+        log_z[rows] = _denominator_block(
             g["src"], g["prob"], g["arc_start"], g["group_pdf"], g["group_dst"], g["state_start"],
-            initial, np.float32(leaky), x, shift, ends, gamma, total,
+            initial, np.float32(leaky), likes, top, lengths[rows], rows, posteriors, *space,
         )  # fmt: skip
-        log_z[rows] = total[: len(rows)]
-        posteriors[rows, :longest] = gamma.transpose(2, 0, 1)[: len(rows)]
 
     in_threads(run, math.ceil(batch / LANES))
     return torch.from_numpy(log_z), torch.from_numpy(posteriors)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, boundscheck=False)
+def _workspace(frames: int, states: int, groups: int, pdfs: int) -> list[np.ndarray]:
+    """Arrays (rows, LANES) that every block needs anew, kept by each thread.
+
+    x (frames * pdfs), G of (6) (frames * groups), alpha and beta (2 * states), posteriors of one
+    frame (pdfs), and four rows for one number a lane. Fresh memory would cost more than the sums.
+    """
+    sizes = [frames * pdfs, frames * groups, 2 * states, pdfs, frames, 4]
+    space: np.ndarray | None = getattr(_workspaces, "rows", None)
+    if space is None or len(space) < sum(sizes):
+        space = _workspaces.rows = np.empty((sum(sizes), LANES), np.float32)
+    return np.split(space[: sum(sizes)], np.cumsum(sizes)[:-1])
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FASTMATH, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
-    src,
-    prob,
-    arc_start,
-    group_pdf,
-    group_dst,
-    state_start,
-    initial,
-    leaky,
-    x,
-    shift,
-    ends,
-    gamma,
-    log_z,
-):
-    """Equations (4) to (10) for LANES sequences. A lane past its end idles: state is copied."""
-    frames = x.shape[0]
-    states = len(initial)
-    groups = len(group_pdf)
-    stored = np.empty((frames, groups, LANES), np.float32)  # G of (6)
-    norms = np.ones((frames, LANES), np.float32)  # A
-    alpha = np.empty((states, LANES), np.float32)  # alpha', normalised: sums to 1 + leaky
-    total = np.empty(LANES, np.float32)
-    acc = np.empty(LANES, np.float32)
+    src, prob, arc_start, group_pdf, group_dst, state_start, initial, leaky,
+    likes, top, ends, rows, posteriors, x, stored, both, gamma, norms, lane,
+):  # fmt: skip
+    """Equations (4) to (10) for up to LANES sequences.
+
+    likes (sequences, frames, pdfs) and top (sequences, frames): exp(y - top), top; ends: lengths;
+    rows: the sequences' places in `posteriors`, which is written. The last six are workspace; row
+    i of frame t is at t * rows of a frame + i. Returns log Z.
+    """
+    size, frames, pdfs = likes.shape
+    states, groups = len(initial), len(group_pdf)
+    log_z = np.zeros(size)
+    alpha = both[:states]  # alpha', normalised: sums to 1 + leaky
+    fresh = both[states:]
+    one = np.float32(1.0)
     for i in range(states):
-        for n in range(LANES):
-            alpha[i, n] = initial[i] * (np.float32(1.0) + leaky)
-    fresh = np.empty((states, LANES), np.float32)
+        store(alpha, i, splat(initial[i] * (one + leaky)))
     for t in range(frames):
-        total[:] = 0.0
+        for k in range(pdfs):
+            for n in range(size):  # whatever stands past the end is nobody's business
+                x[t * pdfs + k, n] = likes[n, t, k] if t < ends[n] else np.float32(0.0)
+            for n in range(size, LANES):
+                x[t * pdfs + k, n] = 0.0
+        total = zeros()
         for j in range(states):
-            acc[:] = 0.0
+            into_state = zeros()
             for g in range(state_start[j], state_start[j + 1]):
-                into = stored[t, g]
-                into[:] = 0.0
+                into = zeros()
                 for a in range(arc_start[g], arc_start[g + 1]):
-                    row = alpha[src[a]]
-                    p = prob[a]
-                    for n in range(LANES):
-                        into[n] += row[n] * p  # (6)
-                likes = x[t, group_pdf[g]]
-                for n in range(LANES):
-                    acc[n] += into[n] * likes[n]  # (7)
-            for n in range(LANES):
-                fresh[j, n] = acc[n]
-                total[n] += acc[n]
+                    into = fma(load(alpha, src[a]), splat(prob[a]), into)  # (6)
+                store(stored, t * groups + g, into)
+                into_state = fma(into, load(x, t * pdfs + group_pdf[g]), into_state)  # (7)
+            store(fresh, j, into_state)
+            total = add(total, into_state)
+        store(norms, t, total)
         for n in range(LANES):
+            lane[0, n] = one / norms[t, n] if norms[t, n] > 0 else np.float32(0.0)
+        for n in range(size):
             if t < ends[n]:
-                norms[t, n] = total[n]
-                log_z[n] += math.log(total[n]) + shift[t, n] if total[n] > 0 else -np.inf
-            total[n] = np.float32(1.0) / total[n] if total[n] > 0 else np.float32(0.0)
+                mass = norms[t, n]
+                log_z[n] += math.log(mass) + top[n, t] if mass > 0 else -np.inf
+        inverse = load(lane, 0)
         for j in range(states):
-            for n in range(LANES):
-                alpha[j, n] = fresh[j, n] * total[n] + leaky * initial[j]  # (4)
-    for n in range(LANES):
+            store(alpha, j, fma(load(fresh, j), inverse, splat(leaky * initial[j])))  # (4)
+    for n in range(size):
         log_z[n] += math.log(1.0 + leaky)
 
-    # beta'_T = 1 / (1 + leaky) for all states makes gamma sum to one
-    beta = np.empty((states, LANES), np.float32)  # beta of (5), leak included
-    back = np.zeros((states, LANES), np.float32)  # beta' of (9)
-    start = np.float32(1.0) / (np.float32(1.0) + leaky)
-    leak = np.empty(LANES, np.float32)
+    beta = both[:states]  # of (5), leak included
+    back = both[states:]  # beta' of (9)
+    for i in range(states):
+        store(back, i, zeros())
     for t in range(frames - 1, -1, -1):
+        begins = False
         for n in range(LANES):
-            if t == ends[n] - 1:
-                for i in range(states):
-                    back[i, n] = start
-        leak[:] = 0.0
+            # beta'_T = 1 / (1 + leaky) for all states makes gamma sum to one
+            last = n < size and t == ends[n] - 1
+            begins |= last
+            lane[0, n] = one / (one + leaky) if last else np.float32(0.0)
+            inside = n < size and t < ends[n] and norms[t, n] > 0
+            lane[1, n] = one / norms[t, n] if inside else np.float32(0.0)
+        if begins:  # of the others, that is all zero
+            for i in range(states):
+                store(back, i, add(load(back, i), load(lane, 0)))
+        leak = zeros()
         for i in range(states):
-            for n in range(LANES):
-                leak[n] += initial[i] * back[i, n]
+            leak = fma(load(back, i), splat(initial[i]), leak)
+        leak = mul(leak, splat(leaky))
         for i in range(states):
-            for n in range(LANES):
-                beta[i, n] = back[i, n] + leaky * leak[n]  # (5)
-                back[i, n] = 0.0
-        for n in range(LANES):
-            total[n] = np.float32(1.0) / norms[t, n] if t < ends[n] and norms[t, n] > 0 else 0.0
+            store(beta, i, add(load(back, i), leak))  # (5)
+            store(back, i, zeros())
+        inverse = load(lane, 1)
+        for k in range(pdfs):
+            store(gamma, k, zeros())
         for g in range(groups):
-            likes = x[t, group_pdf[g]]
-            ahead = beta[group_dst[g]]
-            into = stored[t, g]
-            out = gamma[t, group_pdf[g]]
-            for n in range(LANES):
-                acc[n] = likes[n] * ahead[n] * total[n]  # (8)
-                out[n] += into[n] * acc[n]  # (10)
+            pdf = group_pdf[g]
+            onward = mul(mul(load(x, t * pdfs + pdf), load(beta, group_dst[g])), inverse)  # (8)
+            store(gamma, pdf, fma(load(stored, t * groups + g), onward, load(gamma, pdf)))  # (10)
             for a in range(arc_start[g], arc_start[g + 1]):
-                row = back[src[a]]
-                p = prob[a]
-                for n in range(LANES):
-                    row[n] += p * acc[n]  # (9)
+                store(back, src[a], fma(onward, splat(prob[a]), load(back, src[a])))  # (9)
+        for n in range(size):
+            if t < ends[n]:
+                for k in range(pdfs):
+                    posteriors[rows[n], t, k] = gamma[k, n]
+    return log_z
 
 
 def numerator(batch: Any, log_likes: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:

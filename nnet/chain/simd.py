@@ -39,9 +39,9 @@ _lanes = _Lanes()
 
 
 @extending.register_model(_Lanes)
-class _LanesModel(extending.models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(extending.models.PrimitiveModel):
     def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, _FLOATS)
+        super().__init__(manager, fe_type, _FLOATS)  # type: ignore[no-untyped-call]
 
 
 @intrinsic

@@ -51,6 +51,8 @@ def denominator(
     posteriors = np.zeros_like(log_likes)
     order = np.argsort(-lengths, kind="stable")  # blocks of similar length
     g = graph.groups
+    names = ("src", "prob", "arc_start", "group_pdf", "group_dst", "state_start")
+    arrays = [g[name] for name in (*names, "out_group", "out_prob", "out_start")]
     initial = graph.initial.numpy().astype(np.float32)
 
     def run(block: int) -> None:
@@ -62,9 +64,8 @@ def denominator(
         np.exp(likes, out=likes)
         space = _workspace(longest, graph.num_states, len(g["group_pdf"]), pdfs)
         log_z[rows] = _denominator_block(
-            g["src"], g["prob"], g["arc_start"], g["group_pdf"], g["group_dst"], g["state_start"],
-            initial, np.float32(leaky), likes, top, lengths[rows], rows, posteriors, *space,
-        )  # fmt: skip
+            *arrays, initial, np.float32(leaky), likes, top, lengths[rows], rows, posteriors, *space
+        )
 
     in_threads(run, math.ceil(batch / LANES))
     return torch.from_numpy(log_z), torch.from_numpy(posteriors)
@@ -73,10 +74,11 @@ def denominator(
 def _workspace(frames: int, states: int, groups: int, pdfs: int) -> list[np.ndarray]:
     """Arrays (rows, LANES) that every block needs anew, kept by each thread.
 
-    x (frames * pdfs), G of (6) (frames * groups), alpha and beta (2 * states), posteriors of one
-    frame (pdfs), and four rows for one number a lane. Fresh memory would cost more than the sums.
+    x (frames * pdfs), G of (6) (frames * groups), H of one frame (groups), alpha and beta
+    (2 * states), posteriors of one frame (pdfs), A (frames) and two rows for one number a lane.
+    Fresh memory would cost more than the sums.
     """
-    sizes = [frames * pdfs, frames * groups, 2 * states, pdfs, frames, 4]
+    sizes = [frames * pdfs, frames * groups, groups, 2 * states, pdfs, frames, 2]
     space: np.ndarray | None = getattr(_workspaces, "rows", None)
     if space is None or len(space) < sum(sizes):
         space = _workspaces.rows = np.empty((sum(sizes), LANES), np.float32)
@@ -85,14 +87,14 @@ def _workspace(frames: int, states: int, groups: int, pdfs: int) -> list[np.ndar
 
 @numba.njit(nogil=True, cache=True, fastmath=FASTMATH, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
-    src, prob, arc_start, group_pdf, group_dst, state_start, initial, leaky,
-    likes, top, ends, rows, posteriors, x, stored, both, gamma, norms, lane,
+    src, prob, arc_start, group_pdf, group_dst, state_start, out_group, out_prob, out_start,
+    initial, leaky, likes, top, ends, rows, posteriors, x, stored, onward, both, gamma, norms, lane,
 ):  # fmt: skip
     """Equations (4) to (10) for up to LANES sequences.
 
     likes (sequences, frames, pdfs) and top (sequences, frames): exp(y - top), top; ends: lengths;
-    rows: the sequences' places in `posteriors`, which is written. The last six are workspace; row
-    i of frame t is at t * rows of a frame + i. Returns log Z.
+    rows: the sequences' places in `posteriors`, which is written. The last seven are workspace;
+    row i of frame t is at t * rows of a frame + i. Returns log Z.
     """
     size, frames, pdfs = likes.shape
     states, groups = len(initial), len(group_pdf)
@@ -154,16 +156,19 @@ def _denominator_block(  # type: ignore[no-untyped-def]
         leak = mul(leak, splat(leaky))
         for i in range(states):
             store(beta, i, add(load(back, i), leak))  # (5)
-            store(back, i, zeros())
         inverse = load(lane, 1)
         for k in range(pdfs):
             store(gamma, k, zeros())
         for g in range(groups):
             pdf = group_pdf[g]
-            onward = mul(mul(load(x, t * pdfs + pdf), load(beta, group_dst[g])), inverse)  # (8)
-            store(gamma, pdf, fma(load(stored, t * groups + g), onward, load(gamma, pdf)))  # (10)
-            for a in range(arc_start[g], arc_start[g + 1]):
-                store(back, src[a], fma(onward, splat(prob[a]), load(back, src[a])))  # (9)
+            h = mul(mul(load(x, t * pdfs + pdf), load(beta, group_dst[g])), inverse)  # (8)
+            store(onward, g, h)
+            store(gamma, pdf, fma(load(stored, t * groups + g), h, load(gamma, pdf)))  # (10)
+        for i in range(states):
+            into = zeros()
+            for a in range(out_start[i], out_start[i + 1]):
+                into = fma(load(onward, out_group[a]), splat(out_prob[a]), into)  # (9)
+            store(back, i, into)
         for n in range(size):
             if t < ends[n]:
                 for k in range(pdfs):

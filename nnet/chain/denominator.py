@@ -156,20 +156,26 @@ class DenominatorGraph:
         """The arcs grouped by (destination, pdf): the factored recursion of forward_backward.py.
 
         group_pdf, group_dst: (groups,); arc_start: (groups + 1,) into the arcs;
-        state_start: (states + 1,) into the groups; src: (arcs,); prob: (arcs,) float32.
+        state_start: (states + 1,) into the groups; src: (arcs,); prob: (arcs,) float32. The same
+        arcs by the state that they leave, for the way back: out_group, out_prob: (arcs,) and
+        out_start: (states + 1,) into them.
         """
         key = self.dst.numpy() * self.num_pdfs + self.pdf.numpy()
         starts = np.flatnonzero(np.diff(key, prepend=-1))
         group_dst = self.dst.numpy()[starts]
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(key)))
+        out = np.argsort(self.src.numpy(), kind="stable")
+        states = np.arange(self.num_states + 1)
         return {
+            "out_group": group[out].astype(np.int32),
+            "out_prob": self.prob.numpy()[out].astype(np.float32),
+            "out_start": np.searchsorted(self.src.numpy()[out], states).astype(np.int32),
             "src": self.src.numpy().astype(np.int32),
             "prob": self.prob.numpy().astype(np.float32),
             "arc_start": np.append(starts, len(key)).astype(np.int32),
             "group_pdf": self.pdf.numpy()[starts].astype(np.int32),
             "group_dst": group_dst.astype(np.int32),
-            "state_start": np.searchsorted(group_dst, np.arange(self.num_states + 1)).astype(
-                np.int32
-            ),
+            "state_start": np.searchsorted(group_dst, states).astype(np.int32),
         }
 
 

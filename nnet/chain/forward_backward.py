@@ -68,7 +68,7 @@ from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 
-BACKENDS = ("auto", "cpu")
+BACKENDS = ("auto", "cpu", "reference")
 
 
 def forward_backward(
@@ -85,10 +85,12 @@ def forward_backward(
 
     Args:
         graph: the denominator.
-        log_likes: (batch, frames, pdfs) unnormalised log-likelihoods, float32; any finite size.
+        log_likes: (batch, frames, pdfs) unnormalised log-likelihoods, float32; any finite size;
+            -inf forbids a pdf.
         lengths: (batch,) frames of each sequence, 1 <= length <= frames.
         leaky: lambda >= 0 of (4); Kaldi's recipes use 0.1.
-        backend: "cpu" (Numba) or "auto". Tensors on a GPU are copied to the host and back.
+        backend: "cpu" (Numba), "reference" (float64, arc by arc, slow) or "auto", which is "cpu".
+            For "cpu", tensors on a GPU are copied to the host and back.
 
     Returns:
         log_z: (batch,) float64, log(1 + leaky) included.
@@ -96,7 +98,22 @@ def forward_backward(
 
     Raises:
         ValueError: shapes do not fit, leaky < 0, or an unknown backend.
-        FloatingPointError: a non-finite log-likelihood, or a sequence without any path.
+        FloatingPointError: a NaN or +inf, or a sequence that no path of the graph can carry.
+    """
+    return counted(graph, log_likes, lengths, leaky, backend)[:2]
+
+
+def counted(
+    graph: DenominatorGraph,
+    log_likes: Tensor,
+    lengths: Tensor,
+    leaky: float = 0.1,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor, int]:
+    """`forward_backward`, and how many sequences were done again in the log domain.
+
+    Those are the ones in which, at some frame, what is left of all paths is less than 1e-30 of what
+    was, or whose posteriors then do not sum to one: float32 has too few digits down there.
     """
     if backend not in BACKENDS:
         raise ValueError(
@@ -105,19 +122,31 @@ def forward_backward(
     check_arguments(log_likes, lengths, graph.num_pdfs)
     if leaky < 0:
         raise ValueError(f"forward_backward: leaky must be >= 0, got {leaky}")
-    from chainstitch.nnet.chain import cpu  # late: imports Numba
+    from chainstitch.nnet.chain import cpu, reference  # late: imports Numba
 
-    log_z, posteriors = cpu.denominator(
-        graph, log_likes.detach().float().cpu().numpy(), lengths.cpu().numpy(), leaky
-    )
+    likes = log_likes.detach()
+    if backend == "reference":
+        log_z, exact = reference.denominator(graph, likes, lengths, leaky)
+        posteriors = exact.to(likes.dtype)
+        again = 0
+    else:
+        host = likes.float().cpu()
+        log_z, posteriors = cpu.denominator(graph, host.numpy(), lengths.cpu().numpy(), leaky)
+        lost = (log_z == -torch.inf).nonzero().flatten()
+        again = len(lost)
+        if again:
+            longest = int(lengths[lost].max())
+            log_z[lost], exact = reference.denominator(
+                graph, host[lost, :longest], lengths[lost], leaky
+            )
+            posteriors[lost, :longest] = exact.float()
     if not torch.isfinite(log_z).all():
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
         raise FloatingPointError(
             f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's "
-            "output holds a NaN or an infinity, or spans more than 80 nats between all graph paths "
-            "and the best pdf"
+            "output holds a NaN or an infinity, or no path of the graph is as long as the sequence"
         )
-    return log_z.to(log_likes.device), posteriors.to(log_likes.device)
+    return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
 
 
 def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:

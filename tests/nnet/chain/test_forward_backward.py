@@ -7,10 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chainstitch.nnet.chain import DenominatorGraph, forward_backward
+from chainstitch.nnet.chain.forward_backward import counted
 from tests.reference.forward_backward import enumerate_log_z, simple_forward_backward
 
+BACKENDS = ("cpu", "reference")
 SRC, DST = [0, 0, 1, 1, 1, 2, 2], [1, 2, 1, 2, 0, 2, 0]
 PDF, PROB = [0, 1, 1, 2, 0, 3, 2], [0.6, 0.4, 0.5, 0.3, 0.2, 0.4, 0.6]
 
@@ -45,14 +49,16 @@ def test_gold_initial_probabilities():
     )
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("leaky", "log_z"), [(1e-5, 0.94367990), (0.1, 1.53250160)])
-def test_gold_log_z(leaky, log_z):
-    value, _ = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), leaky)
+def test_gold_log_z(leaky, log_z, backend):
+    value, _ = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), leaky, backend)
     assert value.item() == pytest.approx(log_z, abs=1e-6)
 
 
-def test_gold_posteriors():
-    _, posteriors = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), 0.1)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gold_posteriors(backend):
+    _, posteriors = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), 0.1, backend)
     np.testing.assert_allclose(
         posteriors[0, [0, 4]].numpy(),
         [[0.416929, 0.336505, 0.128200, 0.118366], [0.078585, 0.584218, 0.108054, 0.229143]],
@@ -67,8 +73,9 @@ def test_without_leak_it_is_the_sum_of_all_enumerated_paths():
     assert value.item() == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("seed", range(20))
-def test_agrees_with_the_naive_twin_on_random_ragged_batches(seed):
+def test_agrees_with_the_naive_twin_on_random_ragged_batches(seed, backend):
     rng = np.random.default_rng(seed)
     states, pdfs = int(rng.integers(1, 12)), int(rng.integers(1, 9))
     graph = random_graph(rng, states, pdfs, states + int(rng.integers(0, 30)))
@@ -81,12 +88,63 @@ def test_agrees_with_the_naive_twin_on_random_ragged_batches(seed):
     padded = y.clone()
     for i, n in enumerate(lengths):
         padded[i, n:] = math.nan  # padding must not matter
-    log_z, posteriors = forward_backward(graph, padded, lengths, leaky)
+    log_z, posteriors = forward_backward(graph, padded, lengths, leaky, backend)
     for i, n in enumerate(lengths.tolist()):
         wanted_z, wanted = twin(graph, y[i, :n], leaky)
         assert log_z[i].item() == pytest.approx(wanted_z, rel=1e-5, abs=1e-5)
         np.testing.assert_allclose(posteriors[i, :n].numpy(), wanted, atol=2e-5)
         assert not posteriors[i, n:].any()
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.integers(0, 10**6), st.integers(1, 200), st.integers(1, 3000), st.integers(1, 60),
+    st.sampled_from([0.0, 1e-5, 0.1]), st.sampled_from([0.1, 3.0, 20.0]),
+)  # fmt: skip
+def test_back_ends_agree_on_any_graph(seed, states, arcs, pdfs, leaky, scale):
+    """Dead ends, unreachable states, self-loops, parallel arcs, columns of -inf, ragged lengths."""
+    rng = np.random.default_rng(seed)
+    src, dst = rng.integers(0, states, (2, arcs))
+    src[0], dst[0] = 0, 0  # that some path goes on for ever
+    pdf, prob = rng.integers(0, pdfs, arcs), rng.uniform(1e-3, 1, arcs)
+    tensors = map(torch.from_numpy, (src, dst, pdf, prob))
+    graph = DenominatorGraph.from_arcs(*tensors, num_pdfs=pdfs)
+    batch, frames = int(rng.integers(1, 20)), int(rng.integers(1, 9))
+    lengths = torch.from_numpy(rng.integers(1, frames + 1, batch))
+    y = torch.from_numpy(rng.normal(scale=scale, size=(batch, frames, pdfs))).float()
+    forbidden = torch.from_numpy(rng.random(pdfs) < 0.2)
+    forbidden[pdf[0]] = False
+    y[..., forbidden] = -math.inf
+    for i, n in enumerate(lengths):
+        y[i, n:] = math.nan
+    found = forward_backward(graph, y, lengths, leaky, "cpu")
+    wanted = forward_backward(graph, y, lengths, leaky, "reference")
+    error = (found[0] - wanted[0]).abs()
+    assert bool((error <= 1e-5 * wanted[0].abs().clamp(min=1)).all())
+    torch.testing.assert_close(found[1], wanted[1], atol=1e-4, rtol=0)
+
+
+def test_sequences_beyond_floats_go_to_the_log_domain_and_are_counted():
+    graph = DenominatorGraph.from_arcs(*map(torch.tensor, (SRC, DST, PDF, PROB)), num_pdfs=5)
+    y = torch.zeros(3, 5, 5)
+    y[..., :4] = gold_likes()
+    y[1, 2, 4] = 1e4  # a pdf that no arc has, so far above the others that their floats vanish
+    y[2, :, 4] = 60.0  # far, but not too far
+    wanted = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]))
+    log_z, posteriors, redone = counted(graph, y, torch.full((3,), 5))
+    assert redone == 1
+    torch.testing.assert_close(log_z, wanted[0].expand(3), atol=2e-5, rtol=0)
+    torch.testing.assert_close(posteriors[..., :4], wanted[1].expand(3, -1, -1), atol=1e-5, rtol=0)
+    assert not posteriors[..., 4].any()
+
+
+def test_a_sequence_longer_than_any_path_is_an_error():
+    prob, initial = torch.tensor([1.0]).double(), torch.tensor([1.0, 0.0]).double()
+    graph = DenominatorGraph(*map(torch.tensor, ([0], [1], [0])), prob, initial, 0, 1)
+    forward_backward(graph, torch.zeros(1, 1, 1), torch.tensor([1]), leaky=0)
+    for backend in BACKENDS:
+        with pytest.raises(FloatingPointError, match=r"sequences \[1\]"):
+            forward_backward(graph, torch.zeros(2, 2, 1), torch.tensor([1, 2]), 0, backend)
 
 
 def test_posteriors_sum_to_one_in_every_frame():
@@ -137,8 +195,9 @@ def test_nonfinite_input_and_misfit_shapes_are_errors():
     graph, y = gold_graph(), gold_likes()
     bad = y.clone()
     bad[0, 2, 1] = math.nan
-    with pytest.raises(FloatingPointError, match="sequences"):
-        forward_backward(graph, bad, torch.tensor([5]))
+    for backend in BACKENDS:
+        with pytest.raises(FloatingPointError, match="sequences"):
+            forward_backward(graph, bad, torch.tensor([5]), backend=backend)
     with pytest.raises(ValueError, match="lengths"):
         forward_backward(graph, y, torch.tensor([6]))
     with pytest.raises(ValueError, match="log_likes"):

@@ -98,6 +98,18 @@ def test_sgd_without_limits_is_torch_sgd():
     torch.testing.assert_close(ours.weight, theirs.weight)
 
 
+def test_momentum_is_scaled_so_that_a_constant_gradient_moves_as_far_as_without():
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = SGD(model, lr=0.1, momentum=0.5, max_change_per_layer=0, max_change=0)
+    start, moved = model.weight.item(), []
+    for _ in range(30):
+        model.weight.grad = torch.ones(1, 1)
+        optimizer.step()
+        moved.append(start - model.weight.item())
+    assert moved[:3] == pytest.approx([0.05, 0.125, 0.2125], abs=1e-6)
+    assert moved[-1] - moved[-2] == pytest.approx(0.1, abs=1e-6)
+
+
 def make_net():
     torch.manual_seed(0)
     return nn.Sequential(

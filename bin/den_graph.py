@@ -14,6 +14,9 @@ def den_graph(
     lang: Annotated[Path, typer.Option(help="Lang directory.")],
     out: Annotated[Path, typer.Option(help="File to write, exp/den.npz say.")],
     seed: Annotated[int, typer.Option(help="Of the silences drawn into the text.")] = 0,
+    text: Annotated[
+        Path | None, typer.Option(help="Also write the graph as OpenFst text, for fstcompile.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")
     ] = False,
@@ -27,6 +30,7 @@ def den_graph(
     --out exp/den.npz
     """
     from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
+    from chainstitch.nnet.chain.fst_format import write_fst_text
     from chainstitch.nnet.chain.supervision import phone_sentences
     from chainstitch.nnet.train_config import TrainConfig
     from chainstitch.utils import config as configs
@@ -37,6 +41,8 @@ def den_graph(
 
     graph = configs.load(conf, TrainConfig, set_ or ()).graph
     refuse_existing(out, overwrite)
+    if text is not None:
+        refuse_existing(text, overwrite)
     language = read_lang(lang)
     transcripts = [cut_text(cut).split() for cut in read_cuts(data)]
     unknown = sorted({w for words in transcripts for w in words} - set(language.lexicon))
@@ -48,13 +54,18 @@ def den_graph(
     sentences = phone_sentences(
         transcripts, language, graph.silence_between, graph.silence_edges, graph.shuffle_words, seed
     )
-    lm = estimate_phone_lm(
-        sentences, graph.ngram_order, graph.no_prune_order, graph.num_extra_states
-    )
+    try:
+        lm = estimate_phone_lm(
+            sentences, graph.ngram_order, graph.no_prune_order, graph.num_extra_states
+        )
+    except ValueError as error:
+        raise UserError(f"{conf}, [graph]: {error}") from None
     denominator = denominator_from_phone_lm(lm, language.num_phones)
     denominator.phones = language.phone_names
     out.parent.mkdir(parents=True, exist_ok=True)
     denominator.save(out)
+    if text is not None:
+        write_fst_text(denominator, text)
     print(
         f"{out}: {denominator.num_states} states, {len(denominator.src)} arcs, "
         f"{denominator.num_pdfs} pdfs, from {len(sentences)} transcripts"

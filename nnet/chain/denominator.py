@@ -43,18 +43,20 @@ class DenominatorGraph:
     Attributes:
         src, dst, pdf: (arcs,) int64, sorted by (dst, pdf, src); prob: (arcs,) float64, linear.
         initial: (states,) float64, sums to one.
+        final: (states,) float64, linear, which entered `initial` and nothing else.
         num_states, num_pdfs, start: int.
         phones: names of the phones 1, 2, ... that the pdfs belong to; empty where nobody said.
     """
 
     def __init__(
         self, src: Tensor, dst: Tensor, pdf: Tensor, prob: Tensor, initial: Tensor,
-        start: int, num_pdfs: int, phones: Sequence[str] = (),
+        start: int, num_pdfs: int, phones: Sequence[str] = (), final: Tensor | None = None,
     ) -> None:  # fmt: skip
         order = np.lexsort((src.numpy(), pdf.numpy(), dst.numpy()))
         self.src, self.dst, self.pdf = src[order], dst[order], pdf[order]
         self.prob = prob[order]
         self.initial = initial
+        self.final = torch.zeros_like(initial) if final is None else final
         self.start = start
         self.num_states = len(initial)
         self.num_pdfs = num_pdfs
@@ -114,7 +116,7 @@ class DenominatorGraph:
             given = torch.as_tensor(final).double().cpu()
             ends[: len(given)] = given
         initial = _initial_probabilities(src, dst, prob, ends, start, states)
-        return cls(src, dst, pdf, prob, initial, start, pdfs)
+        return cls(src, dst, pdf, prob, initial, start, pdfs, (), ends)
 
     def save(self, path: Path | str) -> None:
         """Writes den.npz (atomically)."""
@@ -124,29 +126,38 @@ class DenominatorGraph:
 
     @classmethod
     def load(cls, path: Path | str) -> DenominatorGraph:
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, or a Kaldi recipe's den.fst (fst_format.py).
 
         Raises:
             UserError: missing or damaged file.
         """
         try:
+            with open(path, "rb") as stream:
+                archive = stream.read(2) == b"PK"
+            if not archive:
+                from chainstitch.nnet.chain.fst_format import read_fst
+
+                return read_fst(path)
             with np.load(path, allow_pickle=False) as data:
                 phones = data["phones"].tolist()
                 arrays = {k: torch.from_numpy(data[k]) for k in data.files if k != "phones"}
             return cls(
                 arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
-                int(arrays["start"]), int(arrays["num_pdfs"]), phones,
+                int(arrays["start"]), int(arrays["num_pdfs"]), phones, arrays.get("final"),
             )  # fmt: skip
         except FileNotFoundError:
             raise UserError(
                 f"{path} does not exist; make it with `chainstitch den-graph`"
             ) from None
+        except UserError:
+            raise
         except Exception as error:  # a damaged zip raises one of half a dozen types
             raise UserError(f"{path} is not a readable den.npz ({error}); make it again") from None
 
     def _arrays(self) -> dict[str, Any]:
         return {
             "src": self.src, "dst": self.dst, "pdf": self.pdf, "prob": self.prob,
+            "final": self.final,
             "initial": self.initial, "start": self.start, "num_pdfs": self.num_pdfs,
             "phones": np.array(self.phones, dtype=np.str_),
         }  # fmt: skip

@@ -22,10 +22,14 @@ the kept states agree except near the target.
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+logger = logging.getLogger(__name__)
+
+MAX_STATES = 100_000  # Kaldi's largest recipes have some thousands
 END = 0  # the symbol of both sentence start (in histories) and sentence end (as a successor)
 
 History = tuple[int, ...]
@@ -73,7 +77,8 @@ def estimate_phone_lm(
         num_extra_states: how many longer-history states are kept.
 
     Raises:
-        ValueError: no sentence, a phone below 1, or orders out of range.
+        ValueError: no sentence, a phone below 1, orders out of range, or more than MAX_STATES
+            states, found before any merging.
     """
     if not 1 <= no_prune_order <= order or num_extra_states < 0:
         raise ValueError(
@@ -81,6 +86,7 @@ def estimate_phone_lm(
             f"{order=}, {no_prune_order=}, {num_extra_states=}"
         )
     counts = _count(sentences, order)
+    _check_size(counts, no_prune_order, num_extra_states)
     merged = _prune(counts, order, no_prune_order, num_extra_states)
     return _compile(counts, merged, order)
 
@@ -98,6 +104,27 @@ def _count(sentences: Iterable[Sequence[int]], order: int) -> dict[History, Coun
     if not counts:
         raise ValueError("phone LM: no training sentence; the transcripts are empty")
     return counts
+
+
+def _check_size(counts: dict[History, Counts], no_prune_order: int, num_extra: int) -> None:
+    found, basic = len(counts), len(_basic(counts, no_prune_order))
+    states = min(found, basic + num_extra)
+    logger.info("phone LM: %d histories, %d of them never merged, %d kept", found, basic, states)
+    if states > MAX_STATES:
+        # two groups a state, 16 sequences of 4 bytes: see forward_backward.py
+        gigabytes = states * 2 * 150 * 16 * 4 / 1e9
+        raise ValueError(
+            f"phone LM: {states} states ({basic} histories up to order {no_prune_order} and "
+            f"{states - basic} longer ones) are more than {MAX_STATES}; forward-backward over 150 "
+            f"frames would take about {gigabytes:.0f} GB in each thread. Lower num_extra_states "
+            "(2000 is usual) or no_prune_order (3)"
+        )
+
+
+def _basic(counts: dict[History, Counts], no_prune_order: int) -> set[History]:
+    """Histories that are never merged: the short ones, and the suffixes of the others."""
+    basic = {h for h in counts if len(h) < no_prune_order}
+    return basic | {h[len(h) - no_prune_order + 1 :] for h in counts if len(h) >= no_prune_order}
 
 
 def _shorten(history: History, order: int) -> History:
@@ -124,9 +151,7 @@ def _prune(
 ) -> set[History]:
     """Merges histories into their suffixes within `counts`; returns the ones that are gone."""
     gone: set[History] = set()
-    basic = {h for h in counts if len(h) < no_prune_order}
-    basic |= {h[len(h) - no_prune_order + 1 :] for h in counts if len(h) >= no_prune_order}
-    target = len(basic) + num_extra
+    target = len(_basic(counts, no_prune_order)) + num_extra
     # from the longest histories down, so that nothing longer still needs the context
     for length in range(order - 1, no_prune_order - 1, -1):
         heap = [

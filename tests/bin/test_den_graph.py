@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from chainstitch.nnet.chain import DenominatorGraph
 from tests.toy import Toy, fingerprint, retext, run
@@ -36,6 +37,12 @@ def test_graph_is_written_and_summed_up(
     wanted = f"{graph.num_states} states, {len(graph.src)} arcs, 8 pdfs, from 24 transcripts"
     assert capsys.readouterr().out == f"{out}: {wanted}\n"
     assert [p.name for p in out.parent.iterdir()] == ["den.npz"]
+    again, text = tmp_path / "again.npz", tmp_path / "den.txt"
+    assert run(*arguments(toy, again, "--text", text)) == 0
+    assert again.read_bytes() == out.read_bytes()
+    written = DenominatorGraph.load(text)
+    torch.testing.assert_close(written.prob, graph.prob, rtol=1e-6, atol=0)
+    torch.testing.assert_close(written.initial, graph.initial, rtol=1e-6, atol=0)
 
 
 def test_the_seed_and_the_graph_section_decide_its_bytes(toy: Toy, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ case "$*" in
     elif [[ "$*" == *" espeakng-loader" ]]; then
       touch "$here/has-espeakng_loader"
     else
-      touch "$here/has-pytest" "$here/has-hypothesis" "$here/has-mypy" "$here/ruff" "$here/shellcheck"
+      touch "$here"/has-{pytest,hypothesis,mypy} "$here"/{ruff,shellcheck}
       chmod +x "$here/ruff" "$here/shellcheck"
     fi ;;
   *find_spec*) name=$2 name=${name#*find_spec(\\'}; [[ -e $here/has-${name%%\\'*} ]] ;;

@@ -17,6 +17,7 @@ from chainstitch.nnet.chain import (
     forward_backward,
     numerator_forward_backward,
     phone_graph,
+    phone_lm,
 )
 from tests.reference.forward_backward import simple_forward_backward
 
@@ -66,6 +67,16 @@ def test_pruning_reaches_the_target_and_keeps_every_seen_sentence_possible():
     loss = [full.log_prob(s) - pruned.log_prob(s) for s in TEXT]
     assert all(math.isfinite(x) for x in loss)
     assert sum(loss) >= 0  # maximum likelihood can only lose
+
+
+def test_an_absurd_size_is_refused_before_anything_is_merged(monkeypatch):
+    monkeypatch.setattr(phone_lm, "MAX_STATES", 20)
+    monkeypatch.setattr(phone_lm, "_prune", None)  # would fail if it were reached
+    with pytest.raises(ValueError, match=r"phone LM: 2\d states .* GB in each thread"):
+        estimate_phone_lm(TEXT, 4, 3, num_extra_states=1000)
+    monkeypatch.undo()
+    monkeypatch.setattr(phone_lm, "MAX_STATES", 20)
+    assert len(estimate_phone_lm(TEXT, 4, 3, num_extra_states=1).histories) <= 20
 
 
 def test_unigram_order_is_allowed():

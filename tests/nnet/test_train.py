@@ -148,7 +148,8 @@ def test_parameters_shrink_once_before_each_iteration(
     network = made.network
     derivatives = torch.full((3,), 0.55 if saturated else 0.65)  # of 1: saturation .45 or .35
     network.average_derivatives = lambda: derivatives  # type: ignore[assignment]
-    network.forget_derivatives = lambda: None  # type: ignore[assignment]
+    forgotten: list[int] = []
+    network.forget_derivatives = lambda: forgotten.append(1)  # type: ignore[assignment]
 
     def state() -> dict[str, torch.Tensor]:
         return {name: value.clone() for name, value in network.state_dict().items()}
@@ -166,6 +167,7 @@ def test_parameters_shrink_once_before_each_iteration(
     wanted = [wanted[0], *(min(0.95, w) if saturated else w for w in wanted[1:])]
     assert [row["shrink"] for row in made.rows] == wanted
     assert (wanted[1:] == [0.95, 0.95]) == saturated
+    assert len(forgotten) == len(made.rows)  # each iteration measures anew
     parameters = dict(network.named_parameters())
     assert len(parameters) < len(before[0])  # the others are batch-norm's statistics
     for old, new, scale in zip(before, began, wanted, strict=True):

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from chainstitch.nnet import checkpoint, diagnostics
 from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.chain.loss import ChainLoss
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 # what a checkpoint holds
 CHECKPOINT = ("model", "optimizer", "natural_gradient", "next_iteration", "num_iterations", "rows")
+MAX_NONFINITE = 0.01  # of an iteration's minibatches may have non-finite output; one always may
+NONFINITE_OBJF = -10.0  # per frame, what such a minibatch counts for
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
 
 
@@ -205,9 +208,11 @@ class Trainer:
             "step2_frames": 0,
             "l2": 0.0,
             "redone": 0,
+            "nonfinite": 0,
         }
-        for minibatch in self.plan.iteration(iteration):
-            self._minibatch(minibatch, sums)
+        minibatches = self.plan.iteration(iteration)
+        for minibatch in minibatches:
+            self._minibatch(minibatch, sums, len(minibatches))
         trained = time.perf_counter() - began
         arguments = (self.network, self.loss)
         diag = diagnostics.objective(*arguments, self.examples, self.train_subset, self.device)
@@ -229,6 +234,7 @@ class Trainer:
             "output_l2": sums["l2"] / sums["frames"],
             "frames": int(sums["frames"]),
             "log_domain": sums["redone"],
+            "nonfinite": sums["nonfinite"],
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
             "max_change": self.sgd.statistics.summary(self.sgd.names),
@@ -244,23 +250,36 @@ class Trainer:
                 if p.requires_grad:
                     p.mul_(scale)
 
-    def _minibatch(self, minibatch: Minibatch, sums: dict[str, Any]) -> None:
+    def _minibatch(self, minibatch: Minibatch, sums: dict[str, Any], minibatches: int) -> None:
         features, lengths, numerators = self.examples.batch(minibatch.indices)
         features = features.to(self.device)
         self.sgd.num_sequences = len(lengths)
+        frames = int((-(-lengths // self.network.subsampling)).sum())
         seen: list[tuple[float, float]] = []
+        buffers = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
+        most = max(1, int(MAX_NONFINITE * minibatches))
 
         def closure() -> Tensor:
             self.network.zero_grad()
             outputs, out_lengths = self.network(features, lengths, minibatch.shift)
-            loss: Tensor = self.loss(outputs, out_lengths, numerators)
+            try:
+                loss: Tensor = self.loss(outputs, out_lengths, numerators)
+            except NonFiniteError as error:
+                # as in Kaldi: no derivative, so no step, and the next minibatch may be better
+                sums["nonfinite"] += 1
+                if sums["nonfinite"] > most:
+                    raise
+                logger.warning("%s; this minibatch is passed over", error)
+                for buffer, value in buffers:  # batch-norm's, which have seen it
+                    buffer.copy_(value)
+                seen.append((NONFINITE_OBJF * frames, 0.0))
+                return torch.zeros(())
             loss.backward()
             sums["redone"] += self.loss.redone
             seen.append((float(self.loss.objective.sum()), float(self.loss.l2_term)))
             return loss
 
         self.optimizer.step(closure)
-        frames = int((-(-lengths // self.network.subsampling)).sum())
         sums["objf"] += seen[0][0]
         sums["l2"] += seen[0][1]
         sums["frames"] += frames
@@ -335,6 +354,7 @@ def _line(row: dict[str, Any], total: int) -> str:
     change = row["max_change"]
     step2 = "" if row["step2_objf"] is None else f" (step 2 {row['step2_objf']:.4f})"
     skipped = f", {change['skipped']} updates SKIPPED" if change["skipped"] else ""
+    skipped += f", {row['nonfinite']} minibatches NOT FINITE" if row["nonfinite"] else ""
     proportions = [f"{p:.2f}" for p in sorted(row["dropout"].values())]
     dropout = "-".join(dict.fromkeys(proportions[:1] + proportions[-1:]))
     dropout = f" dropout {dropout}" if dropout else ""

@@ -113,5 +113,6 @@ class ChainExamples:
         arrays = [torch.from_numpy(self.reader.load(self.cuts[i])) for i in indices]
         lengths = torch.tensor([len(a) for a in arrays])
         graphs = [self.store.get(cut_text(self.cuts[i]))[0] for i in indices]
-        batch = NumeratorBatch([g for g in graphs if g is not None])
+        names = [self.cuts[i].id for i in indices]
+        batch = NumeratorBatch([g for g in graphs if g is not None], names)
         return torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths, batch

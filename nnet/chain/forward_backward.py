@@ -68,6 +68,15 @@ from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 
+
+class NonFiniteError(FloatingPointError):
+    """Network output without a finite path sum; `sequences` are the numbers in the batch."""
+
+    def __init__(self, message: str, sequences: list[int]) -> None:
+        super().__init__(message)
+        self.sequences = sequences
+
+
 BACKENDS = ("auto", "cpu", "reference")
 
 
@@ -98,7 +107,7 @@ def forward_backward(
 
     Raises:
         ValueError: shapes do not fit, leaky < 0, or an unknown backend.
-        FloatingPointError: a NaN or +inf, or a sequence that no path of the graph can carry.
+        NonFiniteError: a NaN or +inf, or a sequence that no path of the graph can carry.
     """
     return counted(graph, log_likes, lengths, leaky, backend)[:2]
 
@@ -142,9 +151,10 @@ def counted(
             posteriors[lost, :longest] = exact.float()
     if not torch.isfinite(log_z).all():
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
-        raise FloatingPointError(
+        raise NonFiniteError(
             f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's "
-            "output holds a NaN or an infinity, or no path of the graph is as long as the sequence"
+            "output holds a NaN or an infinity, or no path of the graph is as long as the sequence",
+            bad,
         )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import counted
+from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
 
 
@@ -70,7 +70,7 @@ class ChainLoss(nn.Module):
         Raises:
             ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
                 (too few frames); nothing is masked silently.
-            FloatingPointError: non-finite network output.
+            NonFiniteError: non-finite network output.
         """
         value: Tensor
         objective: Tensor
@@ -102,12 +102,19 @@ class _ChainFunction(torch.autograd.Function):
         leaky: float,
         backend: str,
     ) -> tuple[Tensor, Tensor, int]:
-        den, gradient, redone = counted(denominator, log_likes, lengths, leaky, backend)
+        try:
+            den, gradient, redone = counted(denominator, log_likes, lengths, leaky, backend)
+        except NonFiniteError as error:
+            raise NonFiniteError(
+                f"chain loss: the network's output for {numerators.called(error.sequences)} has no "
+                "finite denominator: it holds a NaN or an infinity",
+                error.sequences,
+            ) from None
         num, num_posteriors = numerator_forward_backward(numerators, log_likes, lengths)
         if not torch.isfinite(num).all():
             bad = (~torch.isfinite(num)).nonzero().flatten().tolist()
             raise ValueError(
-                f"chain loss: sequences {bad} of the batch cannot carry their transcripts "
+                f"chain loss: {numerators.called(bad)} cannot carry their transcripts "
                 f"({lengths[bad].tolist()} output frames); drop or lengthen them"
             )
         gradient -= num_posteriors

@@ -138,9 +138,17 @@ class NumeratorGraph:
 
 @dataclass(frozen=True)
 class NumeratorBatch:
-    """The numerators of a minibatch, in its order."""
+    """The numerators of a minibatch, in its order; `names`, if known, are for messages."""
 
     graphs: list[NumeratorGraph]
+    names: Sequence[str] = ()
+
+    def called(self, sequences: Sequence[int]) -> str:
+        """How messages call some of the sequences."""
+        if not self.names:
+            return f"sequences {list(sequences)} of the batch"
+        shown = ", ".join(self.names[i] for i in sequences[:5])
+        return shown + (f" and {len(sequences) - 5} more" if len(sequences) > 5 else "")
 
 
 class NumeratorCompiler:

@@ -265,7 +265,7 @@ def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None
         layer = made.network.layers["output"]
         with torch.no_grad():
             layer.weight.fill_(0.01)
-        made._minibatch(made.plan.iteration(0)[0], Counter())
+        made._minibatch(made.plan.iteration(0)[0], Counter(), 1)
         weights.append(layer.weight.detach().clone())
     sequences = len(made.plan.iteration(0)[0].indices)
     wanted = weights[0] - 2 * 1e-2 * 0.01 * sequences * 0.01
@@ -288,3 +288,32 @@ def test_limits_of_layers_and_of_all_are_switched_off_apart(toy: Toy, tmp_path: 
         (False, 0.2): (False, True),
         (False, 0.0): (False, False),
     }
+
+
+def test_a_minibatch_that_is_not_finite_is_passed_over_counted_and_named(
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = Schedule(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=1)
+    made = trainer(toy, tmp_path / "exp", schedule)
+    before = {name: value.clone() for name, value in made.network.state_dict().items()}
+    first = made.plan.iteration(0)[0]
+    batch = made.examples.batch
+
+    def damaged(indices: list[int]) -> Any:
+        features, lengths, numerators = batch(indices)
+        return features * float("inf"), lengths, numerators
+
+    made.examples.batch = damaged  # type: ignore[method-assign,assignment]
+    sums: Any = Counter()
+    made.network.train()
+    made.optimizer.scale = 0.0
+    made._minibatch(first, sums, 100)
+    assert same_tensors(made.network.state_dict(), before)  # batch-norm's statistics too
+    assert sums["nonfinite"] == 1 and sums["objf"] == -10.0 * sums["frames"]
+    assert made.examples.cuts[first.indices[0]].id in caplog.text
+    with pytest.raises(FloatingPointError, match="NaN or an infinity"):  # more than 1 % of 100
+        made._minibatch(first, sums, 100)
+    made.examples.batch = batch  # type: ignore[method-assign]
+    made.network.load_state_dict(before)
+    made._minibatch(first, sums, 100)
+    assert not same_tensors(made.network.state_dict(), before)

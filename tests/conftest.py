@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if shutil.which("nvidia-smi") is None:  # no GPU: Triton kernels run on the CPU
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

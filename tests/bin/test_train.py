@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from chainstitch.nnet import checkpoint
+from chainstitch.nnet.chain import DenominatorGraph
+from chainstitch.nnet.chain.fst_format import write_fst_text
 from tests.toy import Toy, fingerprint, rows, run, same_tensors, spawn
 
 # Five iterations of about half a second, with everything on that has a state: backstitch (random
@@ -143,3 +145,13 @@ def test_directory_says_what_it_was_made_from(toy: Toy, whole: Path) -> None:
     assert f'data = "{toy.train}"' in (whole / "inputs.toml").read_text()
     wanted = "config.toml den.npz features.toml inputs.toml network.xconfig phones.txt receipt.json"
     assert {*wanted.split(), "train.jsonl", "tensorboard"} < {p.name for p in whole.iterdir()}
+
+
+def test_a_denominator_in_openfst_text_trains_the_same(toy: Toy, tmp_path: Path) -> None:
+    write_fst_text(DenominatorGraph.load(toy.den), tmp_path / "den.txt")
+    for name, den in (("npz", toy.den), ("text", tmp_path / "den.txt")):
+        assert run(*toy.arguments(tmp_path / name, den=den)) == 0
+    found, wanted = rows(tmp_path / "text"), rows(tmp_path / "npz")
+    for a, b in zip(found, wanted, strict=True):
+        assert a["valid_objf"] == pytest.approx(b["valid_objf"], rel=1e-3)
+    assert run("combine", str(tmp_path / "text")) == 0

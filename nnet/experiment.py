@@ -22,6 +22,7 @@ import torch
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompiler
 from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
+from chainstitch.nnet.chain.topology import num_pdfs as count_pdfs
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.train import Schedule, Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
@@ -145,7 +146,17 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
     """
     denominator = DenominatorGraph.load(den)
     language = read_lang(lang)
-    check_phones(language, denominator.phones, den, "make it again with `chainstitch den-graph`")
+    if denominator.phones:
+        again = "make it again with `chainstitch den-graph`"
+        check_phones(language, denominator.phones, den, again)
+    else:  # from OpenFst, which has no place for them; the last pdfs may not occur
+        wanted = count_pdfs(language.num_phones)
+        if denominator.num_pdfs > wanted:
+            raise UserError(
+                f"{den} has {denominator.num_pdfs} pdfs, the {language.num_phones} phones of "
+                f"{lang} have {wanted}; give the lang directory that it was made with"
+            )
+        denominator.num_pdfs = wanted
     loss = ChainLoss(denominator, config.chain.leaky, config.chain.output_l2)
     return loss, NumeratorStore(language, NumeratorCompiler(denominator))
 

@@ -15,6 +15,10 @@ import torch
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.chain import DenominatorGraph
 from chainstitch.nnet.chain.fst_format import write_fst_text
+from chainstitch.nnet.experiment import load_chain
+from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.utils import config
+from chainstitch.utils.errors import UserError
 from tests.toy import Toy, fingerprint, rows, run, same_tensors, spawn
 
 # Five iterations of about half a second, with everything on that has a state: backstitch (random
@@ -155,3 +159,6 @@ def test_a_denominator_in_openfst_text_trains_the_same(toy: Toy, tmp_path: Path)
     for a, b in zip(found, wanted, strict=True):
         assert a["valid_objf"] == pytest.approx(b["valid_objf"], rel=1e-3)
     assert run("combine", str(tmp_path / "text")) == 0
+    (tmp_path / "large.txt").write_text("0 0 9 0.5\n0\n")  # pdf 8, of four phones
+    with pytest.raises(UserError, match="has 9 pdfs, the 4 phones of .* have 8"):
+        load_chain(tmp_path / "large.txt", toy.lang, config.load(toy.conf, TrainConfig))

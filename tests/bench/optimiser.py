@@ -231,6 +231,21 @@ def main() -> None:
             f"{name:34} {min(times[name]):.4f} {statistics.median(times[name]):.4f}"
             f"      {min(ratios):6.3f} {statistics.median(ratios):6.3f}  {size():12,}"
         )
+    ours = times.get("NG + max-change", [])
+    for name in times:
+        if ours and name.startswith("NG + max-change +"):
+            ratios = [a / b for a, b in zip(times[name], ours, strict=True)]
+            print(f"{name} over NG + max-change: {_summary(ratios)}")
+    if ours and "NGD-SGD port" in times:
+        rows = zip(times["NGD-SGD port"], ours, plain, strict=True)
+        added = [(port - sgd) / (our - sgd) for port, our, sgd in rows if our > sgd]
+        print(f"what the port adds to plain SGD over what NG + max-change adds: {_summary(added)}")
+
+
+def _summary(values: list[float]) -> str:
+    if not values:
+        return "nothing measurable"
+    return f"min {min(values):.3f}, median {statistics.median(values):.3f}, n = {len(values)}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ markers stays as it is.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -153,10 +154,20 @@ def _receipt_line(e: Experiment, receipt: Mapping[str, Any]) -> str:
         facts.append(f"{receipt['seconds']:.0f} s")
     facts += _choices(e)
     command = receipt.get("command")
-    if isinstance(command, list):
-        command = shlex.join(str(word) for word in command)
+    if command:
+        words = [str(w) for w in command] if isinstance(command, list) else shlex.split(command)
+        command = shlex.join(map(_from_here, words))
     shown = _code(str(command)) if command else "its command was not kept"
     return f"{e.path.resolve().name} ({'; '.join(facts)}): {shown}"
+
+
+def _from_here(word: str) -> str:
+    """A path into the checkout that we are in, as seen from here: nobody else has our root."""
+    if not os.path.isabs(word):
+        return word
+    here = Path.cwd()
+    tops = [p for p in (here, *here.parents) if (p / ".git").exists()]
+    return os.path.relpath(word) if tops and Path(word).is_relative_to(tops[0]) else word
 
 
 def _choices(e: Experiment) -> list[str]:

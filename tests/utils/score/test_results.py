@@ -124,6 +124,21 @@ def test_a_broken_receipt_is_named(make_experiment: Make) -> None:
 
 def test_command_txt_stands_in_for_a_receipt(make_experiment: Make) -> None:
     path = make_experiment("a_s0", {"dev": 1})
-    (path / "command.txt").write_text("chainstitch train `odd`\n")
+    (path / "command.txt").write_text("chainstitch train '`odd`'\n")
     text = section_text("T", compare([read_experiment(path)]), "chainstitch compare x")
-    assert "`` chainstitch train `odd` ``" in text
+    assert "`` chainstitch train '`odd`' ``" in text
+
+
+def test_paths_into_the_checkout_are_shown_as_seen_from_here(
+    make_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    here = tmp_path / "egs" / "digits"
+    here.mkdir(parents=True)
+    command = f"chainstitch train conf.toml --data {tmp_path}/work/data --out /elsewhere/exp"
+    path = make_experiment("a_s0", {"dev": 0}, receipt={"command": command})
+    text = section_text("X", compare([read_experiment(path)]), "chainstitch compare")
+    assert f"--data {tmp_path}/work/data" in text  # we are in another checkout
+    monkeypatch.chdir(here)
+    text = section_text("X", compare([read_experiment(path)]), "chainstitch compare")
+    assert "--data ../../work/data --out /elsewhere/exp" in text

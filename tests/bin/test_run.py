@@ -82,6 +82,8 @@ def test_jobs_do_not_outlive_an_interrupted_runner(tmp_path: Path, number: int) 
     runner = subprocess.Popen(
         [*RUN, "a.log", "sh", "-c", "echo $$; exec sleep 60"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # a shell ignores SIGINT in what it starts in the background, tests included
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     log = tmp_path / "a.log"
     deadline = time.time() + 20

@@ -21,9 +21,22 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.simd import LANES, add, fma, load, mul, splat, store, zeros
+from chainstitch.nnet.chain.simd import (
+    LANES,
+    add,
+    exp,
+    fma,
+    load,
+    maximum,
+    mul,
+    splat,
+    store,
+    zeros,
+)
 
 FASTMATH = {"contract", "reassoc", "nsz"}
+LOG_ZERO = np.float32(-np.inf)
+LOWEST = np.float32(-1e30)  # that -inf - LOWEST is not a NaN
 LEAST_MASS = 1e-30  # A of a frame: what is a millionth of it is still a normal float32
 TOLERANCE = 1e-3  # of a frame's posteriors from one
 _workspaces = threading.local()
@@ -61,13 +74,9 @@ def denominator(
     def run(block: int) -> None:
         rows = order[block * LANES : (block + 1) * LANES]
         longest = int(lengths[rows].max())
-        likes = log_likes[rows, :longest]  # (lanes, frames, pdfs), a copy
-        top = likes.max(axis=2)
-        likes -= top[:, :, None]
-        np.exp(likes, out=likes)
         space = _workspace(longest, graph.num_states, len(g["group_pdf"]), pdfs)
         log_z[rows] = kernel(
-            *arrays, initial, np.float32(leaky), likes, top, lengths[rows], rows, posteriors, *space
+            *arrays, initial, np.float32(leaky), log_likes, lengths[rows], rows, posteriors, *space
         )
 
     in_threads(run, math.ceil(batch / LANES))
@@ -91,16 +100,16 @@ def _workspace(frames: int, states: int, groups: int, pdfs: int) -> list[np.ndar
 @numba.njit(nogil=True, cache=True, fastmath=FASTMATH, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
     src, prob, arc_start, group_pdf, group_dst, state_start, out_group, out_prob, out_start,
-    initial, leaky, likes, top, ends, rows, posteriors, x, stored, onward, both, gamma, norms, lane,
+    initial, leaky, log_likes, ends, rows, posteriors, x, stored, onward, both, gamma, norms, lane,
 ):  # fmt: skip
     """Equations (4) to (10) for up to LANES sequences.
 
-    likes (sequences, frames, pdfs) and top (sequences, frames): exp(y - top), top; ends: lengths;
-    rows: the sequences' places in `posteriors`, which is written. The last seven are workspace;
-    row i of frame t is at t * rows of a frame + i. Returns log Z; -inf where float32 was not
-    enough: nearly all mass of a frame was lost, or posteriors do not sum to one.
+    rows: the sequences' places in log_likes and in `posteriors`, which is written; ends: their
+    lengths. The last seven are workspace; row i of frame t is at t * rows of a frame + i. Returns
+    log Z; -inf where float32 was not enough: nearly all mass of a frame was lost, or posteriors do
+    not sum to one; or where log_likes has a NaN or +inf.
     """
-    size, frames, pdfs = likes.shape
+    size, frames, pdfs = len(rows), len(norms), log_likes.shape[2]
     states, groups = len(initial), len(group_pdf)
     log_z = np.zeros(size)
     alpha = both[:states]  # alpha', normalised: sums to 1 + leaky
@@ -110,10 +119,15 @@ def _denominator_block(  # type: ignore[no-untyped-def]
         store(alpha, i, splat(initial[i] * (one + leaky)))
     for t in range(frames):
         for k in range(pdfs):
-            for n in range(size):  # whatever stands past the end is nobody's business
-                x[t * pdfs + k, n] = likes[n, t, k] if t < ends[n] else np.float32(0.0)
-            for n in range(size, LANES):
-                x[t * pdfs + k, n] = 0.0
+            for n in range(LANES):  # whatever stands past the end is nobody's business
+                inside = n < size and t < ends[n]
+                x[t * pdfs + k, n] = log_likes[rows[n], t, k] if inside else LOG_ZERO
+        best = splat(LOWEST)
+        for k in range(pdfs):
+            best = maximum(load(x, t * pdfs + k), best)
+        store(lane, 1, best)
+        for k in range(pdfs):
+            store(x, t * pdfs + k, exp(fma(best, splat(-one), load(x, t * pdfs + k))))
         total = zeros()
         for j in range(states):
             into_state = zeros()
@@ -131,7 +145,7 @@ def _denominator_block(  # type: ignore[no-untyped-def]
         for n in range(size):
             if t < ends[n]:
                 mass = norms[t, n]
-                log_z[n] += math.log(mass) + top[n, t] if mass > LEAST_MASS else -np.inf
+                log_z[n] += math.log(mass) + lane[1, n] if mass > LEAST_MASS else -np.inf
         inverse = load(lane, 0)
         for j in range(states):
             store(alpha, j, fma(load(fresh, j), inverse, splat(leaky * initial[j])))  # (4)

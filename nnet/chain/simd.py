@@ -16,6 +16,7 @@ AVX2, four of NEON.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from numba.core import types
 LANES = 16
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTS = ir.VectorType(ir.IntType(32), LANES)
 _INT = ir.IntType(64)
 intrinsic: Callable[[Any], Any] = extending.intrinsic  # called from Numba code, not from Python
 
@@ -61,8 +63,7 @@ def splat(context: Any, value: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         undefined = ir.Constant(_FLOATS, ir.Undefined)
         one = builder.insert_element(undefined, arguments[0], ir.Constant(ir.IntType(32), 0))
-        first = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(one, undefined, first)
+        return builder.shuffle_vector(one, undefined, ir.Constant(_INTS, [0] * LANES))
 
     return _lanes(types.float32), code
 
@@ -120,6 +121,57 @@ def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(product, arguments[2], flags=["contract"])
 
     return _lanes(a, b, c), code
+
+
+@intrinsic
+def maximum(context: Any, a: Any, b: Any) -> Any:
+    """The larger of a and b, lane by lane; b where a is a NaN."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b = arguments
+        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+    return _lanes(a, b), code
+
+
+@intrinsic
+def exp(context: Any, value: Any) -> Any:
+    """exp of values <= 0, to 2e-7 of it; 0 below -87, where float32 ends; NaN of a NaN.
+
+    2^n exp(r) with n the nearest integer to x / log 2 and |r| <= log(2) / 2, exp(r) by its Taylor
+    series up to r^7 / 7!, whose rest is below 1e-8.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def constant(number: float) -> Any:
+            return ir.Constant(_FLOATS, [number] * LANES)
+
+        def times_plus(a: Any, b: Any, c: Any) -> Any:
+            product = builder.fmul(a, b, flags=["contract"])
+            return builder.fadd(product, c, flags=["contract"])
+
+        (x,) = arguments
+        least = constant(-87.0)
+        low = builder.fcmp_ordered("<", x, least)
+        inside = builder.select(builder.fcmp_ordered(">=", x, least), x, least)  # no NaN either
+        # x <= 0, so rounding is towards zero of x / log 2 - 1/2
+        whole = times_plus(inside, constant(1.0 / math.log(2.0)), constant(-0.5))
+        n = builder.fptosi(whole, _INTS)
+        number = builder.sitofp(n, _FLOATS)
+        # log 2 in two parts, the first of which times n is exact
+        r = times_plus(number, constant(-0.693359375), inside)
+        r = times_plus(number, constant(2.12194440e-4), r)
+        sum_ = constant(1.0 / math.factorial(7))
+        for k in range(6, -1, -1):
+            sum_ = times_plus(sum_, r, constant(1.0 / math.factorial(k)))
+        exponent = builder.shl(
+            builder.add(n, ir.Constant(_INTS, [127] * LANES)), ir.Constant(_INTS, [23] * LANES)
+        )
+        value = builder.fmul(sum_, builder.bitcast(exponent, _FLOATS))
+        value = builder.select(low, constant(0.0), value)
+        return builder.select(builder.fcmp_unordered("uno", x, x), x, value)
+
+    return _lanes(value), code
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

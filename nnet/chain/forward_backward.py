@@ -52,7 +52,7 @@ twice per frame for 16 sequences; alpha and H, which they pick rows from, stay i
 bytes a state, 64 a group). For a graph of 3000 states, 6000 groups, 36000 arcs and 2000 pdfs that
 is per frame and block 3 Mflop, 1.6 MB from memory and 0.6 MB from the cache: 30 us and 60 us at
 100 Gflop/s and 25 GB/s, the floor for one core. Measured: 280 us, of which 36 us a direction go to
-the arcs (1 ns each) and about 70 us to bringing log-likelihoods into this order and posteriors back.
+the arcs (1 ns each) and 70 us to bringing log-likelihoods into this order and posteriors back.
 
 The numerator is the same sum on one small graph per sequence; its states reach only a few pdfs, far
 below the best one when the network is wrong, so it runs in the log domain, (1) to (3) with

@@ -171,6 +171,24 @@ def test_sequences_beyond_floats_go_to_the_log_domain_and_are_counted(backend):
     assert not posteriors[..., 4].any()
 
 
+@pytest.mark.parametrize("backend", ["cpu", GPU])
+def test_too_few_digits_are_noticed_too(backend):
+    place = PLACE if backend == "gpu" else "cpu"
+    # what is left of the one path is a denormal float, of three digits
+    thin = DenominatorGraph.from_arcs(*map(torch.tensor, ([0], [0], [0], [1e-4])), num_pdfs=2)
+    y = torch.tensor([[[0.0, 86.0]]], device=place)
+    log_z, _, redone = counted(thin, y, torch.tensor([1]), 0.0, backend)
+    assert redone == 1 and log_z.item() == pytest.approx(math.log(1e-4), abs=1e-6)
+    # no mass is lost, but the way back from a state that nothing reaches grows beyond all floats
+    src, dst, pdf = ([0, 1], [0, 1], [0, 1])
+    prob, initial = torch.tensor([0.5, 0.5]).double(), torch.tensor([1.0, 0.0]).double()
+    apart = DenominatorGraph(*map(torch.tensor, (src, dst, pdf)), prob, initial, 0, 2)
+    y = torch.tensor([0.0, 60.0], device=place).expand(1, 4, 2)
+    log_z, posteriors, redone = counted(apart, y, torch.tensor([4]), 0.0, backend)
+    assert redone == 1 and log_z.item() == pytest.approx(4 * math.log(0.5), abs=1e-6)
+    assert posteriors[0].cpu().tolist() == [[1.0, 0.0]] * 4
+
+
 def test_a_sequence_longer_than_any_path_is_an_error():
     prob, initial = torch.tensor([1.0]).double(), torch.tensor([1.0, 0.0]).double()
     graph = DenominatorGraph(*map(torch.tensor, ([0], [1], [0])), prob, initial, 0, 1)

@@ -174,11 +174,13 @@ def test_sequences_beyond_floats_go_to_the_log_domain_and_are_counted(backend):
 @pytest.mark.parametrize("backend", ["cpu", GPU])
 def test_too_few_digits_are_noticed_too(backend):
     place = PLACE if backend == "gpu" else "cpu"
-    # what is left of the one path is a denormal float, of three digits
-    thin = DenominatorGraph.from_arcs(*map(torch.tensor, ([0], [0], [0], [1e-4])), num_pdfs=2)
-    y = torch.tensor([[[0.0, 86.0]]], device=place)
-    log_z, _, redone = counted(thin, y, torch.tensor([1]), 0.0, backend)
-    assert redone == 1 and log_z.item() == pytest.approx(math.log(1e-4), abs=1e-6)
+    # the path that is left after frame 1 was a denormal float in frame 0, of three digits
+    prob, initial = torch.tensor([1.0, 1.3e-5, 1.0]).double(), torch.tensor([1.0, 0, 0]).double()
+    columns = map(torch.tensor, ([0, 0, 2], [1, 2, 2], [0, 0, 0]))
+    thin = DenominatorGraph(*columns, prob, initial, 0, 2)
+    y = torch.tensor([[[0.0, 85.0], [0.0, -9.0]]], device=place)
+    log_z, _, redone = counted(thin, y, torch.tensor([2]), 0.0, backend)
+    assert redone == 1 and log_z.item() == pytest.approx(math.log(1.3e-5), abs=1e-6)
     # no mass is lost, but the way back from a state that nothing reaches grows beyond all floats
     src, dst, pdf = ([0, 1], [0, 1], [0, 1])
     prob, initial = torch.tensor([0.5, 0.5]).double(), torch.tensor([1.0, 0.0]).double()

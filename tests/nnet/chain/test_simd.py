@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
+
 import numba
 import numpy as np
 
+from chainstitch.nnet.chain import cpu, simd
 from chainstitch.nnet.chain.simd import (
     LANES,
     add,
@@ -46,6 +50,11 @@ def test_arithmetic_is_that_of_numpy_lane_by_lane():
     scale = np.arange(5, dtype=np.float32)[:, None] + 0.5
     wanted = [a + b, a * b, a * b + c, np.maximum(a, b), scale * a, np.zeros_like(a)]
     np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_compiled_code_is_made_anew_when_the_vector_type_changes():
+    source = Path(simd.__file__).read_bytes()
+    assert zlib.crc32(source) == cpu.SIMD_CRC32, "write it into cpu.py, which drops Numba's cache"
 
 
 def test_exp_is_near_even_down_to_where_float32_ends():

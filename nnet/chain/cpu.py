@@ -34,8 +34,8 @@ from chainstitch.nnet.chain.simd import (
     zeros,
 )
 
-# of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has to
-# change when that one does; a test compares
+# of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has
+# to change when that one does; a test compares
 SIMD_CRC32 = 3490431495
 FASTMATH = {"contract", "reassoc", "nsz"}
 LOG_ZERO = np.float32(-np.inf)

@@ -3,7 +3,7 @@
 from chainstitch.nnet.layers.affine import Affine
 from chainstitch.nnet.layers.augment import FreqWarp, PerSequence, SpecAugment
 from chainstitch.nnet.layers.idct import InverseDCT
-from chainstitch.nnet.layers.lstmp import FastLSTMP, Peepholes
+from chainstitch.nnet.layers.lstmp import FastLSTMP, LSTMPRows, Peepholes
 from chainstitch.nnet.layers.normalise import BatchNorm, Renorm
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FastLSTMP",
     "FreqWarp",
     "InverseDCT",
+    "LSTMPRows",
     "Peepholes",
     "PerSequence",
     "Renorm",

@@ -43,6 +43,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chainstitch.nnet.layers.affine import Affine
+from chainstitch.nnet.layers.augment import PerSequence
 
 ZEROING_INTERVAL = 20  # frames
 
@@ -54,6 +55,8 @@ class Peepholes(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(3, cell))
         self.max_change = max_change
+        self.learning_rate_factor = 1.0
+        self.l2_regularize = 0.0
 
 
 class FastLSTMP(nn.Module):
@@ -106,39 +109,48 @@ class FastLSTMP(nn.Module):
         self.register_buffer("derivative_sums", torch.zeros(5, cell))
         self.register_buffer("derivative_count", torch.zeros(()))
 
-    def forward(self, x: Tensor, masks: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, masks: Tensor | None = None, lengths: Tensor | None = None
+    ) -> Tensor:
         """Outputs r; p of whole sequences.
 
         Args:
             x: (frames, batch, dim).
             masks: (frames, batch, 3) what i, f and o are multiplied by (per-frame dropout).
+            lengths: (batch,) frames of each sequence, if they differ; what stands past them
+                touches nothing, natural gradient's statistics included.
 
         Returns:
-            (frames, batch, recurrent + nonrecurrent)
+            (frames, batch, recurrent + nonrecurrent), undefined past a length.
         """
         if x.dim() != 3 or x.shape[2] != self.dim:
             raise ValueError(f"LSTMP: x must be (frames, batch, {self.dim}), got {tuple(x.shape)}")
         if masks is not None and masks.shape != (*x.shape[:2], 3):
             raise ValueError(f"LSTMP: masks must be {(*x.shape[:2], 3)}, got {tuple(masks.shape)}")
         frames, batch = x.shape[:2]
+        ends = torch.full((batch,), frames) if lengths is None else lengths
+        ends = ends.to(x.device)
         # frames t, t + k, t + 2k ... are a chain of their own: k chains side by side, as a wider
         # batch; looking ahead is looking back with time reversed
         chains = abs(self.delay) // self.step
-        x = self._to_chains(x, chains)
-        masks = None if masks is None else self._to_chains(masks, chains)
+        x = self._to_chains(x, ends, chains)
+        masks = None if masks is None else self._to_chains(masks, ends, chains)
         gates, c, m, rp = self._run(x, masks)
+        frame = torch.arange(len(x) * chains, device=x.device)[:, None]
+        inside = (frame < ends).view(len(x), -1)
         if self.training:
-            self._count_derivatives(gates, c)
+            self._count_derivatives(gates, c, inside)
         before = torch.zeros_like(rp[:, :, : self.recurrent])
         before[1:] = self.decay * rp[:-1, :, : self.recurrent]
-        gates = self.w_all(torch.cat([x, before], 2), gates)
-        rp = self.w_rp(m, rp)
-        times = _times(len(x), chains, batch, self.step).to(x.device)
+        rows = torch.cat([x, before], 2)
+        gates = gates.index_put((inside,), self.w_all(rows[inside], gates[inside]))
+        rp = rp.index_put((inside,), self.w_rp(m[inside], rp[inside]))
+        times = (self.step * frame + torch.arange(batch, device=x.device)).view_as(inside)
         rp = _Recurrence.apply(  # type: ignore[no-untyped-call]
             gates, rp, self.peepholes.weight, c, self.w_all.weight[:, self.dim :],
             self.w_rp.weight, masks, times, self,
         )  # fmt: skip
-        return self._from_chains(rp, frames, batch)
+        return self._from_chains(rp, ends, frames)
 
     @torch.no_grad()
     def _run(self, x: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -159,15 +171,16 @@ class FastLSTMP(nn.Module):
         return gates, c, m, rp
 
     @torch.no_grad()
-    def _count_derivatives(self, gates: Tensor, c: Tensor) -> None:
+    def _count_derivatives(self, gates: Tensor, c: Tensor, inside: Tensor) -> None:
         """Adds those of every fourth step, which is enough for an average."""
         for t in range(0, len(c), 4):
             before = self.decay * c[t - 1] if t else torch.zeros_like(c[t])
             i, f, g, o = _squashed(gates[t], before, c[t], self.peepholes.weight)
             sigmoids, tanhs = torch.stack([i, f, o]), torch.stack([g, c[t].tanh()])
-            self.derivative_sums[:3] += (sigmoids * (1.0 - sigmoids)).sum(1)
-            self.derivative_sums[3:] += (1.0 - tanhs * tanhs).sum(1)
-            self.derivative_count += gates.shape[1]
+            counted = inside[t].to(c.dtype)
+            self.derivative_sums[:3] += counted @ (sigmoids * (1.0 - sigmoids))
+            self.derivative_sums[3:] += counted @ (1.0 - tanhs * tanhs)
+            self.derivative_count += counted.sum()
 
     def average_derivatives(self) -> Tensor:
         """(5, cell): of i, f, o, g and c, over the largest that each can be; 1 before any frame."""
@@ -181,16 +194,16 @@ class FastLSTMP(nn.Module):
         self.derivative_sums.zero_()
         self.derivative_count.zero_()
 
-    def _to_chains(self, x: Tensor, chains: int) -> Tensor:
+    def _to_chains(self, x: Tensor, ends: Tensor, chains: int) -> Tensor:
         if self.delay > 0:
-            x = x.flip(0)
+            x = _reversed(x, ends)
         frames, batch, dim = x.shape
         x = F.pad(x, (0, 0, 0, 0, 0, -frames % chains))
         return x.reshape(-1, chains * batch, dim)
 
-    def _from_chains(self, y: Tensor, frames: int, batch: int) -> Tensor:
-        y = y.reshape(-1, batch, y.shape[2])[:frames]
-        return y.flip(0) if self.delay > 0 else y
+    def _from_chains(self, y: Tensor, ends: Tensor, frames: int) -> Tensor:
+        y = y.reshape(-1, len(ends), y.shape[2])[:frames]
+        return _reversed(y, ends) if self.delay > 0 else y
 
 
 def lstm_cell(
@@ -292,7 +305,24 @@ def truncated(
     return d_c * factor, d_r * factor
 
 
-def _times(steps: int, chains: int, batch: int, step: int) -> Tensor:
-    """(steps, chains * batch): frame + number of the sequence of each row."""
-    frame = step * torch.arange(steps * chains).view(steps, chains, 1)
-    return (frame + torch.arange(batch)).view(steps, chains * batch)
+def _reversed(x: Tensor, ends: Tensor) -> Tensor:
+    """x (frames, batch, dim) with each sequence backwards; what stands past its end stays there."""
+    frame = torch.arange(len(x), device=x.device)[:, None]
+    source = torch.where(frame < ends, ends - 1 - frame, frame)
+    return x.gather(0, source[:, :, None].expand_as(x))
+
+
+class LSTMPRows(PerSequence):
+    """A FastLSTMP on rows of ragged sequences, behind one another: (rows, dim) -> (rows, R + P)."""
+
+    def __init__(self, lstmp: FastLSTMP) -> None:
+        super().__init__()
+        self.lstmp = lstmp
+
+    def forward(self, x: Tensor, counts: Tensor) -> Tensor:
+        """`counts` (batch,): rows of each sequence."""
+        inside = torch.arange(int(counts.max()))[None, :] < counts[:, None]
+        inside = inside.to(x.device)  # (batch, frames)
+        padded = x.new_zeros(*inside.shape, x.shape[1]).index_put((inside,), x)
+        y: Tensor = self.lstmp(padded.transpose(0, 1), lengths=counts)
+        return y.transpose(0, 1)[inside]

@@ -24,14 +24,18 @@ from torch import Tensor, nn
 from chainstitch.nnet.layers import (
     Affine,
     BatchNorm,
+    FastLSTMP,
     FreqWarp,
     InverseDCT,
+    LSTMPRows,
     PerSequence,
     Renorm,
     SpecAugment,
 )
 from chainstitch.nnet.nets.xconfig import LayerSpec, parse_xconfig
 from chainstitch.utils.errors import UsageError
+
+_DELAY = -1  # of an LSTM, frames
 
 
 class Network(nn.Module):
@@ -53,16 +57,17 @@ class Network(nn.Module):
         self.num_outputs = num_outputs
         self.input_dim = int(self.specs[0].options["dim"])
         dims = {self.specs[0].name: self.input_dim}
+        self._grids = _grids(self.specs, subsampling)
         self.layers = nn.ModuleDict()
         for spec in self.specs[1:]:
             dim_in = sum(dims[source] for source, _ in spec.inputs)
             # a dot is not allowed in a module's name
             try:
-                layer, dims[spec.name] = _build(spec, dim_in, num_outputs)
+                step = self._grids[spec.name][2]
+                layer, dims[spec.name] = _build(spec, dim_in, num_outputs, step)
             except ValueError as error:
                 raise UsageError(f"xconfig, layer {spec.name!r}: {error}") from None
             self.layers[spec.name.replace(".", "_")] = layer
-        self._grids = _grids(self.specs, subsampling)
         first, last, _ = self._grids[self.specs[0].name]
         self.left_context, self.right_context = -first, last
 
@@ -164,13 +169,18 @@ def _grids(specs: list[LayerSpec], subsampling: int) -> dict[str, tuple[int, int
     """Per layer (first, last, step): computed at s*j + first ... s*j + last in steps of `step`."""
     needed: dict[str, set[int]] = {spec.name: set() for spec in specs}
     needed[specs[-1].name] = {0}
+    everywhere = {specs[0].name}  # layers that some layer wants at all frames
     grids = {}
     for spec in reversed(specs):
         offsets = needed[spec.name]
         if not offsets:
             raise UsageError(f"xconfig: no layer uses {spec.name!r}; remove it or splice it in")
-        aligned = len({o % subsampling for o in offsets}) == 1 and spec.kind != "input"
+        aligned = len({o % subsampling for o in offsets}) == 1 and spec.name not in everywhere
+        # an LSTM also wants its own rows, `delay` frames away
+        aligned &= int(spec.options.get("delay", _DELAY)) % subsampling == 0 or not _is_lstm(spec)
         step = subsampling if aligned else 1
+        if step == 1:
+            everywhere |= {source for source, _ in spec.inputs}
         grids[spec.name] = (min(offsets), max(offsets), step)
         reached = range(min(offsets), max(offsets) + 1, step)
         for source, offset in spec.inputs:
@@ -178,7 +188,33 @@ def _grids(specs: list[LayerSpec], subsampling: int) -> dict[str, tuple[int, int
     return grids
 
 
-def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, int]:
+def _is_lstm(spec: LayerSpec) -> bool:
+    return spec.kind == "fast-lstmp-layer"
+
+
+def _build_lstmp(spec: LayerSpec, dim_in: int, step: int) -> tuple[nn.Module, int]:
+    options = spec.options
+    cell = int(options["cell-dim"])
+    layer = FastLSTMP(
+        dim_in,
+        cell,
+        int(options.get("recurrent-projection-dim", cell // 4)),
+        int(options.get("non-recurrent-projection-dim", cell // 4)),
+        int(options.get("delay", _DELAY)),
+        step,
+        options.get("decay-time", 0.0),
+        options.get("clipping-threshold", 30.0),
+        options.get("zeroing-threshold", 15.0),
+    )
+    for part in (layer.w_all, layer.w_rp, layer.peepholes):
+        part.learning_rate_factor = options.get("learning-rate-factor", 1.0)
+        part.l2_regularize = options.get("l2-regularize", 0.0)
+    for part in (layer.w_all, layer.w_rp):
+        part.max_change = options.get("max-change", 1.5)
+    return LSTMPRows(layer), layer.recurrent + layer.nonrecurrent
+
+
+def _build(spec: LayerSpec, dim_in: int, num_outputs: int, step: int) -> tuple[nn.Module, int]:
     options = spec.options
     if spec.kind == "batchnorm-component":
         return BatchNorm(dim_in, options.get("target-rms", 1.0)), dim_in
@@ -190,6 +226,8 @@ def _build(spec: LayerSpec, dim_in: int, num_outputs: int) -> tuple[nn.Module, i
         names = ("freq-max-proportion", "time-zeroed-proportion", "time-mask-max-frames")
         given = {n.replace("-", "_"): options[n] for n in names if n in options}
         return SpecAugment(**given), dim_in
+    if _is_lstm(spec):
+        return _build_lstmp(spec, dim_in, step)
     factor = options.get("learning-rate-factor", 1.0)
     l2 = options.get("l2-regularize", 0.0)
     if spec.kind == "output-layer":

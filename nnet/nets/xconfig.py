@@ -21,6 +21,10 @@ comment.
     spec-augment-layer     [freq-max-proportion=0.5] [time-zeroed-proportion=0.2]
                            [time-mask-max-frames=20] in training, zeroes a band of dimensions and
                            stretches of frames at random
+    fast-lstmp-layer       cell-dim [recurrent-projection-dim, non-recurrent-projection-dim:
+                           cell-dim / 4] [delay=-1] [decay-time=0: none] [clipping-threshold=30]
+                           [zeroing-threshold=15] [max-change=1.5] [learning-rate-factor=1]
+                           [l2-regularize=0] an LSTM; delay in frames, above 0 looking ahead
     output-layer           [dim: number of pdfs] [max-change=1.5] [learning-rate-factor=1]
                            [l2-regularize=0]
 
@@ -47,6 +51,12 @@ _KEYS: dict[str, dict[str, type]] = {
     "spec-augment-layer": {
         "input": str, "freq-max-proportion": float, "time-zeroed-proportion": float,
         "time-mask-max-frames": int,
+    },
+    "fast-lstmp-layer": {
+        "cell-dim": int, "input": str, "recurrent-projection-dim": int,
+        "non-recurrent-projection-dim": int, "delay": int, "decay-time": float,
+        "clipping-threshold": float, "zeroing-threshold": float, "max-change": float,
+        "learning-rate-factor": float, "l2-regularize": float,
     },
     "output-layer": {
         "dim": int, "input": str, "max-change": float, "learning-rate-factor": float,
@@ -125,6 +135,8 @@ def _parse_line(line: str, where: str, above: list[LayerSpec]) -> LayerSpec:
             raise UsageError(f"{where}: {key} wants {wanted}, found {value!r}") from None
     if kind in ("input", "relu-renorm-layer", "relu-batchnorm-layer") and options.get("dim", 0) < 1:
         raise UsageError(f"{where}: dim is missing or below 1; add dim=...")
+    if kind == "fast-lstmp-layer" and options.get("cell-dim", 0) < 1:
+        raise UsageError(f"{where}: cell-dim is missing or below 1; add cell-dim=...")
     return LayerSpec(kind, name, inputs, options)
 
 

@@ -317,3 +317,24 @@ def test_a_minibatch_that_is_not_finite_is_passed_over_counted_and_named(
     made.network.load_state_dict(before)
     made._minibatch(first, sums, 100)
     assert not same_tensors(made.network.state_dict(), before)
+
+
+def test_an_lstm_trains_and_its_saturation_is_measured_and_resumed(
+    toy: Toy, tmp_path: Path
+) -> None:
+    text = XCONFIG.replace(
+        "output-layer",
+        "fast-lstmp-layer name=lstm1 cell-dim=16 delay=-3 decay-time=20\noutput-layer",
+    )
+    schedule = Schedule(5e-3, 1e-3, backstitch_scale=0.3, backstitch_interval=2)
+    made = trained(toy, tmp_path / "whole", schedule, xconfig=text, epochs=6.0)
+    rows = made.rows
+    assert rows[-1]["train_diag_objf"] > rows[0]["train_diag_objf"]
+    assert rows[0]["saturation"] == 0.0  # nothing measured yet
+    assert all(0.0 < row["saturation"] < 1.0 for row in rows[1:])
+    cut = trainer(toy, tmp_path / "cut", schedule, xconfig=text, epochs=6.0)
+    (tmp_path / "cut" / "1.pt").write_bytes((tmp_path / "whole" / "1.pt").read_bytes())
+    assert cut.resume()
+    cut.run()
+    assert same_tensors(cut.network.state_dict(), made.network.state_dict())
+    assert [r["saturation"] for r in cut.rows] == [r["saturation"] for r in rows]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from chainstitch.nnet.nets import Network, parse_xconfig
+from chainstitch.nnet.optim import NaturalGradient
 from chainstitch.utils.errors import UsageError
 from tests.reference.network import simple_forward
 
@@ -20,6 +21,18 @@ output-layer name=output
 """
 
 
+LSTM = """
+input name=input dim=5
+relu-renorm-layer name=tdnn1 dim=8 input=Append(-1,0,1)
+fast-lstmp-layer name=lstm1 cell-dim=12 delay=-3 decay-time=20
+relu-renorm-layer name=tdnn2 dim=7 input=Append(-3,0,3)
+fast-lstmp-layer name=forwards cell-dim=8 recurrent-projection-dim=3 delay=-3 input=tdnn2
+fast-lstmp-layer name=backwards cell-dim=8 non-recurrent-projection-dim=1 delay=3 input=tdnn2
+fast-lstmp-layer name=each cell-dim=8 delay=-1 input=Append(forwards, backwards)
+output-layer name=output
+"""
+
+
 def make(text=TDNN, **options):
     torch.manual_seed(0)
     network = Network(text, num_outputs=4, **options)
@@ -28,10 +41,11 @@ def make(text=TDNN, **options):
     return network.eval()
 
 
+@pytest.mark.parametrize("text", [TDNN, LSTM], ids=["tdnn", "lstm"])
 @pytest.mark.parametrize("shift", [-1, 0, 1])
 @pytest.mark.parametrize("subsampling", [1, 2, 3])
-def test_ragged_batch_agrees_with_the_frame_by_frame_twin(subsampling, shift):
-    network = make(subsampling=subsampling)
+def test_ragged_batch_agrees_with_the_frame_by_frame_twin(subsampling, shift, text):
+    network = make(text, subsampling=subsampling)
     lengths = torch.tensor([7, 1, 12, 9])
     features = torch.randn(4, 12, 5)
     features[1, 1:] = float("nan")  # padding must not be looked at
@@ -53,6 +67,40 @@ def test_layers_above_multiples_of_three_are_computed_at_a_third_of_the_frames()
     assert rows["tdnn3_a"] == 12
     assert rows["tdnn2"] == 14
     assert rows["tdnn1"] == 42
+
+
+def test_a_delay_of_three_is_one_step_above_multiples_of_three():
+    network = make(LSTM.replace("delay=-1", "delay=-3"))
+    layers = {name: layer.lstmp for name, layer in network.layers.items() if "lstmp" in dir(layer)}
+    assert {name: layer.step for name, layer in layers.items()} == {
+        "lstm1": 3, "forwards": 3, "backwards": 3, "each": 3,
+    }  # fmt: skip
+    assert {layer.step for layer in make(LSTM).layers["each"].children()} == {1}
+    rows = {}
+    for name, layer in layers.items():
+        layer.register_forward_hook(lambda _, x, __, name=name: rows.__setitem__(name, len(x[0])))
+    network(torch.randn(1, 30, 5), torch.tensor([30]))
+    assert rows == {"lstm1": 12, "forwards": 10, "backwards": 10, "each": 10}
+
+
+def test_natural_gradient_and_lstm_gradients_do_not_see_padding():
+    found = []
+    for length in (24, 90):  # of the other sequence
+        network = make(LSTM).train()
+        natural_gradient = NaturalGradient(network)
+        torch.manual_seed(1)
+        x = torch.randn(2, 90, 5)
+        network(x, torch.tensor([24, length]))[0][0].square().sum().backward()
+        alone = make(LSTM).train()
+        other = NaturalGradient(alone)
+        alone(x[:1, :24], torch.tensor([24]))[0].square().sum().backward()
+        for p, q in zip(network.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-4)
+        name = "layers.lstm1.lstmp.w_all"
+        rows = [n.sides[name][0].rows for n in (natural_gradient, other)]
+        found.append((rows[0] - rows[1], natural_gradient.layers.keys() == other.layers.keys()))
+    # frames 0 to 21 and 0 to 87, as `each` looks back by one, and three more on either side
+    assert found == [(28, True), (94, True)]
 
 
 def test_context_is_the_sum_of_the_splicing():

@@ -162,6 +162,17 @@ def _prepare(graph: DenominatorGraph, device: str) -> _Graph:
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def _sums(values, tile, columns, begin, item, weight, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Of each row of a tile, the sum over its items of values[item] times weight."""
+    items = tl.load(begin + tile) + tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for k in range(tl.load(columns + tile)):
+        value = tl.load(values + tl.load(item + items + k * BLOCK))
+        total += value * tl.load(weight + items + k * BLOCK)
+    return total
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _kernel(  # type: ignore[no-untyped-def]
     y, lengths, log_z, gamma, stored, alpha, onward, norms, tops, leak, group_pdf, group_dst,
     initial, frames, states, groups, pdfs, leaky,
@@ -195,11 +206,7 @@ def _kernel(  # type: ignore[no-untyped-def]
         inverse = 1.0 / total
         for tile in range(in_tiles):
             g = tl.load(in_order + tile * BLOCK + lane)
-            items = tl.load(in_begin + tile) + lane
-            into = tl.zeros((BLOCK,), tl.float32)
-            for k in range(tl.load(in_columns + tile)):
-                source = tl.load(in_item + items + k * BLOCK)
-                into += tl.load(alpha + source) * tl.load(in_weight + items + k * BLOCK)
+            into = _sums(alpha, tile, in_columns, in_begin, in_item, in_weight, BLOCK)
             there = g >= 0
             into = into * inverse + leaky * tl.load(leak + g, mask=there, other=0.0)  # (6')
             tl.store(stored + t * groups + g, into, mask=there)
@@ -242,11 +249,7 @@ def _kernel(  # type: ignore[no-untyped-def]
         sum_back = tl.full((), 0.0, tl.float32)
         for tile in range(out_tiles):
             i = tl.load(out_order + tile * BLOCK + lane)
-            items = tl.load(out_begin + tile) + lane
-            back = tl.zeros((BLOCK,), tl.float32)
-            for k in range(tl.load(out_columns + tile)):
-                g = tl.load(out_item + items + k * BLOCK)
-                back += tl.load(onward + g) * tl.load(out_weight + items + k * BLOCK)  # (9)
+            back = _sums(onward, tile, out_columns, out_begin, out_item, out_weight, BLOCK)  # (9)
             tl.store(alpha + i, back, mask=i >= 0)
             sum_back += tl.sum(back * tl.load(initial + i, mask=i >= 0, other=0.0), 0)
         seen = tl.full((), 0.0, tl.float32)

@@ -117,8 +117,7 @@ def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, lane by lane."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        product = builder.fmul(arguments[0], arguments[1], flags=["contract"])
-        return builder.fadd(product, arguments[2], flags=["contract"])
+        return _times_plus(builder, *arguments)
 
     return _lanes(a, b, c), code
 
@@ -146,24 +145,20 @@ def exp(context: Any, value: Any) -> Any:
         def constant(number: float) -> Any:
             return ir.Constant(_FLOATS, [number] * LANES)
 
-        def times_plus(a: Any, b: Any, c: Any) -> Any:
-            product = builder.fmul(a, b, flags=["contract"])
-            return builder.fadd(product, c, flags=["contract"])
-
         (x,) = arguments
         least = constant(-87.0)
         low = builder.fcmp_ordered("<", x, least)
         inside = builder.select(builder.fcmp_ordered(">=", x, least), x, least)  # no NaN either
         # x <= 0, so rounding is towards zero of x / log 2 - 1/2
-        whole = times_plus(inside, constant(1.0 / math.log(2.0)), constant(-0.5))
+        whole = _times_plus(builder, inside, constant(1.0 / math.log(2.0)), constant(-0.5))
         n = builder.fptosi(whole, _INTS)
         number = builder.sitofp(n, _FLOATS)
         # log 2 in two parts, the first of which times n is exact
-        r = times_plus(number, constant(-0.693359375), inside)
-        r = times_plus(number, constant(2.12194440e-4), r)
+        r = _times_plus(builder, number, constant(-0.693359375), inside)
+        r = _times_plus(builder, number, constant(2.12194440e-4), r)
         sum_ = constant(1.0 / math.factorial(7))
         for k in range(6, -1, -1):
-            sum_ = times_plus(sum_, r, constant(1.0 / math.factorial(k)))
+            sum_ = _times_plus(builder, sum_, r, constant(1.0 / math.factorial(k)))
         exponent = builder.shl(
             builder.add(n, ir.Constant(_INTS, [127] * LANES)), ir.Constant(_INTS, [23] * LANES)
         )
@@ -172,6 +167,10 @@ def exp(context: Any, value: Any) -> Any:
         return builder.select(builder.fcmp_unordered("uno", x, x), x, value)
 
     return _lanes(value), code
+
+
+def _times_plus(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    return builder.fadd(builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

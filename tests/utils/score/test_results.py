@@ -135,10 +135,10 @@ def test_paths_into_the_checkout_are_shown_as_seen_from_here(
     (tmp_path / ".git").mkdir()
     here = tmp_path / "egs" / "digits"
     here.mkdir(parents=True)
-    command = f"chainstitch train conf.toml --data {tmp_path}/work/data --out /elsewhere/exp"
+    command = f"chainstitch train conf.toml --data {tmp_path}/runs/data --out {tmp_path.parent}/exp"
     path = make_experiment("a_s0", {"dev": 0}, receipt={"command": command})
     text = section_text("X", compare([read_experiment(path)]), "chainstitch compare")
-    assert f"--data {tmp_path}/work/data" in text  # we are in another checkout
+    assert f"--data {tmp_path}/runs/data" in text  # we are in another checkout
     monkeypatch.chdir(here)
     text = section_text("X", compare([read_experiment(path)]), "chainstitch compare")
-    assert "--data ../../work/data --out /elsewhere/exp" in text
+    assert f"--data ../../runs/data --out {tmp_path.parent}/exp" in text

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from chainstitch.nnet.chain.forward_backward import BACKENDS
+
 
 @dataclass
 class Graph:
@@ -41,16 +43,21 @@ class NetworkText:
 
 @dataclass
 class Chain:
-    """[chain]: the loss."""
+    """[chain]: the loss; `backend` as `forward_backward` has it."""
 
     leaky: float = 0.1
     output_l2: float = 5e-5
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.leaky < 1 or self.output_l2 < 0:
             raise ValueError(
                 f"chain: wanted 0 <= leaky < 1 and output_l2 >= 0, found {self.leaky} "
                 f"and {self.output_l2}"
+            )
+        if self.backend not in BACKENDS:
+            raise ValueError(
+                f"chain.backend: wanted one of {', '.join(BACKENDS)}, found {self.backend!r}"
             )
 
 

@@ -132,6 +132,10 @@ def momentum_with_backstitch(own: Toy) -> list[str]:
     return own.arguments(out(own), *options)
 
 
+def unknown_backend(own: Toy) -> list[str]:
+    return own.arguments(out(own), "--set", "chain.backend=tpu")
+
+
 def no_gpu(own: Toy) -> list[str]:
     return own.arguments(out(own), "--device", "cuda")
 
@@ -162,6 +166,7 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (other_features, 1, ["train_hires and", "dev_other differ in num_mel_bins", "one config"]),
     (other_input_dim, 2, ["dim=40", "13 features a frame", "write input dim=13"]),
     (set_without_features, 2, ["train has no features.toml", "chainstitch features"]),
+    (unknown_backend, 2, ["chain.backend: wanted one of auto, cpu,", "found 'tpu'"]),
     (momentum_with_backstitch, 2, ["backstitch does not go with momentum; set one of them to 0"]),
     (no_gpu, 2, ["--device cuda", "sees no GPU; use --device cpu"]),
     (unknown_resume, 2, ["--resume wants auto or never, found 'yes'"]),

@@ -7,14 +7,16 @@ from chainstitch.nnet.chain.numerator import (
     NumeratorBatch,
     NumeratorCompiler,
     NumeratorGraph,
-    PhoneGraph,
     numerator_forward_backward,
-    phone_graph,
 )
+from chainstitch.nnet.chain.pdf_acceptor import PdfAcceptor, aligned_acceptor, pdf_acceptor
+from chainstitch.nnet.chain.phone_graph import PhoneGraph, phone_graph
 from chainstitch.nnet.chain.phone_lm import PhoneLM, estimate_phone_lm
+from chainstitch.nnet.chain.topology import Leaves, monophones
 
 __all__ = [
-    "ChainLoss", "DenominatorGraph", "NumeratorBatch", "NumeratorCompiler", "NumeratorGraph",
-    "PhoneGraph", "PhoneLM", "denominator_from_phone_lm", "estimate_phone_lm", "forward_backward",
-    "numerator_forward_backward", "phone_graph",
+    "ChainLoss", "DenominatorGraph", "Leaves", "NumeratorBatch", "NumeratorCompiler",
+    "NumeratorGraph", "PdfAcceptor", "PhoneGraph", "PhoneLM", "aligned_acceptor",
+    "denominator_from_phone_lm", "estimate_phone_lm", "forward_backward", "monophones",
+    "numerator_forward_backward", "pdf_acceptor", "phone_graph",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -33,6 +33,9 @@ from chainstitch.nnet.chain.simd import (
     store,
     zeros,
 )
+
+if TYPE_CHECKING:
+    from chainstitch.nnet.chain.numerator import Layout
 
 # of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has
 # to change when that one does; a test compares
@@ -203,74 +206,80 @@ def _denominator_block(  # type: ignore[no-untyped-def]
     return log_z
 
 
-def numerator(batch: Any, log_likes: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Log-domain forward-backward of `NumeratorBatch` graphs, one a sequence; -inf if none fits."""
+def numerator(layout: Layout, log_likes: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
+    """`numerator_forward_backward` on arrays; -inf where no path has the sequence's length."""
     size = len(lengths)
     log_z = np.full(size, -np.inf)
     posteriors = np.zeros_like(log_likes)
+    arrays = [value.numpy() for value in vars(layout).values()]
+    shares = min(torch.get_num_threads(), size)
+    kernel: Any = _numerators
 
-    def run(i: int) -> None:
-        graph = batch.graphs[i]
-        log_z[i] = log_domain(
-            graph.src, graph.dst, graph.pdf, graph.log_prob, graph.log_initial, graph.log_final,
-            log_likes[i, : lengths[i]], posteriors[i],
-        )  # fmt: skip
+    def run(share: int) -> None:
+        kernel(*arrays, log_likes, lengths, share, shares, log_z, posteriors)
 
-    in_threads(run, size)
+    in_threads(run, shares)
     return torch.from_numpy(log_z), torch.from_numpy(posteriors)
 
 
 @numba.njit(nogil=True, cache=True)
-def log_domain(src, dst, pdf, log_prob, log_initial, log_final, y, gamma):  # type: ignore[no-untyped-def]
-    """(1) to (3) with log-sums on one graph; arcs in any order; adds posteriors into gamma.
-
-    Works per arc with the running maximum of its destination, so that an arc costs one exponential
-    forward, one backward and one for its posterior; arcs out of unreached states cost nothing.
-    """
-    frames = y.shape[0]
-    states = len(log_initial)
-    arcs = len(src)
-    alpha = np.full((frames + 1, states), -np.inf)
-    alpha[0] = log_initial
-    score = np.empty(arcs)
-    top = np.empty(states)
-    mass = np.empty(states)
-    for t in range(frames):
-        top[:] = -np.inf
-        mass[:] = 0.0
-        for a in range(arcs):
-            score[a] = alpha[t, src[a]] + log_prob[a] + y[t, pdf[a]]
-            if score[a] > top[dst[a]]:
-                top[dst[a]] = score[a]
-        for a in range(arcs):
-            if score[a] > -np.inf:
-                mass[dst[a]] += math.exp(score[a] - top[dst[a]])
-        for j in range(states):
-            if mass[j] > 0:
-                alpha[t + 1, j] = top[j] + math.log(mass[j])
-    best = -np.inf
-    for j in range(states):
-        best = max(best, alpha[frames, j] + log_final[j])
-    if best == -np.inf or math.isnan(best):
-        return -np.inf
-    sum_ = 0.0
-    for j in range(states):
-        sum_ += math.exp(alpha[frames, j] + log_final[j] - best)
-    log_z = best + math.log(sum_)
-    beta = log_final.copy()
-    for t in range(frames - 1, -1, -1):
-        top[:] = -np.inf
-        mass[:] = 0.0
-        for a in range(arcs):
-            score[a] = -np.inf
-            if alpha[t, src[a]] > -np.inf and beta[dst[a]] > -np.inf:
-                score[a] = log_prob[a] + y[t, pdf[a]] + beta[dst[a]]
-                if score[a] > top[src[a]]:
-                    top[src[a]] = score[a]
-        for a in range(arcs):
-            if score[a] > -np.inf:
-                mass[src[a]] += math.exp(score[a] - top[src[a]])
-                gamma[t, pdf[a]] += math.exp(alpha[t, src[a]] + score[a] - log_z)
-        for i in range(states):
-            beta[i] = top[i] + math.log(mass[i]) if mass[i] > 0 else -np.inf
-    return log_z
+def _numerators(  # type: ignore[no-untyped-def]
+    states_at, timed, first_at, first, final,
+    in_start, in_state, in_pdf, in_log_prob, out_start, out_state, out_pdf, out_log_prob,
+    log_likes, lengths, share, shares, log_z, posteriors,
+):  # fmt: skip
+    """(1) to (3) with log-sums, for every `shares`-th sequence: one exponential an arc forward, two
+    backward; arcs out of states that are not reached cost nothing."""
+    for b in range(share, len(lengths), shares):
+        base, states = states_at[b], states_at[b + 1] - states_at[b]
+        frames = lengths[b]
+        y, gamma = log_likes[b], posteriors[b]
+        at = first_at[b]
+        keep = 1 - timed[b]  # states without a time have an alpha for every frame
+        alpha = np.full((keep * frames + 1, states), -np.inf)
+        alpha[0, 0] = 0.0
+        low, high = 0, states
+        for t in range(frames):
+            if not keep:
+                low, high = first[at + t + 1], first[at + t + 2]
+            before, after = alpha[keep * t], alpha[keep * (t + 1)]
+            for j in range(low, high):
+                top = -np.inf
+                for a in range(in_start[base + j], in_start[base + j + 1]):
+                    top = max(top, before[in_state[a]] + in_log_prob[a] + y[t, in_pdf[a]])
+                if top > -np.inf:
+                    mass = 0.0
+                    for a in range(in_start[base + j], in_start[base + j + 1]):
+                        score = before[in_state[a]] + in_log_prob[a] + y[t, in_pdf[a]]
+                        mass += math.exp(score - top)
+                    after[j] = top + math.log(mass)
+        top = -np.inf
+        beta = np.full((1 + keep, states), -np.inf)
+        for j in range(low, high):
+            if final[base + j]:
+                beta[keep * (frames % 2), j] = 0.0
+                top = max(top, alpha[keep * frames, j])
+        if not top > -np.inf:
+            continue
+        mass = 0.0
+        for j in range(low, high):
+            if final[base + j]:
+                mass += math.exp(alpha[keep * frames, j] - top)
+        log_z[b] = top + math.log(mass)
+        for t in range(frames - 1, -1, -1):
+            if not keep:
+                low, high = first[at + t], first[at + t + 1]
+            ahead, back = beta[keep * ((t + 1) % 2)], beta[keep * (t % 2)]
+            for i in range(low, high):
+                top = -np.inf
+                reached = alpha[keep * t, i]
+                if reached > -np.inf:
+                    for a in range(out_start[base + i], out_start[base + i + 1]):
+                        top = max(top, out_log_prob[a] + y[t, out_pdf[a]] + ahead[out_state[a]])
+                mass = 0.0
+                if top > -np.inf:
+                    for a in range(out_start[base + i], out_start[base + i + 1]):
+                        score = out_log_prob[a] + y[t, out_pdf[a]] + ahead[out_state[a]]
+                        mass += math.exp(score - top)
+                        gamma[t, out_pdf[a]] += math.exp(reached + score - log_z[b])
+                back[i] = top + math.log(mass) if mass > 0 else -np.inf

@@ -63,12 +63,18 @@ Naive float64 twin: tests/reference/forward_backward.py.
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
+
+logger = logging.getLogger(__name__)
 
 
 class NonFiniteError(FloatingPointError):
@@ -91,8 +97,7 @@ def forward_backward(
 ) -> tuple[Tensor, Tensor]:
     """Log of the total path probability and the pdf posteriors, per sequence.
 
-    Not differentiable by autograd itself: the posteriors *are* the derivative (`ChainLoss` uses
-    them).
+    log Z is differentiable with respect to log_likes, once: the posteriors *are* the derivative.
 
     Args:
         graph: the denominator.
@@ -100,9 +105,9 @@ def forward_backward(
             -inf forbids a pdf.
         lengths: (batch,) frames of each sequence, 1 <= length <= frames.
         leaky: lambda >= 0 of (4); Kaldi's recipes use 0.1.
-        backend: "cpu" (Numba), "gpu" (Triton; not measured on one yet), "reference" (float64, arc
-            by arc, slow) or "auto", which is "cpu". For "cpu", tensors on a GPU are copied to the
-            host and back.
+        backend: "cpu" (Numba; tensors on a GPU are copied to the host and back), "gpu" (Triton; not
+            measured on one yet), "reference" (float64, arc by arc, slow) or "auto": see
+            `resolved`.
 
     Returns:
         log_z: (batch,) float64, log(1 + leaky) included.
@@ -112,7 +117,8 @@ def forward_backward(
         ValueError: shapes do not fit, leaky < 0, an unknown backend, or "gpu" where it cannot run.
         NonFiniteError: a NaN or +inf, or a sequence that no path of the graph can carry.
     """
-    return counted(graph, log_likes, lengths, leaky, backend)[:2]
+    log_z, posteriors, _ = counted(graph, log_likes, lengths, leaky, backend)
+    return differentiable(log_likes, log_z, posteriors), posteriors
 
 
 def counted(
@@ -136,6 +142,7 @@ def counted(
         raise ValueError(f"forward_backward: leaky must be >= 0, got {leaky}")
     from chainstitch.nnet.chain import reference
 
+    backend = resolved(backend, log_likes.device)
     likes = log_likes.detach()
     again = 0
     if backend == "reference":
@@ -149,22 +156,67 @@ def counted(
 
             likes = likes.float().cpu()
             log_z, posteriors = cpu.denominator(graph, likes.numpy(), lengths.cpu().numpy(), leaky)
+    if not torch.isfinite(log_z).all():  # the only wait for a GPU
         lost = (log_z == -torch.inf).nonzero().flatten().cpu()
-        again = len(lost)
-        if again:
+        if len(lost) and backend != "reference":
+            again = len(lost)
             longest = int(lengths[lost].max())
             log_z[lost], exact = reference.denominator(
                 graph, likes[lost, :longest], lengths[lost], leaky
             )
             posteriors[lost, :longest] = exact.float()
-    if not torch.isfinite(log_z).all():
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
+    else:
+        bad = []
+    if bad:
         raise NonFiniteError(
             f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's "
             "output holds a NaN or an infinity, or no path of the graph is as long as the sequence",
             bad,
         )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
+
+
+def resolved(backend: str, device: torch.device) -> str:
+    """What "auto" means for tensors of `device`: on a GPU "gpu", if that works there, else "cpu".
+
+    Whether it works is tried once, on a graph of three states, and a warning says why not.
+    """
+    if backend != "auto":
+        return backend
+    return "gpu" if device.type == "cuda" and _gpu_works(str(device)) else "cpu"
+
+
+@cache
+def _gpu_works(device: str) -> bool:
+    from chainstitch.nnet.chain.self_test import TOLERANCE, self_test
+
+    try:
+        error = self_test("gpu", device)
+        why = f"its self-test is off by {error:.1e}" if not error < TOLERANCE else ""
+    except Exception as failure:  # whatever a compiler may raise
+        why = f"{type(failure).__name__}: {failure}"
+    if why:
+        logger.warning("LF-MMI runs on the CPU, as the Triton kernel fails on %s: %s", device, why)
+    return not why
+
+
+def differentiable(log_likes: Tensor, log_z: Tensor, posteriors: Tensor) -> Tensor:
+    """log_z (batch,), whose derivative with respect to log_likes is known to be `posteriors`."""
+    return _PathSum.apply(log_likes, log_z, posteriors)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _PathSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, log_likes: Tensor, log_z: Tensor, posteriors: Tensor) -> Tensor:
+        ctx.save_for_backward(posteriors)
+        return log_z.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (posteriors,) = ctx.saved_tensors
+        return posteriors * gradient.to(posteriors)[:, None, None], None, None
 
 
 def _gpu(

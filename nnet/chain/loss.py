@@ -1,11 +1,23 @@
 """The LF-MMI objective: log Z_num - log Z_den per sequence, and its derivative.
 
-    F = sum over sequences of weight ( log Z_num - log Z_den )
+    F = sum over sequences of weight ( log Z_num - log Z_den )                                  (1)
     dF / dy_t(n) = weight ( gamma_num_t(n) - gamma_den_t(n) )
 
-plus Kaldi's output l2, - 1/2 l2 ||y||^2 over the valid frames, which keeps the outputs in a sane
-range. Everything is *summed*, not averaged. Source: Kaldi chain-training.cc,
-ComputeChainObjfAndDeriv.
+Everything is *summed*, not averaged. Three terms go with it:
+
+    - 1/2 l2 sum ||y_t||^2                          keeps the outputs in a sane range           (2)
+    - 1/2 r sum ||y_t - clip(y_t, -30, 30)||^2      the same only beyond +-30                   (3)
+    + x sum over t, n of gamma_num_t(n) log softmax(z_t)(n)    cross-entropy                    (4)
+
+over valid frames, by sequence weight. (3) is an option: our forward-backward needs no range, while
+Kaldi's does (there with twice r on every other minibatch, at random; r 0.01). In (4) z is a second
+output layer, the xent branch, that is thrown away after training: gamma_num is taken as a soft
+target, so that the layers below learn frame by frame as well. Its output layer learns at 0.5 / x
+times the rate, so that what it learns does not depend on x.
+
+Weights of *frames* scale derivatives and not values: of all four terms, with respect to y and z.
+
+Source: Kaldi chain-training.cc, ComputeChainObjfAndDeriv; nnet-chain-training.cc, ProcessOutputs.
 """
 
 from __future__ import annotations
@@ -19,6 +31,8 @@ from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
 
+RANGE = 30.0  # of (3)
+
 
 class ChainLoss(nn.Module):
     """Minus the summed LF-MMI objective of a minibatch.
@@ -26,14 +40,19 @@ class ChainLoss(nn.Module):
     Args:
         denominator: the graph, shared by all sequences.
         leaky: lambda of the leaky HMM.
-        output_l2: weight of the output penalty.
+        output_l2: l2 of (2).
         backend: see `forward_backward`.
+        xent_regularize: x of (4); Kaldi's recipes have 0.1 to 0.01. Its output layer wants
+            `xent_learning_rate_factor`.
+        out_of_range: r of (3).
 
     Attributes:
         objective: (batch,) float64, log Z_num - log Z_den of the last call, unweighted, on the
-            host.
+            host; num_log_z and den_log_z are its two parts.
+        frames: valid frames of the last call.
         redone: sequences of the last call whose denominator went to the log domain.
-        l2_term: the last call's penalty, a detached scalar tensor (not part of `objective`).
+        l2_term, out_of_range_term, xent_term: the last call's (2), (3) and (4) with their signs
+            turned, as the loss has them: detached scalar tensors. They are not part of `objective`.
     """
 
     def __init__(
@@ -42,15 +61,29 @@ class ChainLoss(nn.Module):
         leaky: float = 0.1,
         output_l2: float = 5e-5,
         backend: str = "auto",
+        xent_regularize: float = 0.0,
+        out_of_range: float = 0.0,
     ) -> None:
         super().__init__()
+        if min(leaky, output_l2, xent_regularize, out_of_range) < 0:
+            raise ValueError(
+                "chain loss: leaky, output_l2, xent_regularize and out_of_range must be >= 0, got "
+                f"{leaky}, {output_l2}, {xent_regularize} and {out_of_range}"
+            )
         self.denominator = denominator
         self.leaky = leaky
         self.output_l2 = output_l2
         self.backend = backend
-        self.objective = torch.empty(0, dtype=torch.float64)
-        self.redone = 0
-        self.l2_term = torch.zeros(())
+        self.xent_regularize = xent_regularize
+        self.out_of_range = out_of_range
+        self.objective = self.num_log_z = self.den_log_z = torch.empty(0, dtype=torch.float64)
+        self.frames = self.redone = 0
+        self.l2_term = self.out_of_range_term = self.xent_term = torch.zeros(())
+
+    @property
+    def xent_learning_rate_factor(self) -> float:
+        """What the xent branch's output layer multiplies its learning rate by; 1 without (4)."""
+        return 0.5 / self.xent_regularize if self.xent_regularize else 1.0
 
     def forward(
         self,
@@ -58,39 +91,91 @@ class ChainLoss(nn.Module):
         lengths: Tensor,
         numerators: NumeratorBatch,
         weights: Tensor | None = None,
+        frame_weights: Tensor | None = None,
+        xent: Tensor | None = None,
     ) -> Tensor:
         """The loss, a scalar to minimise.
 
         Args:
-            log_likes: (batch, frames, pdfs), the network's output.
+            log_likes: (batch, frames, pdfs), the network's output y.
             lengths: (batch,) valid frames.
             numerators: one graph per sequence.
             weights: (batch,) optional weight of each sequence.
+            frame_weights: (batch, frames) optional factor of each frame's derivatives.
+            xent: (batch, frames, pdfs) z of (4), before the softmax; wanted if and only if
+                xent_regularize > 0.
 
         Raises:
             ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
                 (too few frames); nothing is masked silently.
             NonFiniteError: non-finite network output.
         """
+        if (xent is None) != (self.xent_regularize == 0):
+            raise ValueError(
+                f"chain loss: xent_regularize is {self.xent_regularize}, and the output of the "
+                f"xent branch is {'missing' if xent is None else 'given'}; give both or neither"
+            )
+        for name, tensor, shape in (
+            ("weights", weights, log_likes.shape[:1]),
+            ("frame_weights", frame_weights, log_likes.shape[:2]),
+            ("xent", xent, log_likes.shape),
+        ):
+            if tensor is not None and tensor.shape != shape:
+                raise ValueError(
+                    f"chain loss: {name} must be {tuple(shape)}, got {tuple(tensor.shape)}"
+                )
+        if frame_weights is not None:
+            factors = frame_weights.to(log_likes)[:, :, None]
+            log_likes = _GradientTimes.apply(log_likes, factors)  # type: ignore[no-untyped-call]
+            if xent is not None:
+                xent = _GradientTimes.apply(xent, factors)  # type: ignore[no-untyped-call]
         value: Tensor
-        objective: Tensor
-        value, objective, self.redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
+        value, self.num_log_z, self.den_log_z, posteriors, self.redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
             log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend
         )
-        self.objective = objective.detach().cpu()
+        self.objective = self.num_log_z - self.den_log_z
+        self.frames = int(lengths.sum())
+        # (batch, frames, 1): the sequence's weight, 0 past its end
+        inside = torch.arange(log_likes.shape[1])[None, :] < lengths.cpu()[:, None]
+        scale = inside.to(log_likes)[:, :, None]
+        if weights is not None:
+            scale = scale * weights.to(scale)[:, None, None]
+
+        def penalty(factor: float, y: Tensor) -> Tensor:
+            return 0.5 * factor * (y.square() * scale).sum()
+
+        terms = {"l2_term": torch.zeros(()), "out_of_range_term": torch.zeros(())}
         if self.output_l2:
-            frames = torch.arange(log_likes.shape[1], device=log_likes.device)
-            valid = frames[None, :] < lengths.to(log_likes.device)[:, None]
-            squares = (log_likes.square().sum(2) * valid).sum(1)
-            if weights is not None:
-                squares = squares * weights.to(squares)
-            penalty = 0.5 * self.output_l2 * squares.sum()
-            self.l2_term = penalty.detach()
-            value = value + penalty
+            terms["l2_term"] = penalty(self.output_l2, log_likes)
+        if self.out_of_range:
+            beyond = log_likes - log_likes.clamp(-RANGE, RANGE)
+            terms["out_of_range_term"] = penalty(self.out_of_range, beyond)
+        if xent is not None:
+            likely = posteriors * xent.log_softmax(2)
+            terms["xent_term"] = -self.xent_regularize * (likely * scale).sum()
+        for name, term in terms.items():
+            setattr(self, name, term.detach())
+            value = value + term
         return value
 
 
+class _GradientTimes(torch.autograd.Function):
+    """x, with its gradient times a factor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(factor)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (factor,) = ctx.saved_tensors
+        return gradient * factor, None
+
+
 class _ChainFunction(torch.autograd.Function):
+    """(1) with its sign turned; log Z of both graphs, on the host; gamma_num; how many redone."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -101,7 +186,7 @@ class _ChainFunction(torch.autograd.Function):
         denominator: DenominatorGraph,
         leaky: float,
         backend: str,
-    ) -> tuple[Tensor, Tensor, int]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
         try:
             den, gradient, redone = counted(denominator, log_likes, lengths, leaky, backend)
         except NonFiniteError as error:
@@ -110,14 +195,14 @@ class _ChainFunction(torch.autograd.Function):
                 "finite denominator: it holds a NaN or an infinity",
                 error.sequences,
             ) from None
-        num, num_posteriors = numerator_forward_backward(numerators, log_likes, lengths)
+        num, posteriors = numerator_forward_backward(numerators, log_likes, lengths, backend)
         if not torch.isfinite(num).all():
             bad = (~torch.isfinite(num)).nonzero().flatten().tolist()
             raise ValueError(
                 f"chain loss: {numerators.called(bad)} cannot carry their transcripts "
                 f"({lengths[bad].tolist()} output frames); drop or lengthen them"
             )
-        gradient -= num_posteriors
+        gradient -= posteriors
         objective = num - den
         if weights is None:
             loss = -objective.sum()
@@ -126,8 +211,9 @@ class _ChainFunction(torch.autograd.Function):
             loss = -(objective * w).sum()
             gradient *= w.to(gradient)[:, None, None]
         ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(objective)
-        return loss.to(log_likes.dtype), objective, redone
+        num, den = num.cpu(), den.cpu()
+        ctx.mark_non_differentiable(num, den, posteriors)
+        return loss.to(log_likes.dtype), num, den, posteriors, redone
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:

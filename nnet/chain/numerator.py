@@ -1,20 +1,25 @@
-"""Numerator graphs for flat-start ("end-to-end") LF-MMI: all ways to say one transcript.
+"""Numerator graphs: the paths of the denominator that a transcript or an alignment allows.
 
-The transcript through the lexicon gives an acceptor over phones (`PhoneGraph`): alternative
-pronunciations, and optional silence between words and at the edges, made deterministic so that a
-phone string has one path. Composed with the *normalisation* form of the denominator graph (start
-anywhere with probability initial(s), every state final) the weights of numerator paths are exactly
-those of the same paths in the denominator; the sum over a subset of paths cannot exceed the sum
-over all, so the objective log Z_num - log Z_den is <= 0. (Kaldi chain-generic-numerator.cc,
-chain-supervision.cc.)
+A deterministic acceptor over pdfs (pdf_acceptor.py) says which pdf strings are right. Composed with
+the *normalisation* form of the denominator graph (start anywhere with probability initial(s), every
+state final) the weights of numerator paths are exactly those of the same paths in the denominator;
+the sum over a subset of paths cannot exceed the sum over all, so that the objective log Z_num -
+log Z_den is <= 0. (Kaldi chain-supervision.cc, chain-generic-numerator.cc.)
 
-Composition: both sides are deterministic, so a numerator state is a pair (position n in the phone
-graph, denominator state s) reached by a phone's entry arc, with the loop arc of s on it:
+A state of the composition is a pair (n, s) of a state of the acceptor and one of the denominator:
 
-    (n, s) --entry(q)--> (n', s')     for n --q--> n' and s --entry(q)--> s'
-    (n, s) --loop--> (n, s)           the loop arc of s
+    (n, s) --pdf / p--> (n', s')     for n --pdf--> n' and s --pdf / p--> s'
 
+State 0 stands for all pairs (start, s) at once: the arcs out of it carry sum over s initial(s) p.
 Pairs from which no final n can be reached are cut off.
+
+**The sum over paths.** States of a numerator reach a few pdfs only, which lie far below the best
+ones while the network is wrong, so it runs in the log domain and in float64: (1) to (3) of
+forward_backward.py, with log-sums. The graphs of a minibatch stand behind one another in one set of
+arrays (`Layout`), arcs once by the state that they enter and once by the state that they leave;
+`cpu.py` and `gpu_numerator.py` read the same. Where all paths have one length (alignments) every
+state has its time, and only states and arcs of frame t are touched at frame t: the work is that of
+the arcs, not of arcs times frames.
 """
 
 from __future__ import annotations
@@ -25,115 +30,97 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain import cpu
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import check_arguments
-from chainstitch.nnet.chain.topology import entry_pdf, loop_pdf
-
-
-@dataclass(frozen=True)
-class PhoneGraph:
-    """A deterministic acyclic acceptor over phones; state 0 is the start.
-
-    Attributes:
-        arcs: per state, {phone: next state}.
-        final: per state, whether a transcript may end there.
-    """
-
-    arcs: list[dict[int, int]]
-    final: list[bool]
-
-    @cached_property
-    def min_frames(self) -> int:
-        """Phones on the shortest path: the least number of output frames that can carry it."""
-        best = {0: 0}
-        queue = [0]
-        for state in queue:
-            if self.final[state]:
-                return best[state]
-            for to in self.arcs[state].values():
-                if to not in best:
-                    best[to] = best[state] + 1
-                    queue.append(to)
-        return 0
-
-
-def phone_graph(
-    words: Sequence[str], pronunciations: dict[str, list[tuple[int, ...]]], silence: int | None
-) -> PhoneGraph:
-    """All pronunciations of `words`, with optional `silence` before, between and after them.
-
-    A subset construction over (word index, pronunciation, position), which also shares equal
-    prefixes.
-
-    Raises:
-        KeyError: a word without pronunciation.
-    """
-    # an item (i, pron, k): within word i's pronunciation, k phones said; (i, None, s): before
-    # word i with s = whether a silence was just said (no two in a row)
-    Item = tuple[int, "tuple[int, ...] | None", int]
-
-    def successors(item: Item) -> list[tuple[int, Item]]:
-        i, pron, k = item
-        if pron is not None:
-            after: Item = (i, pron, k + 1) if k + 1 < len(pron) else (i + 1, None, 0)
-            return [(pron[k], after)]
-        result: list[tuple[int, Item]] = []
-        if silence is not None and not k:
-            result.append((silence, (i, None, 1)))
-        if i < len(words):
-            for p in pronunciations[words[i]]:
-                result.append((p[0], (i, p, 1) if len(p) > 1 else (i + 1, None, 0)))
-        return result
-
-    def is_final(subset: frozenset[Item]) -> bool:
-        return any(i == len(words) and pron is None for i, pron, _ in subset)
-
-    start: frozenset[Item] = frozenset([(0, None, 0)])
-    index, queue = {start: 0}, [start]
-    arcs: list[dict[int, int]] = []
-    for subset in queue:
-        targets: dict[int, set[Item]] = {}
-        for item in subset:
-            for phone, to in successors(item):
-                targets.setdefault(phone, set()).add(to)
-        row = {}
-        for phone in sorted(targets):
-            key = frozenset(targets[phone])
-            if key not in index:
-                index[key] = len(queue)
-                queue.append(key)
-            row[phone] = index[key]
-        arcs.append(row)
-    return PhoneGraph(arcs, [is_final(subset) for subset in queue])
+from chainstitch.nnet.chain.forward_backward import check_arguments, differentiable, resolved
+from chainstitch.nnet.chain.pdf_acceptor import PdfAcceptor
 
 
 @dataclass(frozen=True)
 class NumeratorGraph:
-    """One transcript's acceptor over pdfs, log-domain weights.
+    """One sequence's acceptor over pdfs, log-domain weights; state 0 is the start.
 
-    src, dst, pdf: (arcs,) int32; log_prob: (arcs,) float64; log_initial, log_final: (states,)
-    float64.
+    Attributes:
+        src, dst, pdf: (arcs,) int32; log_prob: (arcs,) float64.
+        final: (states,) bool.
+        frames: how long every path is, and then states are in the order of their time; 0 if that
+            differs.
     """
 
     src: np.ndarray
     dst: np.ndarray
     pdf: np.ndarray
     log_prob: np.ndarray
-    log_initial: np.ndarray
-    log_final: np.ndarray
+    final: np.ndarray
+    frames: int = 0
 
     @cached_property
     def min_frames(self) -> int:
         """Arcs on the shortest path: the least number of output frames that can carry it."""
-        frames, reached = 0, np.isfinite(self.log_initial)
-        while not np.isfinite(self.log_final[reached]).any():
+        frames, reached = 0, np.zeros(len(self.final), bool)
+        reached[0] = True
+        while not self.final[reached].any():
             frames, after = frames + 1, np.zeros_like(reached)
             after[self.dst[reached[self.src]]] = True
             reached = after
         return frames
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """The arrays of `Layout` of this graph alone."""
+        states = np.arange(len(self.final) + 1)
+        arrays = {"final": self.final}
+        for way, by, other in (("in", self.dst, self.src), ("out", self.src, self.dst)):
+            order = np.argsort(by, kind="stable")
+            arrays |= {
+                f"{way}_start": np.searchsorted(by[order], states).astype(np.int32),
+                f"{way}_state": other[order],
+                f"{way}_pdf": self.pdf[order],
+                f"{way}_log_prob": self.log_prob[order],
+            }
+        return arrays
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """(frames + 2,) the first state of each time and, last, how many there are."""
+        if not self.frames:
+            return np.array([0, len(self.final)], np.int32)
+        time = np.zeros(len(self.final), np.int32)
+        for s, d in zip(self.src.tolist(), self.dst.tolist(), strict=True):  # in order of time
+            time[d] = time[s] + 1
+        return np.searchsorted(time, np.arange(self.frames + 2)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The graphs of a minibatch behind one another; states are numbered within their graph.
+
+    Attributes:
+        states: (batch + 1,) where each graph's states begin in the arrays by state.
+        timed: (batch,) 1 where states have a time.
+        first_at, first: graph b's states of time t begin at first[first_at[b] + t]; without times,
+            all of them are first[first_at[b]] .. first[first_at[b] + 1].
+        in_start: (states + 1,) into in_state, in_pdf, in_log_prob: the arcs into each state; out_*
+            those out of it.
+        final: (states,).
+    """
+
+    states: Tensor
+    timed: Tensor
+    first_at: Tensor
+    first: Tensor
+    final: Tensor
+    in_start: Tensor
+    in_state: Tensor
+    in_pdf: Tensor
+    in_log_prob: Tensor
+    out_start: Tensor
+    out_state: Tensor
+    out_pdf: Tensor
+    out_log_prob: Tensor
 
 
 @dataclass(frozen=True)
@@ -150,99 +137,131 @@ class NumeratorBatch:
         shown = ", ".join(self.names[i] for i in sequences[:5])
         return shown + (f" and {len(sequences) - 5} more" if len(sequences) > 5 else "")
 
+    @cached_property
+    def layout(self) -> Layout:
+        """The graphs in the form that the kernels read."""
+        sizes = [len(g.final) for g in self.graphs]
+        arcs = np.cumsum([0, *(len(g.src) for g in self.graphs)])
+        joined: dict[str, np.ndarray] = {
+            "states": np.cumsum([0, *sizes]),
+            "timed": np.array([g.frames > 0 for g in self.graphs]),
+            "first_at": np.cumsum([0, *(len(g.first) for g in self.graphs)])[:-1],
+            "first": np.concatenate([g.first for g in self.graphs]),
+        }
+        for name in self.graphs[0].rows:
+            parts = [g.rows[name] for g in self.graphs]
+            if name.endswith("_start"):
+                parts = [part[:-1] + at for part, at in zip(parts, arcs, strict=False)]
+                parts.append(arcs[-1:])
+            joined[name] = np.concatenate(parts)
+        return Layout(
+            **{
+                name: torch.from_numpy(a if a.dtype == np.float64 else a.astype(np.int32))
+                for name, a in joined.items()
+            }
+        )
+
 
 class NumeratorCompiler:
-    """Composes phone graphs with one denominator (whose arcs it indexes once).
+    """Composes acceptors with one denominator (whose arcs it indexes once).
 
     Args:
         denominator: the graph whose weights the numerators take over.
     """
 
     def __init__(self, denominator: DenominatorGraph) -> None:
-        self._initial = denominator.initial.numpy()
-        self._by_pdf: dict[int, dict[int, tuple[int, float]]] = {}
+        self._arcs: dict[int, dict[int, list[tuple[int, float]]]] = {}  # by pdf, then by state
         columns = (denominator.src, denominator.dst, denominator.pdf, denominator.prob.log())
         for s, d, pdf, weight in zip(*(c.tolist() for c in columns), strict=True):
-            self._by_pdf.setdefault(pdf, {})[s] = (d, weight)
+            self._arcs.setdefault(pdf, {}).setdefault(s, []).append((d, weight))
+        initial = denominator.initial.tolist()
+        self._begin: dict[int, dict[int, float]] = {}  # by pdf: states after it, log probability
+        for pdf, sources in self._arcs.items():
+            landed: dict[int, float] = {}
+            for s, arcs in sources.items():
+                for d, weight in arcs:
+                    landed[d] = landed.get(d, 0.0) + initial[s] * math.exp(weight)
+            self._begin[pdf] = {d: math.log(mass) for d, mass in landed.items() if mass > 0}
 
-    def compile(self, phones: PhoneGraph) -> NumeratorGraph | None:
-        """The composed graph; None if the denominator gives the transcript probability zero."""
-        # before the first phone: any denominator state, weight initial(s)
-        queue: list[tuple[int, int, int]] = []  # (position, denominator state, phone just entered)
-        index: dict[tuple[int, int, int], int] = {}
-        arcs: list[tuple[int, int, int, float]] = []
+    def compile(self, acceptor: PdfAcceptor) -> NumeratorGraph | None:
+        """The composed graph; None if the denominator gives probability zero to all it accepts."""
+        index: dict[tuple[int, int], int] = {}  # (n, s) -> state
+        queue: list[tuple[int, int]] = []
+        rows: list[tuple[int, int, int, float]] = []
 
-        def state(key: tuple[int, int, int]) -> int:
-            if key not in index:
-                index[key] = len(queue)
-                queue.append(key)
-            return index[key]
+        def state(n: int, s: int) -> int:
+            if (n, s) not in index:
+                queue.append((n, s))
+                index[n, s] = len(queue)  # 0 is the start
+            return index[n, s]
 
-        origin = -1
-        for q, to in phones.arcs[0].items():
-            landed: dict[int, float] = {}  # several origins meet in one state: add them up
-            for s, (d, weight) in self._by_pdf.get(entry_pdf(q), {}).items():
-                if self._initial[s] > 0:
-                    mass = self._initial[s] * math.exp(weight)
-                    landed[d] = landed.get(d, 0.0) + mass
-            for d, mass in landed.items():
-                arcs.append((origin, state((to, d, q)), entry_pdf(q), math.log(mass)))
+        for pdf, to in acceptor.arcs[0].items():
+            for d, weight in self._begin.get(pdf, {}).items():
+                rows.append((0, state(to, d), pdf, weight))
         done = 0
         while done < len(queue):
-            n, s, p = queue[done]
-            loop = self._by_pdf.get(loop_pdf(p), {}).get(s)
-            if loop is not None and loop[0] == s:
-                arcs.append((done, done, loop_pdf(p), loop[1]))
-            for q, to in phones.arcs[n].items():
-                move = self._by_pdf.get(entry_pdf(q), {}).get(s)
-                if move is not None:
-                    arcs.append((done, state((to, move[0], q)), entry_pdf(q), move[1]))
+            n, s = queue[done]
             done += 1
-        final = [phones.final[n] for n, _, _ in queue]
-        return _trim(arcs, final)
+            for pdf, to in acceptor.arcs[n].items():
+                for d, weight in self._arcs.get(pdf, {}).get(s, ()):
+                    rows.append((done, state(to, d), pdf, weight))
+        final = [False, *(acceptor.final[n] for n, _ in queue)]
+        return _trim(rows, final, acceptor.frames)
 
 
-def _trim(arcs: list[tuple[int, int, int, float]], final: list[bool]) -> NumeratorGraph | None:
-    """Keeps states from which a final one can be reached; state 0 of the result is the origin."""
+def _trim(
+    rows: list[tuple[int, int, int, float]], final: list[bool], frames: int
+) -> NumeratorGraph | None:
+    """Keeps states from which a final one can be reached, in their order."""
     alive = list(final)
     into: dict[int, list[int]] = {}
-    for src, dst, _, _ in arcs:
+    for src, dst, _, _ in rows:
         into.setdefault(dst, []).append(src)
     stack = [i for i, f in enumerate(final) if f]
     while stack:
         for src in into.get(stack.pop(), []):
-            if src >= 0 and not alive[src]:
+            if not alive[src]:
                 alive[src] = True
                 stack.append(src)
-    new = {-1: 0}
-    for i, keep in enumerate(alive):
-        if keep:
-            new[i] = len(new)
-    kept = [(new[s], new[d], pdf, w) for s, d, pdf, w in arcs if s in new and d in new]
-    if not any(s == 0 for s, _, _, _ in kept):
+    if not alive[0] or not rows:
         return None
-    sources, targets, pdfs, weights = zip(*kept, strict=True)
-    log_initial = np.full(len(new), -np.inf)
-    log_initial[0] = 0.0
-    log_final = np.full(len(new), -np.inf)
-    log_final[[new[i] for i, f in enumerate(final) if f]] = 0.0
+    new = np.cumsum(alive) - 1
+    columns: list[np.ndarray] = [np.array(column) for column in zip(*rows, strict=True)]
+    sources, targets, pdfs, weight = columns
+    keep = np.array(alive)[targets]  # then their sources are alive, too
     return NumeratorGraph(
-        np.array(sources, np.int32), np.array(targets, np.int32), np.array(pdfs, np.int32),
-        np.array(weights), log_initial, log_final,
+        new[sources[keep]].astype(np.int32), new[targets[keep]].astype(np.int32),
+        pdfs[keep].astype(np.int32), weight[keep], np.array(final)[alive], frames,
     )  # fmt: skip
 
 
 def numerator_forward_backward(
-    batch: NumeratorBatch, log_likes: Tensor, lengths: Tensor
+    batch: NumeratorBatch, log_likes: Tensor, lengths: Tensor, backend: str = "auto"
 ) -> tuple[Tensor, Tensor]:
     """log Z (batch,) float64, -inf where a sequence is too short for its words, and posteriors.
 
-    Shapes as in `forward_backward`; posteriors are zero past each length.
+    Shapes, derivative and back ends as of `forward_backward`, but that all but "gpu" run on the
+    CPU; posteriors are float32, zero past each length.
+
+    Raises:
+        ValueError: shapes do not fit, or a graph of an alignment has another length.
     """
     check_arguments(log_likes, lengths, log_likes.shape[-1])
     if len(batch.graphs) != len(lengths):
         raise ValueError(f"{len(batch.graphs)} numerator graphs for {len(lengths)} sequences")
-    log_z, posteriors = cpu.numerator(
-        batch, log_likes.detach().float().cpu().numpy(), lengths.cpu().numpy()
-    )
-    return log_z.to(log_likes.device), posteriors.to(log_likes.device)
+    wrong = [i for i, g in enumerate(batch.graphs) if g.frames not in (0, int(lengths[i]))]
+    if wrong:
+        first = wrong[0]
+        raise ValueError(
+            f"the numerators of {batch.called(wrong)} are of other lengths, the first of "
+            f"{batch.graphs[first].frames} frames for {int(lengths[first])}"
+        )
+    likes = log_likes.detach().float()
+    if resolved(backend, likes.device) == "gpu":
+        from chainstitch.nnet.chain import gpu_numerator
+
+        log_z, posteriors = gpu_numerator.numerator(batch.layout, likes, lengths)
+    else:
+        log_z, posteriors = cpu.numerator(batch.layout, likes.cpu().numpy(), lengths.cpu().numpy())
+        log_z, posteriors = log_z.to(likes.device), posteriors.to(likes.device)
+    return differentiable(log_likes, log_z, posteriors), posteriors

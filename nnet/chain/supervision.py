@@ -6,7 +6,10 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 
-from chainstitch.nnet.chain.numerator import NumeratorCompiler, NumeratorGraph, phone_graph
+from chainstitch.nnet.chain.numerator import NumeratorCompiler, NumeratorGraph
+from chainstitch.nnet.chain.pdf_acceptor import pdf_acceptor
+from chainstitch.nnet.chain.phone_graph import phone_graph
+from chainstitch.nnet.chain.topology import Leaves, monophones
 from chainstitch.utils.lang.directory import Lang
 from chainstitch.utils.lang.lexicon import SILENCE
 
@@ -55,10 +58,14 @@ class NumeratorStore:
     Args:
         lang: lexicon and phone table.
         compiler: bound to the denominator in use.
+        leaves: of the context tree that the denominator was made with; default none.
     """
 
-    def __init__(self, lang: Lang, compiler: NumeratorCompiler) -> None:
+    def __init__(
+        self, lang: Lang, compiler: NumeratorCompiler, leaves: Leaves | None = None
+    ) -> None:
         self._compiler = compiler
+        self._leaves = leaves or monophones(lang.num_phones)
         self._silence = lang.phones[SILENCE]
         self._pronunciations = {w: lang.pronunciations[lang.words[w]] for w in lang.lexicon}
         self._graphs: dict[str, tuple[NumeratorGraph | None, int]] = {}
@@ -71,7 +78,7 @@ class NumeratorStore:
         """
         if text not in self._graphs:
             phones = phone_graph(text.split(), self._pronunciations, self._silence)
-            graph = self._compiler.compile(phones)
+            graph = self._compiler.compile(pdf_acceptor(phones, self._leaves))
             # the denominator may lack the shortest ways to say it, so the composed graph counts
             self._graphs[text] = (graph, phones.min_frames if graph is None else graph.min_frames)
         return self._graphs[text]

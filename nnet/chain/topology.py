@@ -8,13 +8,19 @@ Phone p (p = 1..P, 0 is epsilon) emits its *entry* pdf in the frame in which it 
 
 So a phone of d frames costs d log 2, whatever d is: a path over T frames pays T log 2 in all, and
 the two halves matter only as the price of one frame.
+
+With a context tree the two pdfs are leaves of the tree instead, and may depend on the phone before:
+`Leaves` is that table.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 LOOP_PROBABILITY = 0.5  # of staying in the phone; 1 - 0.5 of leaving it
 
@@ -32,6 +38,49 @@ def loop_pdf(phone: int) -> int:
 def num_pdfs(num_phones: int) -> int:
     """How many pdfs phones 1..num_phones have together."""
     return 2 * num_phones
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Which pdfs a phone has: of its own alone, or by the phone on its left (a left-biphone tree).
+
+    Attributes:
+        table: (1, P, 2) or (P + 1, P, 2) pdfs; [left, phone - 1] is (entry, loop), left 0 is the
+            beginning of the sentence. With one row the left phone does not matter.
+        num_pdfs: leaves of the tree, those included that the table does not use.
+    """
+
+    table: np.ndarray
+    num_pdfs: int
+
+    def __post_init__(self) -> None:
+        lefts, phones, pdfs = self.table.shape
+        if lefts not in (1, phones + 1) or pdfs != 2:
+            raise ValueError(
+                f"leaves: the table must be (1, P, 2) or (P + 1, P, 2), got {self.table.shape}"
+            )
+        if int(self.table.min()) < 0 or int(self.table.max()) >= self.num_pdfs:
+            raise ValueError(
+                f"leaves: pdfs must lie in 0..{self.num_pdfs - 1}, got {self.table.min()}.."
+                f"{self.table.max()}"
+            )
+
+    @property
+    def num_phones(self) -> int:
+        return int(self.table.shape[1])
+
+    def entry(self, left: int, phone: int) -> int:
+        """The pdf of the first frame of `phone` after `left`."""
+        return int(self.table[left if len(self.table) > 1 else 0, phone - 1, 0])
+
+    def loop(self, left: int, phone: int) -> int:
+        """The pdf of the other frames of `phone` after `left`."""
+        return int(self.table[left if len(self.table) > 1 else 0, phone - 1, 1])
+
+
+def monophones(num_phones: int) -> Leaves:
+    """No context: the pdfs of the module's text."""
+    return Leaves(np.arange(num_pdfs(num_phones)).reshape(1, num_phones, 2), num_pdfs(num_phones))
 
 
 def hmm_fst(num_phones: int, disambig: Sequence[int] = ()) -> Any:

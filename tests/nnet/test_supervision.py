@@ -78,9 +78,9 @@ def test_one_transcript_is_compiled_once(toy: Toy, lang: Lang) -> None:
     calls = []
 
     class Counting(NumeratorCompiler):
-        def compile(self, phones):  # type: ignore[no-untyped-def]
-            calls.append(phones)
-            return super().compile(phones)
+        def compile(self, acceptor):  # type: ignore[no-untyped-def]
+            calls.append(acceptor)
+            return super().compile(acceptor)
 
     store = NumeratorStore(lang, Counting(toy.loss().denominator))
     first = store.get("low high")

@@ -157,7 +157,10 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
                 f"{lang} have {wanted}; give the lang directory that it was made with"
             )
         denominator.num_pdfs = wanted
-    loss = ChainLoss(denominator, config.chain.leaky, config.chain.output_l2, config.chain.backend)
+    chain = config.chain
+    loss = ChainLoss(
+        denominator, chain.leaky, chain.output_l2, chain.backend, out_of_range=chain.out_of_range
+    )
     return loss, NumeratorStore(language, NumeratorCompiler(denominator))
 
 

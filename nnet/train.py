@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,15 +202,7 @@ class Trainer:
         if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
             self.natural_gradient.reset()
         self.network.train()
-        sums = {
-            "objf": 0.0,
-            "frames": 0,
-            "step2_objf": 0.0,
-            "step2_frames": 0,
-            "l2": 0.0,
-            "redone": 0,
-            "nonfinite": 0,
-        }
+        sums: dict[str, float] = defaultdict(float)
         minibatches = self.plan.iteration(iteration)
         for minibatch in minibatches:
             self._minibatch(minibatch, sums, len(minibatches))
@@ -231,10 +224,13 @@ class Trainer:
             else None,
             "train_diag_objf": diag,
             "valid_objf": valid,
+            "num_log_z": sums["num"] / sums["frames"],
+            "den_log_z": sums["den"] / sums["frames"],
             "output_l2": sums["l2"] / sums["frames"],
+            "out_of_range": sums["out_of_range"] / sums["frames"],
             "frames": int(sums["frames"]),
-            "log_domain": sums["redone"],
-            "nonfinite": sums["nonfinite"],
+            "log_domain": int(sums["log_domain"]),
+            "nonfinite": int(sums["nonfinite"]),
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
             "max_change": self.sgd.statistics.summary(self.sgd.names),
@@ -250,12 +246,12 @@ class Trainer:
                 if p.requires_grad:
                     p.mul_(scale)
 
-    def _minibatch(self, minibatch: Minibatch, sums: dict[str, Any], minibatches: int) -> None:
+    def _minibatch(self, minibatch: Minibatch, sums: dict[str, float], minibatches: int) -> None:
         features, lengths, numerators = self.examples.batch(minibatch.indices)
         features = features.to(self.device)
         self.sgd.num_sequences = len(lengths)
         frames = int((-(-lengths // self.network.subsampling)).sum())
-        seen: list[tuple[float, float]] = []
+        seen: list[dict[str, float]] = []
         buffers = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
         most = max(1, int(MAX_NONFINITE * minibatches))
 
@@ -272,19 +268,18 @@ class Trainer:
                 logger.warning("%s; this minibatch is passed over", error)
                 for buffer, value in buffers:  # batch-norm's, which have seen it
                     buffer.copy_(value)
-                seen.append((NONFINITE_OBJF * frames, 0.0))
+                seen.append({"objf": NONFINITE_OBJF * frames})
                 return torch.zeros(())
             loss.backward()
-            sums["redone"] += self.loss.redone
-            seen.append((float(self.loss.objective.sum()), float(self.loss.l2_term)))
+            seen.append(self.loss.sums())
             return loss
 
         self.optimizer.step(closure)
-        sums["objf"] += seen[0][0]
-        sums["l2"] += seen[0][1]
+        for name, value in seen[0].items():
+            sums[name] += value
         sums["frames"] += frames
         if len(seen) > 1:
-            sums["step2_objf"] += seen[1][0]
+            sums["step2_objf"] += seen[1]["objf"]
             sums["step2_frames"] += frames
 
     # -- checkpoints -------------------------------------------------------------------------------

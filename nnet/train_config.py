@@ -47,13 +47,14 @@ class Chain:
 
     leaky: float = 0.1
     output_l2: float = 5e-5
+    out_of_range: float = 0.0
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.leaky < 1 or self.output_l2 < 0:
+        if not 0 <= self.leaky < 1 or min(self.output_l2, self.out_of_range) < 0:
             raise ValueError(
-                f"chain: wanted 0 <= leaky < 1 and output_l2 >= 0, found {self.leaky} "
-                f"and {self.output_l2}"
+                "chain: wanted 0 <= leaky < 1, output_l2 >= 0 and out_of_range >= 0, found "
+                f"{self.leaky}, {self.output_l2} and {self.out_of_range}"
             )
         if self.backend not in BACKENDS:
             raise ValueError(

@@ -85,6 +85,20 @@ class ChainLoss(nn.Module):
         """What the xent branch's output layer multiplies its learning rate by; 1 without (4)."""
         return 0.5 / self.xent_regularize if self.xent_regularize else 1.0
 
+    def sums(self) -> dict[str, float]:
+        """The last call's figures: objf = num - den, unweighted; the other terms of the loss; how
+        many sequences went to the log domain. Divided by `frames` they are those of Kaldi's logs.
+        """
+        return {
+            "objf": float(self.objective.sum()),
+            "num": float(self.num_log_z.sum()),
+            "den": float(self.den_log_z.sum()),
+            "l2": float(self.l2_term),
+            "out_of_range": float(self.out_of_range_term),
+            "xent": float(self.xent_term),
+            "log_domain": self.redone,
+        }
+
     def forward(
         self,
         log_likes: Tensor,

@@ -1,0 +1,62 @@
+"""The dull twin of numerators: every pdf string that is allowed, once, through the denominator."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+
+def spoken(string, frames, leaves):
+    """The pdf strings of `frames` frames that say a phone string."""
+    found = set()
+    for cuts in itertools.combinations(range(1, frames), len(string) - 1):
+        bounds = [0, *cuts, frames]
+        pdfs, left = [], 0
+        for phone, begin, end in zip(string, bounds[:-1], bounds[1:], strict=True):
+            pdfs += [leaves.entry(left, phone)] + [leaves.loop(left, phone)] * (end - begin - 1)
+            left = phone
+        found.add(tuple(pdfs))
+    return found
+
+
+def aligned(phones, durations, leaves, tolerance, subsampling):
+    """The pdf strings near an alignment: each frame's phone may stand there by the times."""
+    frames = math.ceil(sum(durations) / subsampling)
+    ends = np.cumsum(durations)
+    found = set()
+    for steps in itertools.product((0, 1), repeat=frames - 1):
+        at = np.cumsum((0, *steps))  # which phone each frame belongs to
+        if at[-1] != len(phones) - 1:
+            continue
+        inside = all(
+            max(0, ends[i] - durations[i] - tolerance) <= t * subsampling < ends[i] + tolerance
+            for t, i in enumerate(at)
+        )
+        if inside:
+            lefts = [0, *phones]
+            found.add(
+                tuple(
+                    (leaves.entry if t == 0 or at[t - 1] != i else leaves.loop)(lefts[i], phones[i])
+                    for t, i in enumerate(at)
+                )
+            )
+    return found
+
+
+def log_z(strings, denominator, y):
+    """log of the sum over pdf strings of their probability in the denominator times exp(y)."""
+    src, dst, pdf, prob = (
+        getattr(denominator, name).numpy() for name in ("src", "dst", "pdf", "prob")
+    )
+    total = 0.0
+    for string in strings:
+        alpha = denominator.initial.numpy()
+        for t, n in enumerate(string):
+            after = np.zeros_like(alpha)
+            for a in np.flatnonzero(pdf == n):
+                after[dst[a]] += alpha[src[a]] * prob[a] * math.exp(y[t, n])
+            alpha = after
+        total += alpha.sum()
+    return math.log(total) if total else -math.inf

@@ -16,6 +16,7 @@ name=tdnn_1a
 seeds="0"
 protocols=official # or: folds, for all six held-out speakers; or names as prepare takes them
 epochs= # empty: as the config says
+override= # settings in the config's place: 'optim.final_lr=2e-4 chain.backend=reference'
 without= # of backstitch natural_gradient max_change: also the same without it, NAME_without_IT
 
 help_message="Usage: egs/digits/run.sh --corpus DIR [--stage N] [--stop-stage M] [options]
@@ -30,6 +31,7 @@ Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<
                      (default $mfcc)
   --name NAME        experiment name (default $name); protocol and seed are appended
   --epochs E         passes over the data, instead of the config's
+  --override 'K=V'   settings of training, instead of the config's (K=V and L=W: 'K=V L=W')
   --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
                      backstitch, natural_gradient, max_change
   --nj N             processes for features and decoding (default $nj)

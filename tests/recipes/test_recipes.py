@@ -55,7 +55,11 @@ def test_yesno_trains_and_scores_on_the_real_corpus(tmp_path, data_dir):
         "0",
         "--without",
         "backstitch",
+        "--override",
+        "chain.out_of_range=0.01 optim.final_lr=1.1e-4",
     )
+    config = (tmp_path / "exp" / "tdnn_1a_s0" / "config.toml").read_text()
+    assert "out_of_range = 0.01\n" in config and "final_lr = 0.00011\n" in config
     assert re.search(r"^test +tdnn_1a +\d", out, re.MULTILINE)
     assert re.search(r"^test +tdnn_1a_without_backstitch +\d", out, re.MULTILINE)
     for name, largest in (("tdnn_1a", 1.0), ("tdnn_1a_without_backstitch", 0.0)):

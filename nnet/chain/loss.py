@@ -10,6 +10,7 @@ ComputeChainObjfAndDeriv.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
 
+logger = logging.getLogger(__name__)
+
 
 class ChainLoss(nn.Module):
     """Minus the summed LF-MMI objective of a minibatch.
@@ -27,7 +30,7 @@ class ChainLoss(nn.Module):
         denominator: the graph, shared by all sequences.
         leaky: lambda of the leaky HMM.
         output_l2: weight of the output penalty.
-        backend: see `forward_backward`.
+        backend: see `forward_backward`. The first result of "k2" is checked against "cpu".
 
     Attributes:
         objective: (batch,) float64, log Z_num - log Z_den of the last call, unweighted, on the
@@ -48,6 +51,7 @@ class ChainLoss(nn.Module):
         self.leaky = leaky
         self.output_l2 = output_l2
         self.backend = backend
+        self._unchecked = backend == "k2"
         self.objective = torch.empty(0, dtype=torch.float64)
         self.redone = 0
         self.l2_term = torch.zeros(())
@@ -71,12 +75,15 @@ class ChainLoss(nn.Module):
             ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
                 (too few frames); nothing is masked silently.
             NonFiniteError: non-finite network output.
+            UnusableError: a ValueError; the back end is "k2", and k2 is not there or wrong.
         """
         value: Tensor
         objective: Tensor
         value, objective, self.redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
-            log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend
-        )
+            log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend,
+            self._unchecked,
+        )  # fmt: skip
+        self._unchecked = False
         self.objective = objective.detach().cpu()
         if self.output_l2:
             frames = torch.arange(log_likes.shape[1], device=log_likes.device)
@@ -101,6 +108,7 @@ class _ChainFunction(torch.autograd.Function):
         denominator: DenominatorGraph,
         leaky: float,
         backend: str,
+        check: bool,
     ) -> tuple[Tensor, Tensor, int]:
         try:
             den, gradient, redone = counted(denominator, log_likes, lengths, leaky, backend)
@@ -110,6 +118,11 @@ class _ChainFunction(torch.autograd.Function):
                 "finite denominator: it holds a NaN or an infinity",
                 error.sequences,
             ) from None
+        if check:
+            from chainstitch.nnet.chain import via_k2
+
+            difference = via_k2.compare(denominator, log_likes, lengths, den, gradient)
+            logger.info("k2 agrees with the cpu back end: posteriors to %.0e", difference)
         num, num_posteriors = numerator_forward_backward(numerators, log_likes, lengths)
         if not torch.isfinite(num).all():
             bad = (~torch.isfinite(num)).nonzero().flatten().tolist()
@@ -132,4 +145,4 @@ class _ChainFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return gradient * grad_loss, None, None, None, None, None, None
+        return gradient * grad_loss, None, None, None, None, None, None, None

@@ -149,11 +149,10 @@ def _piece(
     )
     log_z = unrolled.get_tot_scores(use_double_scores=True, log_semiring=True)
     mass = unrolled.get_arc_post(use_double_scores=True, log_semiring=True).exp()
-    # k2's rows: per sequence the frame in front, its own frames, the end
-    pdf = (unrolled.labels >= 0) & (unrolled.labels < columns)
-    cell = unrolled.row[pdf].long() * columns + unrolled.labels[pdf].long()
-    rows = mass.new_zeros((int(lengths.sum()) + 2 * batch) * columns)
-    rows = rows.index_add(0, cell, mass[pdf]).view(-1, columns)
+    # k2's rows: per sequence the frame in front, its own frames, the end; labels from -1
+    cell = unrolled.row * (columns + 2) + (unrolled.labels + 1)
+    rows = mass.new_zeros((int(lengths.sum()) + 2 * batch) * (columns + 2))
+    rows = rows.index_add_(0, cell, mass).view(-1, columns + 2)[:, 1:-1]
     gamma = mass.new_zeros(batch, longest, columns)
     first = 1
     for i, length in enumerate(lengths.tolist()):

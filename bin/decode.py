@@ -25,6 +25,7 @@ def decode(
     lattice_beam: Annotated[float, typer.Option(min=0.1, help="of what the sweep sees")] = 8.0,
     nj: Annotated[int, typer.Option(min=1, help="how many processes search")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto; where the network runs")] = "cpu",
+    decoder: Annotated[str, typer.Option(help="kaldi, or k2 where it is installed")] = "kaldi",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
 ) -> None:
     """Runs the network and a beam search, and writes ref, utt2spk, hyp_<lmwt>_<wip> and ctm.
@@ -40,11 +41,17 @@ def decode(
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph
-    from chainstitch.utils.decode.sets import decode_items, sweep_points, write_decode
+    from chainstitch.utils.decode.sets import (
+        check_decoder,
+        decode_items,
+        sweep_points,
+        write_decode,
+    )
     from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.score.sweep import read_choice
 
     refuse_existing(out, overwrite)
+    check_decoder(decoder)
     if choice is not None:
         chosen = read_choice(choice)
         points = [(chosen.lmwt, chosen.wip)]
@@ -65,7 +72,7 @@ def decode(
             outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts])
             yield from zip([cut.id for cut in cuts], outputs, strict=True)
 
-    utterances = decode_items(graph, items(), points, beam, lattice_beam, nj)
+    utterances = decode_items(graph, items(), points, beam, lattice_beam, nj, decoder)
     write_decode(out, utterances, points, refs, speakers, SECONDS_PER_FRAME, overwrite)
 
 

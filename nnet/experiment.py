@@ -35,6 +35,7 @@ from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
 from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang
+from chainstitch.utils.optional import load_k2
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +143,11 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
     """The loss over a denominator graph, and the numerators of a lang directory.
 
     Raises:
-        UserError: one is damaged, or they are of different phones.
+        UserError: one is damaged, or they are of different phones; or k2 is asked for and does not
+            load.
     """
+    if config.chain.backend == "k2":
+        load_k2()
     denominator = DenominatorGraph.load(den)
     language = read_lang(lang)
     if denominator.phones:

@@ -96,6 +96,7 @@ class _Reopened:
         inputs = configs.load(exp / "inputs.toml", Inputs)
         self.exp, self.device = exp, device
         self.loss, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
+        self.bare = ChainLoss(self.loss.denominator, self.loss.leaky, 0.0, self.loss.backend)
         subsampling = config.network.subsampling
         self.network = Network(
             config.network.xconfig, self.loss.denominator.num_pdfs, subsampling
@@ -122,9 +123,8 @@ class _Reopened:
     def objective_and_gradient(self, examples: ChainExamples, state: State) -> tuple[float, State]:
         """Of these parameters."""
         self.network.load_state_dict(self.network.state_dict() | state)
-        loss = ChainLoss(self.loss.denominator, self.loss.leaky, 0.0, self.loss.backend)
         return diagnostics.objective_and_gradient(
-            self.network, loss, examples, diagnostics.subset(examples), self.device
+            self.network, self.bare, examples, diagnostics.subset(examples), self.device
         )
 
     @contextmanager

@@ -60,6 +60,11 @@ class Chain:
             raise ValueError(
                 f"chain.backend: wanted one of {', '.join(BACKENDS)}, found {self.backend!r}"
             )
+        if self.backend == "k2" and self.leaky:
+            raise ValueError(
+                f"chain.backend: k2 has no leaky HMM, found chain.leaky = {self.leaky}; set "
+                'chain.leaky = 0, or chain.backend = "cpu"'
+            )
 
 
 @dataclass

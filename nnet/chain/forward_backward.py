@@ -85,7 +85,7 @@ class NonFiniteError(FloatingPointError):
         self.sequences = sequences
 
 
-BACKENDS = ("auto", "cpu", "gpu", "reference")
+BACKENDS = ("auto", "cpu", "gpu", "k2", "reference")
 
 
 def forward_backward(
@@ -106,15 +106,15 @@ def forward_backward(
         lengths: (batch,) frames of each sequence, 1 <= length <= frames.
         leaky: lambda >= 0 of (4); Kaldi's recipes use 0.1.
         backend: "cpu" (Numba; tensors on a GPU are copied to the host and back), "gpu" (Triton; not
-            measured on one yet), "reference" (float64, arc by arc, slow) or "auto": see
-            `resolved`.
+            measured on one yet), "reference" (float64, arc by arc, slow), "k2" (through k2, leaky=0
+            only) or "auto": see `resolved`.
 
     Returns:
         log_z: (batch,) float64, log(1 + leaky) included.
         posteriors: like log_likes, zero past each length.
 
     Raises:
-        ValueError: shapes do not fit, leaky < 0, an unknown backend, or "gpu" where it cannot run.
+        ValueError: shapes do not fit, leaky < 0, an unknown backend, or one that cannot run here.
         NonFiniteError: a NaN or +inf, or a sequence that no path of the graph can carry.
     """
     log_z, posteriors, _ = counted(graph, log_likes, lengths, leaky, backend)
@@ -148,6 +148,10 @@ def counted(
     if backend == "reference":
         log_z, exact = reference.denominator(graph, likes, lengths, leaky)
         posteriors = exact.to(likes.dtype)
+    elif backend == "k2":
+        from chainstitch.nnet.chain import via_k2
+
+        log_z, posteriors = via_k2.denominator(graph, likes, lengths, leaky)
     else:
         if backend == "gpu":
             log_z, posteriors = _gpu(graph, likes, lengths, leaky)

@@ -72,7 +72,7 @@ The floor is the slowest of the three ways, for that graph and 50 frames of
     (67 Tflop/s, 3.35 and 5.5 TB/s)
 
 where on the H100 b is 1, x is computed again (12 N instead of 16 N bytes) and every program reads
-the arcs from the L2 cache: that is what bounds it, and more sequences a program would be the remedy.
+the arcs from the L2 cache: that is what bounds it; more sequences a program would be the remedy.
 One core of an AMD EPYC took 56 ms, 3.8 times its floor: 36 us a direction, frame and block for the
 arcs (1 ns an arc of 16 sequences), 70 us to bring log-likelihoods into this order and posteriors
 back.

@@ -55,10 +55,10 @@ def test_without_backstitch_it_is_the_plain_loop(toy: Toy, tmp_path: Path) -> No
         torch.manual_seed(iteration)
         torch.randint(100_000, ())  # backstitch's phase, drawn whether it is used or not
         for minibatch in made.plan.iteration(iteration):
-            features, lengths, numerators = made.examples.batch(minibatch.indices)
+            batch = made.examples.batch(minibatch.indices)
             network.zero_grad()
-            outputs, out_lengths = network(features, lengths, minibatch.shift)
-            loss(outputs, out_lengths, numerators).backward()
+            outputs, lengths = network(batch.features, batch.lengths, minibatch.shift)
+            loss(outputs, lengths, batch.targets).backward()
             natural_gradient.precondition_gradients()
             sgd.step()
     assert same_tensors(made.network.state_dict(), network.state_dict())

@@ -179,7 +179,7 @@ def test_utterances_that_rules_leave_out_are_counted(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = trained(toy, tmp_path / "exp", PLAIN, rules=MinibatchRules("5"))
-    assert "4 utterances of each epoch fill no minibatch and are left out" in caplog.text
+    assert "4 examples of each epoch fill no minibatch and are left out" in caplog.text
     assert made.plan.total == 8 and len(made.rows) == 3
 
 

@@ -6,7 +6,7 @@ over the frames into one acyclic graph a sequence, and k2 sums that one in float
 pruned. The arc into the first state takes a frame: k2 knows no arcs that take none, so each
 sequence gets a frame in front in which only a column of its own is possible.
 
-It is slow and large: some 80 bytes an arc and frame, where cpu.py stores 4 a group and frame.
+It is slow and large: some 90 bytes an arc and frame, where cpu.py stores 4 a group and frame.
 k2 (1.23.4; intersect_dense.cu) answers a graph that is larger than `max_states` or `max_arcs` by
 lowering the beam with no more than a line on stderr, until the rest fits, if ever; it numbers
 states, labels, frames and sequences in 16 bits, unchecked; and sizes in 32. So the size of what
@@ -28,7 +28,7 @@ from chainstitch.utils.log import package_version
 from chainstitch.utils.optional import UnusableError, load_k2
 
 MAX_STATES = 15_000_000  # of what one call of k2 makes: k2's own default
-MAX_ARCS = 25_000_000  # 2 GB; k2's default of 2^30 is more than a machine has
+MAX_ARCS = 25_000_000  # 2.3 GB; what k2 allows by default, 2^30, would be 97
 NUMBERS = 2**16 - 1  # largest state, label, frame or sequence
 BEAM = 1e30  # infinity never ends where a limit is hit
 LOG_Z_TOLERANCE = 1e-5  # relative, absolute below 1
@@ -124,7 +124,7 @@ def _pieces(
                 f"forward_backward: backend 'k2' would make {states} states and {arcs} arcs of a "
                 f"sequence of {longest} frames, which is over max_states {max_states} or max_arcs "
                 f"{max_arcs}; use shorter sequences or backend='cpu', or raise MAX_STATES and "
-                "MAX_ARCS in nnet/chain/via_k2.py (an arc takes 80 bytes)"
+                "MAX_ARCS in nnet/chain/via_k2.py (an arc takes 90 bytes)"
             )
         scores = (longest + 2) * (columns + 2)
         count = min(max_states // states, max_arcs // arcs, (2**31 - 1) // scores, NUMBERS)

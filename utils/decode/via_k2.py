@@ -4,7 +4,8 @@ k2's dense intersection wants every arc to take a frame, so HLG's epsilons are r
 two ways without a frame between the same states the cheaper one stays. Its label 0 is an ordinary
 column, of which no arc is left, and -1 leads to the one final state. It knows no partial paths (of
 k2 1.23.4; later ones can be asked for them): an utterance without a complete one is searched
-again, with every state final, as Kaldi sees it.
+again, with every state final, as Kaldi sees it. Nor does its beam reach the step to the end: where
+it is narrow, lattice.py takes more utterances for partial.
 """
 
 from __future__ import annotations

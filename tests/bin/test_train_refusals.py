@@ -296,7 +296,7 @@ def test_one_short_utterance_is_dropped_by_name_and_training_goes_on(
     with caplog.at_level(logging.INFO):
         assert run(*own.arguments(out(own))) == 0
     wanted = f"1 of 24 utterances dropped, as it is too short for its transcript: {name}"
-    assert wanted in caplog.text and "23 utterances, 18 minibatches" in caplog.text
+    assert wanted in caplog.text and "23 utterances, 23 examples, 18 minibatches" in caplog.text
 
 
 def test_error_at_the_real_terminal_is_one_line(own: Toy) -> None:

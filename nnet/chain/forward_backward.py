@@ -193,14 +193,13 @@ def counted(
             )
             posteriors[lost, :longest] = exact.float()
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
-    else:
-        bad = []
-    if bad:
-        raise NonFiniteError(
-            f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's "
-            "output holds a NaN or an infinity, or no path of the graph is as long as the sequence",
-            bad,
-        )
+        if bad:
+            raise NonFiniteError(
+                f"forward_backward: no finite path sum for sequences {bad} of the batch; the "
+                "network's output holds a NaN or an infinity, or no path of the graph is as long "
+                "as the sequence",
+                bad,
+            )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
 
 
@@ -274,8 +273,8 @@ def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:
         raise ValueError(
             f"lengths must be ({log_likes.shape[0]},), one per sequence, got {tuple(lengths.shape)}"
         )
-    if len(lengths) and not (int(lengths.min()) >= 1 and int(lengths.max()) <= log_likes.shape[1]):
+    ends = lengths.tolist()
+    if ends and not (min(ends) >= 1 and max(ends) <= log_likes.shape[1]):
         raise ValueError(
-            f"lengths must lie in 1..{log_likes.shape[1]}, "
-            f"got {int(lengths.min())}..{int(lengths.max())}"
+            f"lengths must lie in 1..{log_likes.shape[1]}, got {min(ends)}..{max(ends)}"
         )

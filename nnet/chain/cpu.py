@@ -113,21 +113,19 @@ def denominator(
     names = ("src", "prob", "arc_start", "group_pdf", "group_dst", "state_start")
     arrays = [g[name] for name in (*names, "out_group", "out_prob", "out_start")]
     initial = graph.initial.numpy().astype(np.float32)
-    groups = len(g["group_pdf"])
+    arguments = (
+        *arrays, initial, np.float32(leaky), log_likes, ends, order, log_z, posteriors
+    )  # fmt: skip
+    frames, groups = int(ends[0]) if batch else 0, len(g["group_pdf"])
+    size = frames * (pdfs + groups + 1) + groups + 2 * graph.num_states + pdfs + 2
     kernel: Any = _denominator_block
 
-    def run(block: int) -> None:
-        part = slice(block * LANES, (block + 1) * LANES)
-        frames = int(ends[part][0])
-        size = frames * (pdfs + groups + 1) + groups + 2 * graph.num_states + pdfs + 2
+    def run(block: int) -> None:  # brief: one thread at a time can be in Python
         # kept from block to block: fresh memory would cost more than the sums
-        space = _workspaces.pop() if _workspaces else np.empty((0, LANES), np.float32)
-        if len(space) < size:
+        space = _workspaces.pop() if _workspaces else None
+        if space is None or len(space) < size:
             space = np.empty((size, LANES), np.float32)
-        kernel(
-            *arrays, initial, np.float32(leaky), log_likes, ends[part], order[part], log_z,
-            posteriors, space,
-        )  # fmt: skip
+        kernel(*arguments, block, space)
         _workspaces.append(space)
 
     in_threads(run, math.ceil(batch / LANES))
@@ -137,15 +135,17 @@ def denominator(
 @numba.njit(nogil=True, cache=True, fastmath=FASTMATH, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
     src, prob, arc_start, group_pdf, group_dst, state_start, out_group, out_prob, out_start,
-    initial, leaky, log_likes, ends, rows, log_z, posteriors, space,
+    initial, leaky, log_likes, ends, rows, log_z, posteriors, block, space,
 ):  # fmt: skip
-    """Equations (4) to (10) for up to LANES sequences, the longest first.
+    """Equations (4) to (10) for up to LANES sequences, the `block`th.
 
-    rows: the sequences' places in log_likes and in log_z and posteriors, which are written; ends:
-    their lengths; space: rows of LANES numbers to work in. log_z is -inf where float32 was not
-    enough: nearly all mass of a frame was lost, or posteriors do not sum to one; or where log_likes
-    has a NaN or +inf.
+    rows: the places of all sequences, longest first, in log_likes and in log_z and posteriors,
+    which are written; ends: their lengths; space: rows of LANES numbers to work in. log_z is -inf
+    where float32 was not enough: nearly all mass of a frame was lost, or posteriors do not sum to
+    one; or where log_likes has a NaN or +inf.
     """
+    rows = rows[block * LANES : (block + 1) * LANES]
+    ends = ends[block * LANES : (block + 1) * LANES]
     size, frames, pdfs = len(rows), ends[0], log_likes.shape[2]
     states, groups = len(initial), len(group_pdf)
     x, space = space[: frames * pdfs], space[frames * pdfs :]  # row n of frame t: t * pdfs + n

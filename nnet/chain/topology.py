@@ -40,7 +40,7 @@ def num_pdfs(num_phones: int) -> int:
     return 2 * num_phones
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Leaves:
     """Which pdfs a phone has: of its own alone, or by the phone on its left (a left-biphone tree).
 
@@ -64,6 +64,13 @@ class Leaves:
                 f"leaves: pdfs must lie in 0..{self.num_pdfs - 1}, got {self.table.min()}.."
                 f"{self.table.max()}"
             )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Leaves):
+            return NotImplemented
+        return self.num_pdfs == other.num_pdfs and np.array_equal(self.table, other.table)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     @property
     def num_phones(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chainstitch.nnet.chain import monophones
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.times import word_times
 
@@ -13,9 +14,8 @@ SIL, A, B = 1, 2, 3
 GRAPH = Graph(
     path=Path("none"),
     words={1: "a", 2: "aa", 3: "ab"},
-    num_pdfs=6,
     pronunciations={1: [(A,)], 2: [(A, A), (A, B, A)], 3: [(A, B)]},
-    entry_phone={0: SIL, 2: A, 4: B},
+    leaves=monophones(3),
 )
 
 

@@ -193,9 +193,7 @@ def test_alignments_of_other_features_are_refused(
     assert code == 1 and "none of its 24 utterances is among the 1 aligned ones" in line
 
 
-def test_graph_needs_a_text(
-    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_graph_needs_a_text(toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["den-graph", toy.conf, "--lang", toy.lang, "--out", tmp_path / "den.npz"]
     code, line = refusal(capsys, *command)
     assert code == 2 and "give --data SET or --ali DIR" in line

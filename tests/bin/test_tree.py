@@ -22,6 +22,7 @@ from chainstitch.nnet.experiment import load_leaves
 from chainstitch.utils.data.alignments import read_alignments, write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import cut_text
+from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang.directory import read_lang
 from tests.toy import Toy, rows, run
 
@@ -92,6 +93,17 @@ def test_graph_brings_the_leaves_along(toy: Toy, place: Path) -> None:
     assert graph.leaves == Tree.load(place / "tree" / "tree.npz").leaves()
     assert graph.num_pdfs == LEAVES == load_leaves(place).num_pdfs  # type: ignore[union-attr]
     assert DenominatorGraph.load(toy.den).leaves is None  # a graph without a tree
+
+
+@pytest.mark.parametrize("damage", ["pdf", "phones"])
+def test_graphs_with_damaged_leaves_are_refused(place: Path, tmp_path: Path, damage: str) -> None:
+    with np.load(place / "den.npz") as data:
+        arrays = {name: data[name] for name in data.files}
+    table = arrays["leaves"]
+    arrays["leaves"] = table + LEAVES if damage == "pdf" else table[:4, :3]
+    np.savez(tmp_path / "den.npz", **arrays)
+    with pytest.raises(UserError, match=r"not a readable den\.npz \(leaves"):
+        load_leaves(tmp_path)
 
 
 def test_objectives_of_alignments_are_not_positive(toy: Toy, place: Path) -> None:

@@ -37,7 +37,7 @@ def decode(
     """
     from chainstitch.nnet import infer
     from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.experiment import pick_device
+    from chainstitch.nnet.experiment import load_leaves, pick_device
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph
@@ -61,7 +61,7 @@ def decode(
     refs = {cut.id: cut_text(cut) for cut in reader.cuts}
     speakers = {cut.id: cut_speaker(cut) for cut in reader.cuts}
     model = infer.load_model(exp, pick_device(device))
-    graph = load_graph(exp, lang, topology)
+    graph = load_graph(exp, lang, topology, load_leaves(exp))
     logging.getLogger(__name__).info(
         "decoding %d utterances of %s at %d points", len(refs), data, len(points)
     )

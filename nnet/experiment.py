@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from chainstitch.nnet.batch import Examples, Loss
-from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompiler
+from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
 from chainstitch.nnet.chain.chunk_examples import ChunkExamples
 from chainstitch.nnet.chain.examples import MAX_DROPPED, ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
@@ -175,7 +175,17 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
     loss = ChainLoss(
         denominator, chain.leaky, chain.output_l2, chain.backend, out_of_range=chain.out_of_range
     )
-    return loss, NumeratorStore(language, NumeratorCompiler(denominator))
+    return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
+
+
+def load_leaves(exp: Path) -> Leaves | None:
+    """The leaves of the context tree that the model in `exp` has for pdfs; None: it has no tree.
+
+    Raises:
+        UserError: its den.npz is damaged.
+    """
+    den = exp / "den.npz"
+    return DenominatorGraph.load(den).leaves if den.is_file() else None
 
 
 def load_examples(

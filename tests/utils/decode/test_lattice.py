@@ -91,11 +91,12 @@ def _spelled(graph: Graph, log_likes: Array, longest: int) -> tuple[float, list[
                     phones += [*pron, *silence]
                 if len(phones) > len(costs) or not phones:
                     continue
+                contexts = list(itertools.pairwise([0, *phones]))
                 inside = np.full(len(phones), math.inf)
                 for t, row in enumerate(costs):
                     before = np.concatenate([[0.0 if t == 0 else math.inf], inside[:-1]])
-                    entry = np.array([row[2 * (p - 1)] for p in phones])
-                    loop = np.array([row[2 * (p - 1) + 1] for p in phones])
+                    entry = np.array([row[graph.leaves.entry(*context)] for context in contexts])
+                    loop = np.array([row[graph.leaves.loop(*context)] for context in contexts])
                     inside = np.minimum(before + entry, inside + loop)
                 cost = inside[-1] + len(costs) * math.log(2.0)
                 cost += (number + 1) * (word_cost + math.log(2.0))
@@ -104,7 +105,7 @@ def _spelled(graph: Graph, log_likes: Array, longest: int) -> tuple[float, list[
     return best
 
 
-@pytest.mark.parametrize("grammar", ["uniform", "trigram"])
+@pytest.mark.parametrize("grammar", ["uniform", "trigram", "tree", "shared"])
 @pytest.mark.parametrize("seed", range(8))
 def test_best_path_is_viterbi_s(
     Decoder: DecoderClass, request: pytest.FixtureRequest, grammar: str, seed: int
@@ -121,30 +122,40 @@ def test_best_path_is_viterbi_s(
     assert best.cost == pytest.approx(best.graph_cost + best.acoustic_cost, abs=1e-9)
 
 
+@pytest.mark.parametrize("leaves", ["uniform", "tree"])
 @pytest.mark.parametrize("seed", range(6))
 def test_graph_s_costs_are_those_of_lexicon_silences_and_topology(
-    Decoder: DecoderClass, uniform: Graph, seed: int
+    Decoder: DecoderClass, request: pytest.FixtureRequest, seed: int, leaves: str
 ) -> None:
-    log_likes = _scores(seed, 4, uniform.num_pdfs)
-    decoder = Decoder(uniform, beam=80.0)
+    graph: Graph = request.getfixturevalue(leaves)
+    log_likes = _scores(seed, 4, graph.num_pdfs)
+    decoder = Decoder(graph, beam=80.0)
     best = decoder.best_path(decoder.decode(log_likes))
-    cost, words = _spelled(uniform, log_likes, longest=4)
+    cost, words = _spelled(graph, log_likes, longest=4)
     assert best.cost == pytest.approx(cost, abs=1e-3)
     assert _homophones(best.words) == _homophones(words)
 
 
 def _speak(graph: Graph, phones: list[int], frames: int) -> Array:
     """Log-likes that strongly prefer these phones, each `frames` long."""
-    path = [2 * (p - 1) + (n > 0) for p in phones for n in range(frames)]
+    path = [
+        (graph.leaves.loop if n else graph.leaves.entry)(left, p)
+        for left, p in itertools.pairwise([0, *phones])
+        for n in range(frames)
+    ]
     log_likes = np.full((len(path), graph.num_pdfs), -9.0, dtype=np.float32)
     log_likes[np.arange(len(path)), path] = 0.0
     return log_likes
 
 
-def test_spoken_words_are_found_with_their_times(Decoder: DecoderClass, uniform: Graph) -> None:
+@pytest.mark.parametrize("leaves", ["uniform", "tree"])
+def test_spoken_words_are_found_with_their_times(
+    Decoder: DecoderClass, request: pytest.FixtureRequest, leaves: str
+) -> None:
     sil, a, b, c = 1, 2, 3, 4
-    decoder = Decoder(uniform)
-    lattice = decoder.decode(_speak(uniform, [sil, b, c, a, a, b, sil, a, b, c, sil], 3))
+    graph: Graph = request.getfixturevalue(leaves)
+    decoder = Decoder(graph)
+    lattice = decoder.decode(_speak(graph, [sil, b, c, a, a, b, sil, a, b, c, sil], 3))
     best = decoder.best_path(lattice)
     assert best.words == ["ba", "ab", "abc"]
     assert best.times == [(3, 12), (12, 18), (21, 30)]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a denominator forward-backward costs: seconds and memory, back end by back end.
+"""What LF-MMI's forward-backward costs: seconds and memory, back end by back end.
 
 From log-likelihoods to log Z and posteriors, float32, leaky 0.1. In each of --runs rounds, for each
 number of threads, the product of two 2048 x 2048 float32 matrices is timed and then every back end,
@@ -10,8 +10,9 @@ process grew in a call beyond inputs and outputs.
 
     small   81 states, 3,320 arcs, 280 pdfs        big   3,001 states, 35,588 arcs, 2,023 pdfs
 
-Graphs are den_NAME.npz under --graphs (arrays src dst pdf logw final, start, num_pdfs). Numerators
-are not timed yet.
+Graphs are den_NAME.npz under --graphs (arrays src dst pdf logw final, start, num_pdfs). The line
+`numerators` is no back end: it is the other half of LF-MMI, on num_NAME.npz, linear graphs of 12 to
+24 phones (the same arrays of all graphs behind one another, state_off, arc_off).
 
 --backends: those of `forward_backward`, and `pychain`, which wants `pychain_C` of
 github.com/YiwenShaoStephen/pychain to be importable. k2 has no leak: where it runs, `cpu leaky 0`
@@ -41,7 +42,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.chain import DenominatorGraph, cpu, forward_backward
+from chainstitch.nnet.chain import (
+    DenominatorGraph,
+    NumeratorBatch,
+    NumeratorGraph,
+    cpu,
+    forward_backward,
+    numerator_forward_backward,
+)
 from chainstitch.nnet.chain.forward_backward import BACKENDS
 from chainstitch.utils.log import environment
 
@@ -82,6 +90,25 @@ def back_ends(name: str, graph: DenominatorGraph) -> dict[str, Run]:
             for one in ("cpu", "k2")
         }
     return {name: partial(forward_backward, graph, leaky=LEAKY, backend=name)}
+
+
+def numerators(path: Path) -> Run:
+    """Numerators of a file of the form that the module's text says, over and over."""
+    with np.load(path) as data:
+        arcs, states = data["arc_off"], data["state_off"]
+        graphs = []
+        for i in range(len(arcs) - 1):
+            part = slice(arcs[i], arcs[i + 1])
+            src, dst, pdf = (data[name][part].astype(np.int32) for name in ("src", "dst", "pdf"))
+            final = np.isfinite(data["final"][states[i] : states[i + 1]])
+            weights = data["logw"][part].astype(np.float64)
+            graphs.append(NumeratorGraph(src, dst, pdf, weights, final))
+
+    def run(likes: Tensor, lengths: Tensor) -> Any:
+        batch = [graphs[i % len(graphs)] for i in range(len(lengths))]
+        return numerator_forward_backward(NumeratorBatch(batch), likes, lengths)
+
+    return run
 
 
 def pychain(graph: DenominatorGraph) -> Run:
@@ -233,7 +260,8 @@ def main() -> None:
     forward_backward(tiny, torch.zeros(1, 1, 1), torch.tensor([1]), backend="cpu")  # compiles
     torch.set_num_threads(options.threads[0])
     print(environment())
-    names = ["cpu", *(["gpu"] if torch.cuda.is_available() else []), "k2", "pychain"]
+    gpu = ["gpu"] if torch.cuda.is_available() else []
+    names = ["cpu", *gpu, "numerators", "k2", "pychain"]
     if options.backends:
         names = options.backends.split(",")
     absent: set[str] = set()
@@ -244,7 +272,10 @@ def main() -> None:
         runs: dict[str, Run] = {}
         for name in names:
             try:
-                runs |= back_ends(name, graph)
+                if name == "numerators":
+                    runs[name] = numerators(options.graphs / f"num_{graph_name}.npz")
+                else:
+                    runs |= back_ends(name, graph)
             except Absent as reason:
                 if name not in absent:
                     print(f"{name} is passed over: {reason}")

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# The rows of the backstitch paper's Table 1, in small: TDNN-LSTM and BLSTM, by LF-MMI and by
+# cross-entropy, on a context tree and alignments of the flat-start system of run.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+stage=0
+stop_stage=9
+nj=2
+device=auto
+overwrite=false
+work=. # as given to run.sh, which has made data/ and the flat-start systems there
+protocols="heldout-george heldout-theo"
+flat=tdnn_1a # name of the flat-start system, seed 0 of which aligns
+leaves=80
+nets="tdnn_lstm_1a blstm_1a ce_tdnn_lstm_1a ce_blstm_1a"
+forms="baseline longer backstitch"
+seeds="0"
+epochs=2 # of the baseline
+longer=3 # of the longer baseline, and of backstitch
+
+help_message="Usage: egs/digits/run_aligned.sh [--stage N] [--stop-stage M] [options]
+Aligns the training data with the flat-start systems of run.sh (stages 0 to 6 of it, with the same
+--protocols), makes a tree, and trains and decodes four systems on them, each in three forms:
+without backstitch, the same with as many passes over the data as with it, and with it.
+  --protocols 'P Q'  as of run.sh (default '$protocols')
+  --nets 'A B'       of conf/A.toml (default '$nets')
+  --forms 'F G'      of: baseline longer backstitch (default '$forms')
+  --seeds 'A B'      one of each per protocol and seed (default '$seeds')
+  --epochs E         of the baseline (default $epochs); --longer E: of the others (default $longer)
+  --leaves N         of the tree (default $leaves)
+  --flat NAME        of the flat-start system (default $flat)
+  --work DIR         where data/ and exp/ are (default: this directory)
+  --nj N             processes for decoding (default $nj)
+  --device D         auto, cpu or cuda (default $device)
+  --overwrite true   replace what earlier runs made
+Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --stop-stage 6 \\
+           --protocols 'heldout-george heldout-theo'
+         egs/digits/run_aligned.sh --seeds '0 1 2'"
+
+override=
+without=
+conf="" name=""
+. ./path.sh
+. ./cmd.sh
+. ../../utils/parse_options.sh
+. ../../utils/recipe.sh
+. ../../utils/systems.sh
+
+exps=() # and of each its protocol, config and settings
+of=()
+confs=()
+ways=()
+for net in $nets; do
+  for form in $forms; do
+    case $form in
+      baseline) way="training.epochs=$epochs optim.backstitch.scale=0" ;;
+      longer) way="training.epochs=$longer optim.backstitch.scale=0" ;;
+      backstitch) way="training.epochs=$longer" ;;
+      *)
+        echo "$0: error: --forms '$form': wanted some of baseline longer backstitch" >&2
+        exit 2
+        ;;
+    esac
+    for protocol in $protocols; do
+      for seed in $seeds; do
+        exps+=("$work/exp/${net}_${form}_${protocol}_s$seed")
+        of+=("$protocol")
+        confs+=("conf/$net.toml")
+        ways+=("$way")
+      done
+    done
+  done
+done
+
+if stage 0 "align training and dev data" "1 minute a protocol" "10 MB a protocol"; then
+  for protocol in $protocols; do
+    for set in train dev_strings; do
+      chainstitch align "$work/exp/${flat}_${protocol}_s0" --data "$data/$protocol/${set}_hires" \
+        --lang "$data/lang" --out "$work/exp/ali_$protocol/$set" --no-textgrid \
+        --device "$device" "${overwrite_flag[@]}"
+    done
+  done
+fi
+
+if stage 1 "context trees" "10 s a protocol" "1 MB"; then
+  for protocol in $protocols; do
+    chainstitch tree --data "$data/$protocol/train_hires" --ali "$work/exp/ali_$protocol/train" \
+      --lang "$data/lang" --out "$work/exp/tree_$protocol" --leaves "$leaves" "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 2 "denominator graphs" "5 s a protocol" "1 MB"; then
+  for protocol in $protocols; do
+    chainstitch den-graph "${confs[0]}" --ali "$work/exp/ali_$protocol/train" --lang "$data/lang" \
+      --tree "$work/exp/tree_$protocol" --out "$work/exp/den_tree_$protocol.npz" \
+      "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 3 "train" "2 minutes a system" "60 MB a system"; then
+  for n in "${!exps[@]}"; do
+    # shellcheck disable=SC2034 # for train_system
+    conf=${confs[n]} settings=()
+    for setting in ${ways[n]}; do settings+=(--set "$setting"); done
+    ali=$work/exp/ali_${of[n]} here=$data/${of[n]} exp=${exps[n]}
+    settings+=(--ali "$ali/train" --valid-ali "$ali/dev_strings")
+    train_system "$exp" "${exp##*_s}" "$here/train_hires" "$here/dev_strings_hires" \
+      "$work/exp/den_tree_${of[n]}.npz"
+  done
+fi
+
+if stage 4 "combine the last models" "20 s a system" "2 MB a system"; then
+  for exp in "${exps[@]}"; do
+    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
+  done
+fi
+
+if stage 5 "decode dev and test; choose LM weight and penalty on dev" "1 minute a system"; then
+  for n in "${!exps[@]}"; do
+    for kind in isolated strings; do decode_system "${exps[n]}" "$data/${of[n]}" $kind; done
+  done
+fi
+
+if stage 6 "score" "10 s a system" "1 MB"; then
+  for exp in "${exps[@]}"; do
+    for kind in isolated strings; do score_system "$exp" $kind; done
+  done
+fi
+
+if stage 7 "compare" "10 s" "1 MB"; then
+  chainstitch compare "${exps[@]}" --folds "${protocols// /,}"
+fi

@@ -7,13 +7,15 @@ import torch
 from torch import nn
 
 from chainstitch.nnet.layers import FastLSTMP
-from chainstitch.nnet.layers.lstmp import lstm_cell, lstm_cell_backward, truncated
+from chainstitch.nnet.layers.lstm_cell import lstm_cell, lstm_cell_backward
+from chainstitch.nnet.layers.lstmp import truncated
 from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient, saturation
 from tests.reference.lstmp import simple_lstmp
 
 
 def layer(**options) -> FastLSTMP:
     torch.manual_seed(1)
+    options.setdefault("self_repair", 0.0)
     made = FastLSTMP(5, cell=6, recurrent=3, nonrecurrent=2, **options).double()
     torch.nn.init.normal_(made.w_rp.bias)
     return made

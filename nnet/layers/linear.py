@@ -5,13 +5,14 @@ With M the weight, transposed if it has more rows than columns, one step of the 
     P  =  M M'
     M  <-  M - 4 v / s^2 (P - s^2 I) M                                                          (1)
 
-a step down the gradient of || P - s^2 I ||^2, of size v = 1/8 / s^2, so that M M' comes to s^2 I:
-near there the singular values converge quadratically. A negative `orthonormal` means that s floats:
+a step down the gradient of || P - s^2 I ||^2, of length v / s^2, that takes M M' to s^2 I. With
+v = 1/8 singular values near s converge quadratically. A negative `orthonormal` lets s float:
 
     s^2 = tr(P P') / tr(P)                                                                      (2)
 
-which makes (1) leave the norm of M as the optimiser would have it. Far from orthogonality, where
-tr(P P') rows / tr(P)^2 is above 1.02 (1.1), v is halved (quartered) for the step to be stable.
+for which the step is at right angles to M, so that it leaves M's norm to the optimiser. Far from
+orthogonality, where tr(P P') rows / tr(P)^2 is above 1.02 (1.1), v is halved (quartered) for the
+step to be stable.
 
 Kaldi takes the step after one update in four, at random, as it is cheap and need not be exact;
 `Network.constrain` does the same.

@@ -233,7 +233,7 @@ class FastLSTMP(nn.Module):
         )
         low = self.average_derivatives() < limits[:, None]
         self.repaired += torch.stack([low.sum(), low.new_full((), low.numel(), dtype=torch.long)])
-        return self.self_repair * low if low.any() else None
+        return self.self_repair * low.to(self.derivative_sums) if low.any() else None
 
     def _to_chains(self, x: Tensor, ends: Tensor, chains: int) -> Tensor:
         if self.delay > 0:

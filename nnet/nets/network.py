@@ -142,8 +142,9 @@ class Network(nn.Module):
         node = next(node for node in self.nodes if node.line == name)
         for term in (term for part in node.parts for term in part):
             source = self.grids[term.source]
-            off = (term.offset - source.first) % source.step
-            if term.source not in (self.input, IVECTOR) and off:
+            there = source.first <= term.offset <= source.last
+            there &= (term.offset - source.first) % source.step == 0
+            if term.source not in (self.input, IVECTOR) and not there:
                 raise UsageError(
                     f"xconfig, layer {name!r}: it reads {term.source!r}, which has no values at "
                     "the times of the outputs; let it read the inputs"

@@ -29,13 +29,14 @@ def simple_forward(network, features, shift=0, ivector=None, name=None):
             else:
                 x = torch.cat([sum(read(term, t) for term in part) for part in node.parts])
                 layer = network.layers[node.key]
-                result = lstmp(name, layer.lstmp, x, t) if node.is_lstm else layer(x[None])[0]
+                result = lstmp(name, layer, x, t) if node.is_lstm else layer(x[None])[0]
             cache[name, t] = result
         return cache[name, t]
 
-    def lstmp(name, layer, x, t):
+    def lstmp(name, rows, x, t):
         """r and p; c is kept beside them. State is zero outside the frames that are computed."""
-        grid = network.grids[name]
+        grid, layer = network.grids[name], rows.lstmp
+        mask = x.new_ones(3) * (1 - (rows.dropout.p if rows.dropout else 0))
         before = t + layer.delay
         if grid.first <= before <= (outputs - 1) * network.subsampling + grid.last:
             r = layer.decay * value(name, before)[: layer.recurrent]
@@ -43,7 +44,7 @@ def simple_forward(network, features, shift=0, ivector=None, name=None):
         else:
             r, c = x.new_zeros(layer.recurrent), x.new_zeros(layer.cell)
         gates = layer.w_all.weight @ torch.cat([x, r]) + layer.w_all.bias
-        cell, m = simple_cell(gates, c, layer.peepholes.weight, x.new_ones(3))
+        cell, m = simple_cell(gates, c, layer.peepholes.weight, mask)
         cache[name, t, "c"] = cell
         return m if layer.w_rp is None else layer.w_rp.weight @ m + layer.w_rp.bias
 

@@ -73,8 +73,9 @@ def objective_and_gradient(
             loss(outputs, out_lengths, numerators).backward()
             total += float(loss.objective.sum())
             frames += int(out_lengths.sum())
-        gradient = {
-            k: -p.grad.cpu() / frames for k, p in network.named_parameters() if p.grad is not None
+        gradient = {  # 0 of what the main output does not need, an xent branch say
+            k: torch.zeros_like(p, device="cpu") if p.grad is None else -p.grad.cpu() / frames
+            for k, p in network.named_parameters()
         }
     finally:
         network.zero_grad()

@@ -160,12 +160,13 @@ def estimate_lda(network: Network, batches: Iterable[Batch]) -> Transform | None
         UsageError: the network has several such layers, or one that is no first layer.
         UserError: too few frames, or features that are not finite.
     """
-    names = [spec.name for spec in network.specs if spec.kind == LAYER]
+    nodes = [node for node in network.nodes if node.kind == LAYER]
+    names = [node.name for node in nodes]
     if not names:
         return None
     if len(names) > 1:
         raise UsageError(f"xconfig: found {LAYER} {', '.join(names)}; only one can be estimated")
-    layer = network.layers[names[0].replace(".", "_")]
+    layer = network.layers[nodes[0].key]
     assert isinstance(layer, FixedAffine)
     statistics = LdaStatistics(len(layer.bias), network.num_outputs)
     mode = network.training

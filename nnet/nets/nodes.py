@@ -16,10 +16,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from torch import nn
+
 from chainstitch.nnet.nets.descriptors import Parts, Term
 from chainstitch.nnet.nets.xconfig import LayerSpec
 from chainstitch.utils.errors import UsageError
 
+_TAKEN = frozenset(dir(nn.ModuleDict()))  # "forward", say
 TDNNF_AFFINE = "tdnnf-affine"  # a kind of node, of no line
 
 
@@ -35,8 +38,9 @@ class Node:
 
     @property
     def key(self) -> str:
-        """The name as torch allows it to a module."""
-        return self.name.replace(".", "_")
+        """The name as torch allows it to a module: without dots, and none of its own names."""
+        key = self.name.replace(".", "_")
+        return f"{key}_" if key in _TAKEN else key
 
     @property
     def is_lstm(self) -> bool:

@@ -25,6 +25,7 @@ def decode(
     lattice_beam: Annotated[float, typer.Option(min=0.1, help="of what the sweep sees")] = 8.0,
     nj: Annotated[int, typer.Option(min=1, help="how many processes search")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto; where the network runs")] = "cpu",
+    decoder: Annotated[str, typer.Option(help="kaldi, or k2 where it is installed")] = "kaldi",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
 ) -> None:
     """Runs the network and a beam search, and writes ref, utt2spk, hyp_<lmwt>_<wip> and ctm.
@@ -36,15 +37,21 @@ def decode(
     """
     from chainstitch.nnet import infer
     from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.experiment import pick_device
+    from chainstitch.nnet.experiment import load_leaves, pick_device
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph
-    from chainstitch.utils.decode.sets import decode_items, sweep_points, write_decode
+    from chainstitch.utils.decode.sets import (
+        check_decoder,
+        decode_items,
+        sweep_points,
+        write_decode,
+    )
     from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.score.sweep import read_choice
 
     refuse_existing(out, overwrite)
+    check_decoder(decoder)
     if choice is not None:
         chosen = read_choice(choice)
         points = [(chosen.lmwt, chosen.wip)]
@@ -54,7 +61,7 @@ def decode(
     refs = {cut.id: cut_text(cut) for cut in reader.cuts}
     speakers = {cut.id: cut_speaker(cut) for cut in reader.cuts}
     model = infer.load_model(exp, pick_device(device))
-    graph = load_graph(exp, lang, topology)
+    graph = load_graph(exp, lang, topology, load_leaves(exp))
     logging.getLogger(__name__).info(
         "decoding %d utterances of %s at %d points", len(refs), data, len(points)
     )
@@ -65,7 +72,7 @@ def decode(
             outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts])
             yield from zip([cut.id for cut in cuts], outputs, strict=True)
 
-    utterances = decode_items(graph, items(), points, beam, lattice_beam, nj)
+    utterances = decode_items(graph, items(), points, beam, lattice_beam, nj, decoder)
     write_decode(out, utterances, points, refs, speakers, SECONDS_PER_FRAME, overwrite)
 
 

@@ -1,4 +1,4 @@
-"""`chainstitch den-graph`: the denominator graph of LF-MMI, from the training transcripts."""
+"""`chainstitch den-graph`: the denominator graph of LF-MMI, from transcripts or alignments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ import typer
 
 def den_graph(
     conf: Annotated[Path, typer.Argument(help="Training config; its [graph] section counts.")],
-    data: Annotated[Path, typer.Option(help="Training set: its transcripts are the text.")],
     lang: Annotated[Path, typer.Option(help="Lang directory.")],
     out: Annotated[Path, typer.Option(help="File to write, exp/den.npz say.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Training set: its transcripts are the text.")
+    ] = None,
+    ali: Annotated[
+        Path | None,
+        typer.Option(help="Alignment directory: its phones are the text, instead of --data."),
+    ] = None,
+    tree: Annotated[
+        Path | None, typer.Option(help="Directory that `tree` wrote; default: two pdfs a phone.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the silences drawn into the text.")] = 0,
     text: Annotated[
         Path | None, typer.Option(help="Also write the graph as OpenFst text, for fstcompile.")
@@ -26,41 +35,59 @@ def den_graph(
 ) -> None:
     """Estimate the phone LM and write the denominator graph with its initial probabilities.
 
+    The graph holds the leaves of the tree, so that later commands need not be told of it.
+
     Example: chainstitch den-graph conf/tdnn_1a.toml --data data/train --lang data/lang
     --out exp/den.npz
     """
     from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
     from chainstitch.nnet.chain.fst_format import write_fst_text
     from chainstitch.nnet.chain.supervision import phone_sentences
+    from chainstitch.nnet.chain.tree import FILE as TREE
+    from chainstitch.nnet.chain.tree import Tree
     from chainstitch.nnet.train_config import TrainConfig
     from chainstitch.utils import config as configs
+    from chainstitch.utils.data.alignments import FILE as ALI
+    from chainstitch.utils.data.alignments import read_alignments
     from chainstitch.utils.data.manifests import cut_text, read_cuts
-    from chainstitch.utils.errors import UserError
+    from chainstitch.utils.errors import UsageError, UserError
     from chainstitch.utils.files import refuse_existing
-    from chainstitch.utils.lang.directory import read_lang
+    from chainstitch.utils.lang.directory import check_phones, read_lang
 
     graph = configs.load(conf, TrainConfig, set_ or ()).graph
     refuse_existing(out, overwrite)
     if text is not None:
         refuse_existing(text, overwrite)
     language = read_lang(lang)
-    transcripts = [cut_text(cut).split() for cut in read_cuts(data)]
-    unknown = sorted({w for words in transcripts for w in words} - set(language.lexicon))
-    if unknown:
-        raise UserError(
-            f"{data}: {len(unknown)} words are not in {lang} ({', '.join(unknown[:5])}); run "
-            "`chainstitch lang` again with pronunciations for them"
+    leaves = None
+    if tree is not None:
+        grown = Tree.load(tree / TREE)
+        check_phones(language, grown.phones, tree / TREE, "run `chainstitch tree` again")
+        leaves = grown.leaves()
+    if ali is not None:
+        aligned = read_alignments(ali / ALI, language.phones)
+        sentences = [[phone for phone, _ in phones] for phones in aligned.values()]
+    elif data is None:
+        raise UsageError("no text for the phone LM; give --data SET or --ali DIR")
+    else:
+        transcripts = [cut_text(cut).split() for cut in read_cuts(data)]
+        unknown = sorted({w for words in transcripts for w in words} - set(language.lexicon))
+        if unknown:
+            raise UserError(
+                f"{data}: {len(unknown)} words are not in {lang} ({', '.join(unknown[:5])}); run "
+                "`chainstitch lang` again with pronunciations for them"
+            )
+        between, edges = graph.silence_between, graph.silence_edges
+        sentences = phone_sentences(
+            transcripts, language, between, edges, graph.shuffle_words, seed
         )
-    sentences = phone_sentences(
-        transcripts, language, graph.silence_between, graph.silence_edges, graph.shuffle_words, seed
-    )
     try:
         lm = estimate_phone_lm(
             sentences, graph.ngram_order, graph.no_prune_order, graph.num_extra_states
         )
     except ValueError as error:
         raise UserError(f"{conf}, [graph]: {error}") from None
-    denominator = denominator_from_phone_lm(lm, language.num_phones)
+    denominator = denominator_from_phone_lm(lm, language.num_phones, leaves)
     denominator.phones = language.phone_names
     out.parent.mkdir(parents=True, exist_ok=True)
     denominator.save(out)
@@ -68,5 +95,6 @@ def den_graph(
         write_fst_text(denominator, text)
     print(
         f"{out}: {denominator.num_states} states, {len(denominator.src)} arcs, "
-        f"{denominator.num_pdfs} pdfs, from {len(sentences)} transcripts"
+        f"{denominator.num_pdfs} pdfs, from {len(sentences)} "
+        + ("transcripts" if ali is None else "alignments")
     )

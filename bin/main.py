@@ -25,7 +25,7 @@ from chainstitch.utils import log
 from chainstitch.utils.errors import UserError
 
 NAMES = (
-    *("prepare", "validate", "features", "lang", "den-graph", "train", "combine"),
+    *("prepare", "validate", "features", "lang", "tree", "den-graph", "train", "combine"),
     *("decode", "transcribe", "score", "compare", "plot", "run", "doctor", "info"),
 )
 COMMANDS = {

@@ -15,6 +15,12 @@ def train(
     lang: Annotated[Path, typer.Option(help="Lang directory.")],
     den: Annotated[Path, typer.Option(help="Denominator graph that `den-graph` wrote.")],
     out: Annotated[Path, typer.Option(help="Experiment directory to write.")],
+    ali: Annotated[
+        Path | None, typer.Option(help="Alignments of DATA, as `align` writes them.")
+    ] = None,
+    valid_ali: Annotated[
+        Path | None, typer.Option(help="Alignments of VALID; default: ALI has them, too.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initialisation, shuffles, dropout.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
@@ -43,7 +49,7 @@ def train(
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
     trainer = start_training(
         configs.load(conf, TrainConfig, set_ or ()),
-        data, valid, lang, den, out,
+        data, valid, lang, den, out, ali, valid_ali,
         seed=seed, device=device, num_threads=num_threads, resume=resume == "auto",
         overwrite=overwrite,
     )  # fmt: skip

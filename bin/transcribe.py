@@ -30,7 +30,7 @@ def transcribe(
     """
     from chainstitch.nnet import infer
     from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.experiment import Inputs, pick_device
+    from chainstitch.nnet.experiment import Inputs, load_leaves, pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
     from chainstitch.utils.data.waveform import read_features
@@ -45,7 +45,8 @@ def transcribe(
     if choice is not None:
         chosen = read_choice(choice)
         point = (chosen.lmwt, chosen.wip)
-    decoder = LatticeDecoder(load_graph(model, lang or Path(inputs.lang), topology))
+    graph = load_graph(model, lang or Path(inputs.lang), topology, load_leaves(model))
+    decoder = LatticeDecoder(graph)
     prior = FeatureReader(inputs.data).global_mean if settings.mean == "causal" else None
     raw = [read_features(wav, settings) for wav in wavs]
     speakers = [list(range(len(wavs)))] if one_speaker else [[i] for i in range(len(wavs))]

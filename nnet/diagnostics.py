@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.chain.examples import ChainExamples
-from chainstitch.nnet.chain.loss import ChainLoss
+from chainstitch.nnet.batch import Examples, Loss
 
 BATCH = 64
 NUM_UTTERANCES = 300  # that the training and the validation objective are measured on
@@ -27,29 +26,28 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(mode)
 
 
-def subset(examples: ChainExamples, count: int = NUM_UTTERANCES) -> list[int]:
+def subset(examples: Examples, count: int = NUM_UTTERANCES) -> list[int]:
     """Up to `count` example numbers spread evenly over the set."""
     count = min(count, len(examples))
     return [i * len(examples) // count for i in range(count)]
 
 
 def objective(
-    network: nn.Module, loss: ChainLoss, examples: ChainExamples, indices: list[int], device: str
+    network: nn.Module, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> float:
-    """LF-MMI objective per output frame (log Z_num - log Z_den; <= 0) over the given examples."""
+    """The objective per output frame (<= 0) over the given examples."""
     total, frames = 0.0, 0
     with evaluating(network):
         for begin in range(0, len(indices), BATCH):
-            features, lengths, numerators = examples.batch(indices[begin : begin + BATCH])
-            outputs, out_lengths = network(features.to(device), lengths)
-            loss(outputs, out_lengths, numerators)
+            batch = examples.batch(indices[begin : begin + BATCH])
+            loss(*batch.outputs(network, device), batch.targets)
             total += float(loss.objective.sum())
-            frames += int(out_lengths.sum())
+            frames += batch.frames
     return total / frames
 
 
 def objective_and_gradient(
-    network: nn.Module, loss: ChainLoss, examples: ChainExamples, indices: list[int], device: str
+    network: nn.Module, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> tuple[float, dict[str, Tensor]]:
     """The same with batch-norm on minibatch statistics, and its derivative by every parameter.
 
@@ -68,11 +66,10 @@ def objective_and_gradient(
     batches = -(-len(indices) // BATCH)
     try:
         for first in range(batches):
-            features, lengths, numerators = examples.batch(indices[first::batches])
-            outputs, out_lengths = network(features.to(device), lengths)
-            loss(outputs, out_lengths, numerators).backward()
+            batch = examples.batch(indices[first::batches])
+            loss(*batch.outputs(network, device), batch.targets).backward()
             total += float(loss.objective.sum())
-            frames += int(out_lengths.sum())
+            frames += batch.frames
         gradient = {  # 0 of what the main output does not need, an xent branch say
             k: torch.zeros_like(p, device="cpu") if p.grad is None else -p.grad.cpu() / frames
             for k, p in network.named_parameters()
@@ -86,7 +83,7 @@ def objective_and_gradient(
 
 
 def refresh_statistics(
-    network: nn.Module, examples: ChainExamples, indices: list[int], device: str
+    network: nn.Module, examples: Examples, indices: list[int], device: str
 ) -> None:
     """Computes batch-norm statistics afresh, as plain averages over the given examples.
 
@@ -114,8 +111,7 @@ def refresh_statistics(
     with torch.no_grad():
         batches = -(-len(indices) // BATCH)
         for first in range(batches):
-            features, lengths, _ = examples.batch(indices[first::batches])
-            network(features.to(device), lengths)
+            examples.batch(indices[first::batches]).outputs(network, device)
     for hook in hooks:
         hook.remove()
     for m, momentum in zip(norms, momenta, strict=True):

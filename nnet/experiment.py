@@ -19,34 +19,42 @@ from pathlib import Path
 
 import torch
 
-from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompiler
-from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.batch import Examples, Loss
+from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
+from chainstitch.nnet.chain.chunk_examples import ChunkExamples
+from chainstitch.nnet.chain.examples import MAX_DROPPED, ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.nnet.chain.topology import num_pdfs as count_pdfs
+from chainstitch.nnet.loss import FrameLoss
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.train import Schedule, Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs
 from chainstitch.utils import log
+from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
+from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
-from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang
+from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang, read_table
+from chainstitch.utils.optional import load_k2
 
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
 class Inputs:
-    """What a run was made from, besides its config."""
+    """What a run was made from, besides its config. `ali` and `valid_ali` may be empty."""
 
     data: str
     valid: str
     lang: str
     seed: int
+    ali: str = ""
+    valid_ali: str = ""
 
 
 def pick_device(name: str) -> str:
@@ -73,6 +81,8 @@ def start_training(
     lang: Path,
     den: Path,
     out: Path,
+    ali: Path | None = None,
+    valid_ali: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     num_threads: int = 0,
@@ -88,7 +98,9 @@ def start_training(
     device = pick_device(device)
     if num_threads:
         torch.set_num_threads(num_threads)
-    inputs = Inputs(str(data), str(valid), str(lang), seed)
+    inputs = Inputs(
+        str(data), str(valid), str(lang), seed, str(ali or ""), str(valid_ali or ali or "")
+    )
     resuming = resume and not overwrite and (out / "config.toml").is_file()
     if resuming:
         _check_same(out, config, inputs, den)
@@ -98,13 +110,12 @@ def start_training(
         )
     elif not overwrite:
         refuse_existing(out, overwrite)
-    loss, store = load_chain(den, lang, config)
+    chain, store = load_chain(den, lang, config)
+    pdfs = chain.denominator.num_pdfs
     torch.manual_seed(seed)
-    network = Network(config.network.xconfig, loss.denominator.num_pdfs, config.network.subsampling)
-    reader, valid_reader = FeatureReader(data), FeatureReader(valid)
-    _check_features(reader, valid_reader, network)
-    examples = ChainExamples(reader, store, config.network.subsampling)
-    valid_examples = ChainExamples(valid_reader, store, config.network.subsampling, max_dropped=1.0)
+    network = Network(config.network.xconfig, pdfs, config.network.subsampling)
+    _check_features(FeatureReader(data), FeatureReader(valid), network)
+    loss, examples, valid_examples = load_examples(config, inputs, chain, store, network)
     training, optim = config.training, config.optim
     plan = BatchPlan(
         len(examples), training.minibatch_size, training.epochs,
@@ -132,7 +143,7 @@ def start_training(
             part.check_features()
         # everything was found good: now touch the disk
         with atomic_directory(out, overwrite) as directory:
-            _write_directory(directory, config, inputs, den, data, loss.denominator.num_pdfs)
+            _write_directory(directory, config, inputs, den, data, pdfs)
     elif not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
     return trainer
@@ -142,8 +153,11 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
     """The loss over a denominator graph, and the numerators of a lang directory.
 
     Raises:
-        UserError: one is damaged, or they are of different phones.
+        UserError: one is damaged, or they are of different phones; or k2 is asked for and does not
+            load.
     """
+    if config.chain.backend == "k2":
+        load_k2()
     denominator = DenominatorGraph.load(den)
     language = read_lang(lang)
     if denominator.phones:
@@ -161,7 +175,61 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
     loss = ChainLoss(
         denominator, chain.leaky, chain.output_l2, chain.backend, out_of_range=chain.out_of_range
     )
-    return loss, NumeratorStore(language, NumeratorCompiler(denominator))
+    return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
+
+
+def load_leaves(exp: Path) -> Leaves | None:
+    """The leaves of the context tree that the model in `exp` has for pdfs; None: it has no tree.
+
+    Raises:
+        UserError: its den.npz is damaged.
+    """
+    den = exp / "den.npz"
+    return DenominatorGraph.load(den).leaves if den.is_file() else None
+
+
+def load_examples(
+    config: TrainConfig, inputs: Inputs, chain: ChainLoss, store: NumeratorStore, network: Network
+) -> tuple[Loss, Examples, Examples]:
+    """The loss of a run's criterion, and its training and validation examples.
+
+    Raises:
+        UsageError: the criterion or the chunks want alignments.
+        UserError: alignments are missing or damaged; too few examples are usable.
+    """
+    training, subsampling = config.training, config.network.subsampling
+    cross_entropy = training.criterion == "cross_entropy"
+    if not inputs.ali:
+        if cross_entropy or training.chunk_widths:
+            raise UsageError(
+                f"training.criterion = {training.criterion!r} with chunk_widths = "
+                f"{training.chunk_widths!r} wants alignments; make them with `chainstitch align` "
+                "and give --ali DIR"
+            )
+        # an unsmoothed phone LM need not be able to say the sentences of the validation set
+        sets = ((inputs.data, MAX_DROPPED), (inputs.valid, 1.0))
+        train, valid = (ChainExamples(FeatureReader(d), store, subsampling, m) for d, m in sets)
+        return chain, train, valid
+
+    def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
+        phones = read_table(Path(inputs.lang) / PHONES)
+        alignments = read_alignments(Path(ali) / ALIGNMENTS, phones)
+        return ChunkExamples(
+            FeatureReader(data), alignments, store.leaves,
+            None if cross_entropy else store.compiler, training.chunk_widths,
+            training.left_context + network.left_context,
+            training.right_context + network.right_context,
+            config.chain.tolerance, subsampling, inputs.seed, max_dropped,
+        )  # fmt: skip
+
+    loss: Loss = FrameLoss() if cross_entropy else chain
+    # short utterances have no chunk
+    limit = 1.0 if training.chunk_widths else MAX_DROPPED
+    return (
+        loss,
+        aligned(inputs.data, inputs.ali, limit),
+        aligned(inputs.valid, inputs.valid_ali, 1.0),
+    )
 
 
 def _check_features(train: FeatureReader, valid: FeatureReader, network: Network) -> None:

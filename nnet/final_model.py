@@ -13,20 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.nnet import checkpoint, combine_bfgs, diagnostics
+from chainstitch.nnet.batch import Examples
 from chainstitch.nnet.chain import ChainLoss
-from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.chain.chunk_examples import ChunkExamples
 from chainstitch.nnet.combine import State, running_average
-from chainstitch.nnet.experiment import Inputs, load_chain, pick_device
+from chainstitch.nnet.experiment import Inputs, load_chain, load_examples, pick_device
+from chainstitch.nnet.loss import FrameLoss
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs
-from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.errors import UsageError, UserError
 
 logger = logging.getLogger(__name__)
 
 NUM_STATISTICS = 1000  # utterances that batch-norm statistics of the final model are taken over
 NUM_COMBINE_STATISTICS = 256  # and of each candidate
+FRAME_SCALE = 0.1  # of log-likelihoods every 10 ms, against the graph: frames are not independent
 METHODS, SETS = ("average", "bfgs"), ("valid", "train")
 
 
@@ -82,6 +84,7 @@ def combine_models(
         "num_outputs": run.network.num_outputs,
         "subsampling": run.network.subsampling,
         "method": method,
+        **run.scores_of_frames(),
         **said,
     }
     checkpoint.save(state, exp / "final.pt")
@@ -95,13 +98,14 @@ class _Reopened:
         config = configs.load(exp / "config.toml", TrainConfig)
         inputs = configs.load(exp / "inputs.toml", Inputs)
         self.exp, self.device = exp, device
-        self.loss, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
-        subsampling = config.network.subsampling
-        self.network = Network(
-            config.network.xconfig, self.loss.denominator.num_pdfs, subsampling
-        ).to(device)
-        self.train = ChainExamples(FeatureReader(inputs.data), store, subsampling)
-        self.valid = ChainExamples(FeatureReader(inputs.valid), store, subsampling, 1.0)
+        chain, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
+        pdfs, subsampling = chain.denominator.num_pdfs, config.network.subsampling
+        self.network = Network(config.network.xconfig, pdfs, subsampling).to(device)
+        self.loss, self.train, self.valid = load_examples(
+            config, inputs, chain, store, self.network
+        )
+        bare = ChainLoss(chain.denominator, chain.leaky, 0.0, chain.backend)
+        self.bare = bare if self.loss is chain else self.loss
 
     def parameters(self, name: str) -> State:
         """Those of a checkpoint, on the host."""
@@ -114,18 +118,26 @@ class _Reopened:
         indices = diagnostics.subset(self.train, statistics)
         diagnostics.refresh_statistics(self.network, self.train, indices, self.device)
 
-    def objective(self, examples: ChainExamples) -> float:
+    def objective(self, examples: Examples) -> float:
         """Per frame, of what was loaded."""
         indices = diagnostics.subset(examples)
         return diagnostics.objective(self.network, self.loss, examples, indices, self.device)
 
-    def objective_and_gradient(self, examples: ChainExamples, state: State) -> tuple[float, State]:
+    def objective_and_gradient(self, examples: Examples, state: State) -> tuple[float, State]:
         """Of these parameters."""
         self.network.load_state_dict(self.network.state_dict() | state)
-        loss = ChainLoss(self.loss.denominator, self.loss.leaky, 0.0, self.loss.backend)
         return diagnostics.objective_and_gradient(
-            self.network, loss, examples, diagnostics.subset(examples), self.device
+            self.network, self.bare, examples, diagnostics.subset(examples), self.device
         )
+
+    def scores_of_frames(self) -> dict[str, Any]:
+        """What makes log-likelihoods of a softmax, where the outputs are one: see infer.py."""
+        if not (isinstance(self.loss, FrameLoss) and isinstance(self.train, ChunkExamples)):
+            return {}
+        count = self.train.label_counts(self.network.num_outputs)
+        prior = (count + 1) / (count + 1).sum()
+        scale = FRAME_SCALE * self.network.subsampling
+        return {"log_prior": prior.log().float(), "acoustic_scale": scale}
 
     @contextmanager
     def finite(self) -> Iterator[None]:

@@ -1,4 +1,13 @@
-"""Loading a trained model and running it over features."""
+"""Loading a trained model and running it over features.
+
+A network trained by LF-MMI puts out what a decoder wants. One trained by cross-entropy puts out
+pdfs given the frame; by Bayes' rule the frame given the pdf is, but for what all pdfs share,
+
+    log p(frame | pdf) = log softmax(y)(pdf) - log p(pdf)
+
+with p(pdf) counted in training; and as successive frames are far from independent, it is scaled
+down against the graph.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.nets.network import Network
@@ -15,8 +25,21 @@ from chainstitch.utils.errors import UserError
 BATCH = 32
 
 
-def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> Network:
-    """The network of an experiment directory (`network.xconfig`, `final.pt`), in evaluation mode.
+class ScaledLikelihoods(nn.Module):
+    """The formula above, called as the network is."""
+
+    def __init__(self, network: Network, log_prior: Tensor, scale: float) -> None:
+        super().__init__()
+        self.network, self.scale = network, scale
+        self.register_buffer("log_prior", log_prior)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, out_lengths = self.network(features, lengths)
+        return self.scale * (outputs.log_softmax(2) - self.log_prior), out_lengths
+
+
+def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> nn.Module:
+    """The model of an experiment directory (`network.xconfig`, `final.pt`), in evaluation mode.
 
     Raises:
         UserError: a file is missing or damaged, or they do not belong together.
@@ -36,16 +59,19 @@ def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> 
         network.load_state_dict(state["model"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{exp / name} does not fit {exp / 'network.xconfig'}: {error}") from None
-    return network.to(device).eval()
+    model: nn.Module = network
+    if "log_prior" in state:
+        model = ScaledLikelihoods(network, state["log_prior"], float(state["acoustic_scale"]))
+    return model.to(device).eval()
 
 
-def log_likes(model: Network, features: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The network's outputs: float32 (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
+def log_likes(model: nn.Module, features: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """float32 log-likelihoods (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
     return list(iterate_log_likes(model, features))
 
 
 @torch.no_grad()
-def iterate_log_likes(model: Network, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def iterate_log_likes(model: nn.Module, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """`log_likes`, a batch at a time."""
     device = next(model.parameters()).device
     for begin in range(0, len(features), BATCH):

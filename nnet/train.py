@@ -1,4 +1,4 @@
-"""Training: iterations of natural-gradient, max-change, backstitch SGD on LF-MMI.
+"""Training: iterations of natural-gradient, max-change, backstitch SGD on LF-MMI or cross-entropy.
 
 Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it
 depends on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed
@@ -26,9 +26,8 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet import checkpoint, diagnostics
-from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.batch import Examples, Loss
 from chainstitch.nnet.chain.forward_backward import NonFiniteError
-from chainstitch.nnet.chain.loss import ChainLoss
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.nnet.optim import saturation as units
@@ -91,9 +90,9 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        loss: ChainLoss,
-        examples: ChainExamples,
-        valid: ChainExamples,
+        loss: Loss,
+        examples: Examples,
+        valid: Examples,
         plan: BatchPlan,
         schedule: Schedule,
         out: Path,
@@ -134,7 +133,8 @@ class Trainer:
             UserError: too many non-finite updates, or damaged features.
         """
         logger.info(
-            "%d utterances, %d minibatches in %d iterations, %d parameters",
+            "%d utterances, %d examples, %d minibatches in %d iterations, %d parameters",
+            self.examples.num_utterances,
             len(self.examples),
             self.plan.total,
             self.plan.num_iterations,
@@ -142,7 +142,7 @@ class Trainer:
         )
         if self.plan.left_over:
             logger.warning(
-                "%d utterances of each epoch fill no minibatch and are left out; smaller sizes in "
+                "%d examples of each epoch fill no minibatch and are left out; smaller sizes in "
                 "training.minibatch_rule, as in 1:64, would keep them",
                 self.plan.left_over,
             )
@@ -230,6 +230,7 @@ class Trainer:
             "out_of_range": sums["out_of_range"] / sums["frames"],
             "frames": int(sums["frames"]),
             "log_domain": int(sums["log_domain"]),
+            "frame_accuracy": sums["right"] / sums["frames"] if "right" in sums else None,
             "nonfinite": int(sums["nonfinite"]),
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
@@ -247,19 +248,18 @@ class Trainer:
                     p.mul_(scale)
 
     def _minibatch(self, minibatch: Minibatch, sums: dict[str, float], minibatches: int) -> None:
-        features, lengths, numerators = self.examples.batch(minibatch.indices)
-        features = features.to(self.device)
-        self.sgd.num_sequences = len(lengths)
-        frames = int((-(-lengths // self.network.subsampling)).sum())
+        batch = self.examples.batch(minibatch.indices)
+        self.sgd.num_sequences = len(batch.lengths)
+        frames = batch.frames
         seen: list[dict[str, float]] = []
         buffers = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
         most = max(1, int(MAX_NONFINITE * minibatches))
 
         def closure() -> Tensor:
             self.network.zero_grad()
-            outputs, out_lengths = self.network(features, lengths, minibatch.shift)
+            outputs, lengths = batch.outputs(self.network, self.device, minibatch.shift)
             try:
-                loss: Tensor = self.loss(outputs, out_lengths, numerators)
+                loss = self.loss(outputs, lengths, batch.targets)
             except NonFiniteError as error:
                 # as in Kaldi: no derivative, so no step, and the next minibatch may be better
                 sums["nonfinite"] += 1

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from chainstitch.nnet.chain.forward_backward import BACKENDS
 
+CRITERIA = ("lfmmi", "cross_entropy")
+
 
 @dataclass
 class Graph:
@@ -43,12 +45,14 @@ class NetworkText:
 
 @dataclass
 class Chain:
-    """[chain]: the loss; `backend` as `forward_backward` has it."""
+    """[chain]: LF-MMI; `backend` as `forward_backward` has it, `tolerance` (input frames) of
+    numerators around an alignment."""
 
     leaky: float = 0.1
     output_l2: float = 5e-5
     out_of_range: float = 0.0
     backend: str = "auto"
+    tolerance: int = 5
 
     def __post_init__(self) -> None:
         if not 0 <= self.leaky < 1 or min(self.output_l2, self.out_of_range) < 0:
@@ -56,9 +60,16 @@ class Chain:
                 "chain: wanted 0 <= leaky < 1, output_l2 >= 0 and out_of_range >= 0, found "
                 f"{self.leaky}, {self.output_l2} and {self.out_of_range}"
             )
+        if self.tolerance < 0:
+            raise ValueError(f"chain.tolerance: wanted frames >= 0, found {self.tolerance}")
         if self.backend not in BACKENDS:
             raise ValueError(
                 f"chain.backend: wanted one of {', '.join(BACKENDS)}, found {self.backend!r}"
+            )
+        if self.backend == "k2" and self.leaky:
+            raise ValueError(
+                f"chain.backend: k2 has no leaky HMM, found chain.leaky = {self.leaky}; set "
+                'chain.leaky = 0, or chain.backend = "cpu"'
             )
 
 
@@ -122,11 +133,20 @@ class Optim:
 class Training:
     """[training]: how much data and how it is cut up.
 
+    `criterion` is "lfmmi", or "cross_entropy" with the pdfs of alignments as labels. With
+    alignments utterances are cut into chunks of `chunk_widths` ("140,100,160", see
+    utils/data/chunks.py; empty: none), with `left_context` and `right_context` around them for
+    networks with a memory: all in input frames.
+
     `minibatch_rule` ("200=64/800=16", see utils/data/minibatch_rules.py; sizes in frames) takes the
     place of `minibatch_size`; `dropout_schedule` ("0,0@0.20,0.3@0.50,0", optim/dropout_schedule.py)
     that of the xconfig's proportions.
     """
 
+    criterion: str = "lfmmi"
+    chunk_widths: str = ""
+    left_context: int = 0
+    right_context: int = 0
     epochs: float = 6.0
     minibatch_size: int = 64
     minibatch_rule: str = ""
@@ -138,6 +158,15 @@ class Training:
         if self.epochs <= 0 or self.minibatch_size < 1 or self.frames_per_iteration < 1:
             raise ValueError(
                 "training: wanted epochs > 0, minibatch_size >= 1 and frames_per_iteration >= 1"
+            )
+        if self.criterion not in CRITERIA:
+            raise ValueError(
+                f"training.criterion: wanted {' or '.join(CRITERIA)}, found {self.criterion!r}"
+            )
+        if min(self.left_context, self.right_context) < 0:
+            raise ValueError(
+                "training: wanted left_context and right_context >= 0, found "
+                f"{self.left_context} and {self.right_context}"
             )
 
 

@@ -24,6 +24,7 @@ from chainstitch.bin import main
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompiler
 from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
+from chainstitch.utils.data.alignments import write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import CUTS, read_cuts, to_bytes
 from chainstitch.utils.lang.directory import read_lang
@@ -151,6 +152,21 @@ def spawn(arguments: list[str]) -> subprocess.Popen[str]:
         [sys.executable, "-m", "chainstitch.bin.main", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
+
+
+def align_evenly(toy: Toy, directory: Path, out: Path) -> dict[str, list[tuple[int, int]]]:
+    """Writes (and returns) alignments that may be nearly right: phones of one length, silences."""
+    phones = read_lang(toy.lang).phones
+    found = {}
+    for cut in read_cuts(directory):
+        said = [phones[p] for word in cut.supervisions[0].text.split() for p in WORDS[word]]
+        frames = cut.features.num_frames
+        each = (frames - 12) // len(said)
+        rest = frames - 6 - each * len(said)
+        found[cut.id] = [(phones["SIL"], 6), *((p, each) for p in said), (phones["SIL"], rest)]
+    out.mkdir(exist_ok=True)
+    write_alignments(out / "ali.gz", found, {number: name for name, number in phones.items()})
+    return found
 
 
 def retext(directory: Path, texts: dict[int, str]) -> list[str]:

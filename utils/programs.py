@@ -6,6 +6,8 @@ import importlib
 import shutil
 import subprocess
 
+from chainstitch.utils.log import package_version
+
 PROGRAMS = {  # name -> the command that prints its version (None: finding it must do)
     "sclite": None,
     "sctk": None,
@@ -48,4 +50,5 @@ def _module(name: str) -> str | None:
         return None if error.name == name else f"cannot be imported: {error}"
     except (ImportError, OSError) as error:  # k2 built for another torch, say
         return f"cannot be imported: {' '.join(str(error).split())}"
-    return str(getattr(module, "__version__", "present"))
+    # k2 keeps its version to its package's record
+    return str(getattr(module, "__version__", package_version(name) or "present"))

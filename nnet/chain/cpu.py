@@ -1,15 +1,16 @@
-"""Forward-backward on the CPU: Numba kernels, one Python thread per share of the batch.
+"""Forward-backward on the CPU: Numba kernels, run by torch's own threads.
 
-The kernels release the GIL and a plain thread pool spreads blocks of sequences over
-`torch.get_num_threads()` threads: no second OpenMP runtime beside torch's, whose spinning threads
-would fight over the cores. Compiled code is cached beside this file (or in Numba's user cache).
-Equation numbers: forward_backward.py.
+After a parallel operation torch's OpenMP threads spin for some 5 ms, so that the next one finds
+them awake. Other threads, a pool's or a second OpenMP runtime's, would have to share the cores with
+them just then: after a matrix product a small batch took as long on two cores as on one. So blocks
+of sequences are handed to those threads themselves. The kernels release the GIL. Compiled code is
+cached beside this file (or in Numba's user cache). Equation numbers: forward_backward.py.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -31,6 +32,8 @@ from chainstitch.nnet.chain.simd import (
     mul,
     splat,
     store,
+    transpose_in,
+    transpose_out,
     zeros,
 )
 
@@ -39,13 +42,27 @@ if TYPE_CHECKING:
 
 # of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has
 # to change when that one does; a test compares
-SIMD_CRC32 = 2389724832
+SIMD_CRC32 = 3251012064
 FASTMATH = {"contract", "reassoc", "nsz"}
 LOG_ZERO = np.float32(-np.inf)
 LOWEST = np.float32(-1e30)  # that -inf - LOWEST is not a NaN
 LEAST_MASS = 1e-30  # A of a frame: what is a millionth of it is still a normal float32
 TOLERANCE = 1e-3  # of a frame's posteriors from one
-_workspaces = threading.local()
+_workspaces: list[np.ndarray] = []  # those that no thread uses at present
+_REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@cache
+def _parallel() -> Callable[..., Any] | None:
+    """GOMP_parallel(function, data, threads, flags) of the OpenMP runtime that torch runs on.
+
+    Also Intel's and LLVM's runtimes have it. None where torch was built without OpenMP.
+    """
+    function = getattr(ctypes.CDLL(torch._C.__file__), "GOMP_parallel", None)
+    if function is not None:
+        function.argtypes = [_REGION, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        function.restype = None
+    return function
 
 
 @cache
@@ -54,80 +71,108 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def in_threads(run: Callable[[int], None], count: int) -> None:
-    """run(0) .. run(count - 1), spread over as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), count)
-    if threads <= 1:
+    """run(0) .. run(count - 1), spread over as many threads as torch uses.
+
+    To Python, torch's threads are new ones at every call: nothing of `threading.local` is left.
+    """
+    threads = torch.get_num_threads()
+    parallel = _parallel()
+    if threads <= 1 or count <= 1:
         for i in range(count):
             run(i)
-    else:
+    elif parallel is None:
         list(_pool(threads).map(run, range(count)))
+    else:
+        turns = iter(range(count))
+        errors: list[BaseException] = []
+
+        def work(_: int | None) -> None:
+            try:
+                for i in turns:  # whoever is free takes the next
+                    run(i)
+            except BaseException as error:  # would be lost between here and the caller
+                errors.append(error)
+
+        # with fewer threads than torch's own count it would end the others and start them anew
+        parallel(_REGION(work), None, threads, 0)
+        if errors:
+            raise errors[0]
 
 
 def denominator(
     graph: DenominatorGraph, log_likes: np.ndarray, lengths: np.ndarray, leaky: float
 ) -> tuple[Tensor, Tensor]:
     """`forward_backward` on arrays: log_likes (batch, frames, pdfs) float32, lengths (batch,)."""
+    log_likes = np.ascontiguousarray(log_likes)
     batch, _, pdfs = log_likes.shape
     log_z = np.zeros(batch)
-    posteriors = np.zeros_like(log_likes)
+    posteriors = np.empty_like(log_likes)
     order = np.argsort(-lengths, kind="stable")  # blocks of similar length
+    ends = lengths[order]
     g = graph.groups
     names = ("src", "prob", "arc_start", "group_pdf", "group_dst", "state_start")
     arrays = [g[name] for name in (*names, "out_group", "out_prob", "out_start")]
     initial = graph.initial.numpy().astype(np.float32)
+    arguments = (
+        *arrays, initial, np.float32(leaky), log_likes, ends, order, log_z, posteriors
+    )  # fmt: skip
+    frames, groups = int(ends[0]) if batch else 0, len(g["group_pdf"])
+    size = frames * (pdfs + groups + 1) + groups + 2 * graph.num_states + pdfs + 2
     kernel: Any = _denominator_block
 
-    def run(block: int) -> None:
-        rows = order[block * LANES : (block + 1) * LANES]
-        longest = int(lengths[rows].max())
-        space = _workspace(longest, graph.num_states, len(g["group_pdf"]), pdfs)
-        log_z[rows] = kernel(
-            *arrays, initial, np.float32(leaky), log_likes, lengths[rows], rows, posteriors, *space
-        )
+    def run(block: int) -> None:  # brief: one thread at a time can be in Python
+        # kept from block to block: fresh memory would cost more than the sums
+        space = _workspaces.pop() if _workspaces else None
+        if space is None or len(space) < size:
+            space = np.empty((size, LANES), np.float32)
+        kernel(*arguments, block, space)
+        _workspaces.append(space)
 
     in_threads(run, math.ceil(batch / LANES))
     return torch.from_numpy(log_z), torch.from_numpy(posteriors)
 
 
-def _workspace(frames: int, states: int, groups: int, pdfs: int) -> list[np.ndarray]:
-    """Arrays (rows, LANES) that every block needs anew, kept by each thread.
-
-    x (frames * pdfs), G of (6) (frames * groups), H of one frame (groups), alpha and beta
-    (2 * states), posteriors of one frame (pdfs), A (frames) and two rows for one number a lane.
-    Fresh memory would cost more than the sums.
-    """
-    sizes = [frames * pdfs, frames * groups, groups, 2 * states, pdfs, frames, 2]
-    space: np.ndarray | None = getattr(_workspaces, "rows", None)
-    if space is None or len(space) < sum(sizes):
-        space = _workspaces.rows = np.empty((sum(sizes), LANES), np.float32)
-    return np.split(space[: sum(sizes)], np.cumsum(sizes)[:-1])
-
-
 @numba.njit(nogil=True, cache=True, fastmath=FASTMATH, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
     src, prob, arc_start, group_pdf, group_dst, state_start, out_group, out_prob, out_start,
-    initial, leaky, log_likes, ends, rows, posteriors, x, stored, onward, both, gamma, norms, lane,
+    initial, leaky, log_likes, ends, rows, log_z, posteriors, block, space,
 ):  # fmt: skip
-    """Equations (4) to (10) for up to LANES sequences.
+    """Equations (4) to (10) for up to LANES sequences, the `block`th.
 
-    rows: the sequences' places in log_likes and in `posteriors`, which is written; ends: their
-    lengths. The last seven are workspace; row i of frame t is at t * rows of a frame + i. Returns
-    log Z; -inf where float32 was not enough: nearly all mass of a frame was lost, or posteriors do
-    not sum to one; or where log_likes has a NaN or +inf.
+    rows: the places of all sequences, longest first, in log_likes and in log_z and posteriors,
+    which are written; ends: their lengths; space: rows of LANES numbers to work in. log_z is -inf
+    where float32 was not enough: nearly all mass of a frame was lost, or posteriors do not sum to
+    one; or where log_likes has a NaN or +inf.
     """
-    size, frames, pdfs = len(rows), len(norms), log_likes.shape[2]
+    rows = rows[block * LANES : (block + 1) * LANES]
+    ends = ends[block * LANES : (block + 1) * LANES]
+    size, frames, pdfs = len(rows), ends[0], log_likes.shape[2]
     states, groups = len(initial), len(group_pdf)
-    log_z = np.zeros(size)
+    x, space = space[: frames * pdfs], space[frames * pdfs :]  # row n of frame t: t * pdfs + n
+    stored, space = space[: frames * groups], space[frames * groups :]  # G of (6), likewise
+    onward, space = space[:groups], space[groups:]  # H of one frame
+    both, space = space[: 2 * states], space[2 * states :]
+    gamma, space = space[:pdfs], space[pdfs:]  # of one frame
+    norms, lane = space[:frames], space[frames:]  # A; two rows for one number a lane
+    for n in range(size):
+        log_z[rows[n]] = math.log(1.0 + leaky)
+        posteriors[rows[n], ends[n] :] = 0.0
     alpha = both[:states]  # alpha', normalised: sums to 1 + leaky
     fresh = both[states:]
     one = np.float32(1.0)
+    whole = pdfs - pdfs % LANES
+    starts = np.empty(LANES, np.int64)  # of a frame of each sequence in log_likes
     for i in range(states):
         store(alpha, i, splat(initial[i] * (one + leaky)))
     for t in range(frames):
-        for k in range(pdfs):
-            for n in range(LANES):  # whatever stands past the end is nobody's business
-                inside = n < size and t < ends[n]
-                x[t * pdfs + k, n] = log_likes[rows[n], t, k] if inside else LOG_ZERO
+        for n in range(LANES):  # whatever stands past the end is nobody's business
+            inside = n < size and t < ends[n]
+            starts[n] = (rows[n] * log_likes.shape[1] + t) * pdfs if inside else -1
+        for k in range(0, whole, LANES):
+            transpose_in(x, t * pdfs + k, log_likes, starts, k)
+        for k in range(whole, pdfs):
+            for n in range(LANES):
+                x[t * pdfs + k, n] = log_likes[rows[n], t, k] if starts[n] >= 0 else LOG_ZERO
         best = splat(LOWEST)
         for k in range(pdfs):
             best = maximum(load(x, t * pdfs + k), best)
@@ -151,12 +196,11 @@ def _denominator_block(  # type: ignore[no-untyped-def]
         for n in range(size):
             if t < ends[n]:
                 mass = norms[t, n]
-                log_z[n] += math.log(mass) + lane[1, n] if mass > LEAST_MASS else -np.inf
+                gained = math.log(np.float64(mass)) + np.float64(lane[1, n])
+                log_z[rows[n]] += gained if mass > LEAST_MASS else -np.inf
         inverse = load(lane, 0)
         for j in range(states):
             store(alpha, j, fma(load(fresh, j), inverse, splat(leaky * initial[j])))  # (4)
-    for n in range(size):
-        log_z[n] += math.log(1.0 + leaky)
 
     beta = both[:states]  # of (5), leak included
     back = both[states:]  # beta' of (9)
@@ -169,8 +213,9 @@ def _denominator_block(  # type: ignore[no-untyped-def]
             last = n < size and t == ends[n] - 1
             begins |= last
             lane[0, n] = one / (one + leaky) if last else np.float32(0.0)
-            inside = n < size and t < ends[n] and norms[t, n] > 0
-            lane[1, n] = one / norms[t, n] if inside else np.float32(0.0)
+            inside = n < size and t < ends[n]
+            lane[1, n] = one / norms[t, n] if inside and norms[t, n] > 0 else np.float32(0.0)
+            starts[n] = (rows[n] * log_likes.shape[1] + t) * pdfs if inside else -1
         if begins:  # of the others, that is all zero
             for i in range(states):
                 store(back, i, add(load(back, i), load(lane, 0)))
@@ -200,10 +245,11 @@ def _denominator_block(  # type: ignore[no-untyped-def]
         for n in range(size):
             if t < ends[n]:
                 if not abs(lane[0, n] - one) < TOLERANCE:
-                    log_z[n] = -np.inf
-                for k in range(pdfs):
+                    log_z[rows[n]] = -np.inf
+                for k in range(whole, pdfs):
                     posteriors[rows[n], t, k] = gamma[k, n]
-    return log_z
+        for k in range(0, whole, LANES):
+            transpose_out(posteriors, starts, k, gamma, k)
 
 
 def numerator(layout: Layout, log_likes: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -54,11 +54,13 @@ class DenominatorGraph:
         final: (states,) float64, linear, which entered `initial` and nothing else.
         num_states, num_pdfs, start: int.
         phones: names of the phones 1, 2, ... that the pdfs belong to; empty where nobody said.
+        leaves: of the context tree that it was made with; None: two pdfs a phone.
     """
 
     def __init__(
         self, src: Tensor, dst: Tensor, pdf: Tensor, prob: Tensor, initial: Tensor,
         start: int, num_pdfs: int, phones: Sequence[str] = (), final: Tensor | None = None,
+        leaves: Leaves | None = None,
     ) -> None:  # fmt: skip
         order = np.lexsort((src.numpy(), pdf.numpy(), dst.numpy()))
         self.src, self.dst, self.pdf = src[order], dst[order], pdf[order]
@@ -69,6 +71,7 @@ class DenominatorGraph:
         self.num_states = len(initial)
         self.num_pdfs = num_pdfs
         self.phones = list(phones)
+        self.leaves = leaves
 
     @classmethod
     def from_arcs(
@@ -148,10 +151,16 @@ class DenominatorGraph:
                 return read_fst(path)
             with np.load(path, allow_pickle=False) as data:
                 phones = data["phones"].tolist()
-                arrays = {k: torch.from_numpy(data[k]) for k in data.files if k != "phones"}
+                table = data["leaves"] if "leaves" in data.files else None
+                others = [k for k in data.files if k not in ("phones", "leaves")]
+                arrays = {k: torch.from_numpy(data[k]) for k in others}
+            pdfs = int(arrays["num_pdfs"])
+            if table is not None and table.shape[1] != len(phones):
+                raise ValueError(f"leaves of {table.shape[1]} phones, names of {len(phones)}")
             return cls(
                 arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
-                int(arrays["start"]), int(arrays["num_pdfs"]), phones, arrays.get("final"),
+                int(arrays["start"]), pdfs, phones, arrays.get("final"),
+                None if table is None else Leaves(table, pdfs),
             )  # fmt: skip
         except FileNotFoundError:
             raise UserError(
@@ -163,7 +172,8 @@ class DenominatorGraph:
             raise UserError(f"{path} is not a readable den.npz ({error}); make it again") from None
 
     def _arrays(self) -> dict[str, Any]:
-        return {
+        tree = {} if self.leaves is None else {"leaves": self.leaves.table}
+        return tree | {
             "src": self.src, "dst": self.dst, "pdf": self.pdf, "prob": self.prob,
             "final": self.final,
             "initial": self.initial, "start": self.start, "num_pdfs": self.num_pdfs,
@@ -260,7 +270,7 @@ def denominator_from_phone_lm(
         states, len(final), len(arcs), tree.num_pdfs,
     )  # fmt: skip
     src, dst, pdf, prob = zip(*arcs, strict=True)
-    return DenominatorGraph.from_arcs(
+    graph = DenominatorGraph.from_arcs(
         torch.tensor(src),
         torch.tensor(dst),
         torch.tensor(pdf),
@@ -269,3 +279,5 @@ def denominator_from_phone_lm(
         start,
         tree.num_pdfs,
     )
+    graph.leaves = leaves
+    return graph

@@ -7,12 +7,13 @@ few output frames for its transcript, a transcript that the phone LM gives proba
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from chainstitch.nnet.batch import Batch
 from chainstitch.nnet.chain.numerator import NumeratorBatch
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.utils.data.features import FeatureReader
@@ -70,24 +71,10 @@ class ChainExamples:
             else:
                 self.cuts.append(cut)
         self.frames = np.array([cut.features.num_frames for cut in self.cuts], np.int64)
-        total, lost = len(reader.cuts), len(reader.cuts) - len(self.cuts)
-        for reason, ids in self.dropped.items():
-            logger.warning(
-                "%s: %d of %d utterances dropped, as %s: %s%s",
-                reader.directory,
-                len(ids),
-                total,
-                reason,
-                ", ".join(ids[:5]),
-                "..." * (len(ids) > 5),
-            )
-        if not self.cuts or lost > max_dropped * total:
-            reason = max(self.dropped, key=lambda r: len(self.dropped[r]), default="none")
-            raise UserError(
-                f"{reader.directory}: {lost} of {total} utterances cannot be used (mostly: "
-                f"{reason}), more than the {max_dropped:.0%} allowed; check transcripts, lexicon "
-                "and den-graph"
-            )
+        report_dropped(
+            reader.directory, self.dropped, len(reader.cuts), bool(self.cuts), max_dropped,
+            "check transcripts, lexicon and den-graph",
+        )  # fmt: skip
 
     def _drop(self, reason: str, cut_id: str) -> None:
         self.dropped.setdefault(reason, []).append(cut_id)
@@ -101,11 +88,15 @@ class ChainExamples:
         for cut in self.cuts:
             self.reader.load_raw(cut)
 
+    @property
+    def num_utterances(self) -> int:
+        return len(self.cuts)
+
     def __len__(self) -> int:
         return len(self.cuts)
 
-    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, NumeratorBatch]:
-        """Padded features (batch, frames, dim), lengths (batch,), numerators.
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """These utterances.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
@@ -114,5 +105,36 @@ class ChainExamples:
         lengths = torch.tensor([len(a) for a in arrays])
         graphs = [self.store.get(cut_text(self.cuts[i]))[0] for i in indices]
         names = [self.cuts[i].id for i in indices]
-        batch = NumeratorBatch([g for g in graphs if g is not None], names)
-        return torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths, batch
+        return Batch(
+            torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths,
+            torch.zeros_like(lengths), -(-lengths // self.subsampling),
+            NumeratorBatch([g for g in graphs if g is not None], names),
+        )  # fmt: skip
+
+
+def report_dropped(
+    directory: Path, dropped: Mapping[str, Sequence[str]], total: int, any_left: bool,
+    max_dropped: float, advice: str,
+) -> None:  # fmt: skip
+    """Names and counts the utterances (of `total`) that were dropped, by reason.
+
+    Raises:
+        UserError: nothing is left, or more than `max_dropped` of them were dropped.
+    """
+    for reason, ids in dropped.items():
+        logger.warning(
+            "%s: %d of %d utterances dropped, as %s: %s%s",
+            directory,
+            len(ids),
+            total,
+            reason,
+            ", ".join(ids[:5]),
+            "..." * (len(ids) > 5),
+        )
+    lost = sum(map(len, dropped.values()))
+    if not any_left or lost > max_dropped * total:
+        reason = max(dropped, key=lambda r: len(dropped[r]), default="none")
+        raise UserError(
+            f"{directory}: {lost} of {total} utterances cannot be used (mostly: {reason}), more "
+            f"than the {max_dropped:.0%} allowed; {advice}"
+        )

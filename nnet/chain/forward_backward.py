@@ -44,19 +44,41 @@ so an arc costs one multiply-add forward and one backward and never touches x; p
 arcs. In the chain topology there are two groups per state (enter, loop) while a state has tens of
 arcs. Both (6) and (9) are one sparse matrix times a dense block of sequences. `cpu.py` keeps 16
 sequences innermost, in one vector (simd.py), reads for (9) a copy of the arcs sorted by the state
-that they leave, so that each sum stays in a register, and handles one block in a thread.
+that they leave, so that each sum stays in a register, and handles one block in a thread. `gpu.py`
+has one program for each sequence.
 
-Per frame and sequence: 4 flops an arc, 7 a group, 6 a state. Bytes: G is stored (4 a group and
-frame and sequence, written once, read once), x likewise (4 a pdf); the arcs (8 bytes each) are read
-twice per frame for 16 sequences; alpha and H, which they pick rows from, stay in the cache (64
-bytes a state, 64 a group). For a graph of 3000 states, 6000 groups, 36000 arcs and 2000 pdfs that
-is per frame and block 3 Mflop, 1.6 MB from memory and 0.6 MB from the cache: 30 us and 60 us at
-100 Gflop/s and 25 GB/s, the floor for one core. Measured: 280 us, of which 36 us a direction go to
-the arcs (1 ns each) and 70 us to bringing log-likelihoods into this order and posteriors back.
+**What it costs**, per frame and sequence, with A arcs, G groups, S states and N pdfs; in brackets
+for a graph of 35,588, 6,040, 3,001 and 2,023:
 
-The numerator is the same sum on one small graph per sequence; its states reach only a few pdfs, far
-below the best one when the network is wrong, so it runs in the log domain, (1) to (3) with
-log-sums, without leak: `numerator.py` and `log_domain` in cpu.py.
+                 flops                             bytes: from memory        picked from the cache
+    1 naive      8 A                       [285 k] 32 A + 8 S       [1163 k] 44 A          [1566 k]
+    2 renormal.  8 A + 3 S + 2 N           [298 k] as 1             [1163 k] as 1
+    3 leaky      8 A + 8 S + 2 N           [313 k] as 1             [1163 k] as 1
+    4 factored   4 A + 7 G + 8 S + 2 N     [213 k] 16 A / b + 8 G + 16 N     8 A + 8 G     [333 k]
+                                                   b 16:              [116 k]
+
+An arc is 16 bytes (two states, a pdf, a probability) and read in both directions; (1) picks up
+alpha, x and the sum that it adds to, (2) with (3) also beta and gamma. In the factored form it is 8
+bytes, read by b sequences at once, and all it picks up is alpha or H. What has to go through memory
+are G (written once, read once), the log-likelihoods (read, kept as x, read again) and the
+posteriors; alpha, beta and H of one frame stay in the cache.
+
+The floor is the slowest of the three ways, for that graph and 50 frames of
+
+                                        arithmetic     memory          cache
+    64 sequences, one CPU core          6.8 ms         14.9 ms         10.7 ms
+    (100 Gflop/s, 25 and 100 GB/s)
+    128 sequences, H100                 0.02 ms        0.14 ms         1.05 ms
+    (67 Tflop/s, 3.35 and 5.5 TB/s)
+
+where on the H100 b is 1, x is computed again (12 N instead of 16 N bytes) and every program reads
+the arcs from the L2 cache: that is what bounds it; more sequences a program would be the remedy.
+One core of an AMD EPYC took 45 ms, 3 times its floor: 225 us a frame of 16 sequences, of which
+36 us a direction go to the arcs (1 ns each).
+
+**The numerator** is the same sum on one small graph per sequence; its states reach only a few pdfs,
+far below the best one when the network is wrong, so it runs in the log domain, (1) to (3) with
+log-sums, without leak: `numerator.py`.
 
 Naive float64 twin: tests/reference/forward_backward.py.
 """
@@ -64,6 +86,7 @@ Naive float64 twin: tests/reference/forward_backward.py.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from functools import cache
 from typing import Any
@@ -72,6 +95,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from chainstitch.nnet.chain import reference
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 
 logger = logging.getLogger(__name__)
@@ -85,7 +109,7 @@ class NonFiniteError(FloatingPointError):
         self.sequences = sequences
 
 
-BACKENDS = ("auto", "cpu", "gpu", "reference")
+BACKENDS = ("auto", "cpu", "gpu", "k2", "reference")
 
 
 def forward_backward(
@@ -106,15 +130,15 @@ def forward_backward(
         lengths: (batch,) frames of each sequence, 1 <= length <= frames.
         leaky: lambda >= 0 of (4); Kaldi's recipes use 0.1.
         backend: "cpu" (Numba; tensors on a GPU are copied to the host and back), "gpu" (Triton; not
-            measured on one yet), "reference" (float64, arc by arc, slow) or "auto": see
-            `resolved`.
+            measured on one yet), "reference" (float64, arc by arc, slow), "k2" (through k2, leaky=0
+            only) or "auto": see `resolved`.
 
     Returns:
         log_z: (batch,) float64, log(1 + leaky) included.
         posteriors: like log_likes, zero past each length.
 
     Raises:
-        ValueError: shapes do not fit, leaky < 0, an unknown backend, or "gpu" where it cannot run.
+        ValueError: shapes do not fit, leaky < 0, an unknown backend, or one that cannot run here.
         NonFiniteError: a NaN or +inf, or a sequence that no path of the graph can carry.
     """
     log_z, posteriors, _ = counted(graph, log_likes, lengths, leaky, backend)
@@ -140,14 +164,16 @@ def counted(
     check_arguments(log_likes, lengths, graph.num_pdfs)
     if leaky < 0:
         raise ValueError(f"forward_backward: leaky must be >= 0, got {leaky}")
-    from chainstitch.nnet.chain import reference
-
     backend = resolved(backend, log_likes.device)
     likes = log_likes.detach()
     again = 0
     if backend == "reference":
         log_z, exact = reference.denominator(graph, likes, lengths, leaky)
         posteriors = exact.to(likes.dtype)
+    elif backend == "k2":
+        from chainstitch.nnet.chain import via_k2
+
+        log_z, posteriors = via_k2.denominator(graph, likes, lengths, leaky)
     else:
         if backend == "gpu":
             log_z, posteriors = _gpu(graph, likes, lengths, leaky)
@@ -156,7 +182,7 @@ def counted(
 
             likes = likes.float().cpu()
             log_z, posteriors = cpu.denominator(graph, likes.numpy(), lengths.cpu().numpy(), leaky)
-    if not torch.isfinite(log_z).all():  # the only wait for a GPU
+    if not math.isfinite(log_z.sum()):  # the only wait for a GPU
         lost = (log_z == -torch.inf).nonzero().flatten().cpu()
         if len(lost) and backend != "reference":
             again = len(lost)
@@ -166,14 +192,13 @@ def counted(
             )
             posteriors[lost, :longest] = exact.float()
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
-    else:
-        bad = []
-    if bad:
-        raise NonFiniteError(
-            f"forward_backward: no finite path sum for sequences {bad} of the batch; the network's "
-            "output holds a NaN or an infinity, or no path of the graph is as long as the sequence",
-            bad,
-        )
+        if bad:
+            raise NonFiniteError(
+                f"forward_backward: no finite path sum for sequences {bad} of the batch; the "
+                "network's output holds a NaN or an infinity, or no path of the graph is as long "
+                "as the sequence",
+                bad,
+            )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
 
 
@@ -247,8 +272,8 @@ def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:
         raise ValueError(
             f"lengths must be ({log_likes.shape[0]},), one per sequence, got {tuple(lengths.shape)}"
         )
-    if len(lengths) and not (int(lengths.min()) >= 1 and int(lengths.max()) <= log_likes.shape[1]):
+    ends = lengths.tolist()
+    if ends and not (min(ends) >= 1 and max(ends) <= log_likes.shape[1]):
         raise ValueError(
-            f"lengths must lie in 1..{log_likes.shape[1]}, "
-            f"got {int(lengths.min())}..{int(lengths.max())}"
+            f"lengths must lie in 1..{log_likes.shape[1]}, got {min(ends)}..{max(ends)}"
         )

@@ -22,6 +22,7 @@ Source: Kaldi chain-training.cc, ComputeChainObjfAndDeriv; nnet-chain-training.c
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ from torch import Tensor, nn
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
+
+logger = logging.getLogger(__name__)
 
 RANGE = 30.0  # of (3)
 
@@ -41,7 +44,7 @@ class ChainLoss(nn.Module):
         denominator: the graph, shared by all sequences.
         leaky: lambda of the leaky HMM.
         output_l2: l2 of (2).
-        backend: see `forward_backward`.
+        backend: see `forward_backward`. The first result of "k2" is checked against "cpu".
         xent_regularize: x of (4); Kaldi's recipes have 0.1 to 0.01. Its output layer wants
             `xent_learning_rate_factor`.
         out_of_range: r of (3).
@@ -74,6 +77,7 @@ class ChainLoss(nn.Module):
         self.leaky = leaky
         self.output_l2 = output_l2
         self.backend = backend
+        self._unchecked = backend == "k2"
         self.xent_regularize = xent_regularize
         self.out_of_range = out_of_range
         self.objective = self.num_log_z = self.den_log_z = torch.empty(0, dtype=torch.float64)
@@ -123,6 +127,7 @@ class ChainLoss(nn.Module):
             ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
                 (too few frames); nothing is masked silently.
             NonFiniteError: non-finite network output.
+            UnusableError: a ValueError; the back end is "k2", and k2 is not there or wrong.
         """
         if (xent is None) != (self.xent_regularize == 0):
             raise ValueError(
@@ -145,8 +150,10 @@ class ChainLoss(nn.Module):
                 xent = _GradientTimes.apply(xent, factors)  # type: ignore[no-untyped-call]
         value: Tensor
         value, self.num_log_z, self.den_log_z, posteriors, self.redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
-            log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend
-        )
+            log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend,
+            self._unchecked,
+        )  # fmt: skip
+        self._unchecked = False
         self.objective = self.num_log_z - self.den_log_z
         self.frames = int(lengths.sum())
         # (batch, frames, 1): the sequence's weight, 0 past its end
@@ -200,6 +207,7 @@ class _ChainFunction(torch.autograd.Function):
         denominator: DenominatorGraph,
         leaky: float,
         backend: str,
+        check: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
         try:
             den, gradient, redone = counted(denominator, log_likes, lengths, leaky, backend)
@@ -209,6 +217,11 @@ class _ChainFunction(torch.autograd.Function):
                 "finite denominator: it holds a NaN or an infinity",
                 error.sequences,
             ) from None
+        if check:
+            from chainstitch.nnet.chain import via_k2
+
+            difference = via_k2.compare(denominator, log_likes, lengths, den, gradient)
+            logger.info("k2 agrees with the cpu back end: posteriors to %.0e", difference)
         num, posteriors = numerator_forward_backward(numerators, log_likes, lengths, backend)
         if not torch.isfinite(num).all():
             bad = (~torch.isfinite(num)).nonzero().flatten().tolist()
@@ -232,4 +245,4 @@ class _ChainFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return gradient * grad_loss, None, None, None, None, None, None
+        return gradient * grad_loss, *[None] * 7

@@ -9,9 +9,9 @@ does. With these the sum stays in a register:
         into = fma(load(alpha, src[a]), splat(prob[a]), into)
     store(stored, g, into)
 
-`load(array, i)` and `store(array, i, v)` are row i of a C-contiguous float32 array (rows, LANES);
-nothing is checked. LLVM makes of a vector whatever the machine has: one AVX-512 register, two of
-AVX2, four of NEON.
+`load(array, i)` and `store(array, i, v)` are row i of a C-contiguous float32 array (rows, LANES),
+`transpose_in` and `transpose_out` bring LANES rows from and to LANES places; nothing is checked.
+LLVM makes of a vector whatever the machine has: one AVX-512 register, two of AVX2, four of NEON.
 """
 
 from __future__ import annotations
@@ -90,6 +90,62 @@ def store(context: Any, array: Any, row: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, row, value), code
+
+
+@intrinsic
+def transpose_in(context: Any, rows: Any, row: Any, array: Any, starts: Any, k: Any) -> Any:
+    """Lane n of LANES rows from `row` on: array[starts[n] + k] and those after it.
+
+    `array` counts as one long vector; where starts[n] (int64) is negative the lane gets -inf.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        row, array, starts, k = arguments[1:]
+        nothing = ir.Constant(_FLOATS, [-math.inf] * LANES)
+        columns = []
+        for n in range(LANES):
+            start = _start(context, builder, signature.args[3], starts, n)
+            there = builder.icmp_signed(">=", start, ir.Constant(_INT, 0))
+            first = builder.add(builder.select(there, start, ir.Constant(_INT, 0)), k)
+            column = builder.load(_place(context, builder, signature.args[2], array, first))
+            column.align = 4
+            columns.append(builder.select(there, column, nothing))
+        first = builder.mul(row, ir.Constant(_INT, LANES))
+        for i, value in enumerate(_transposed(builder, columns)):
+            at = builder.add(first, ir.Constant(_INT, i * LANES))
+            stored = builder.store(
+                value, _place(context, builder, signature.args[0], arguments[0], at)
+            )
+            stored.align = 4
+        return context.get_dummy_value()
+
+    return types.void(rows, types.int64, array, starts, types.int64), code
+
+
+@intrinsic
+def transpose_out(context: Any, array: Any, starts: Any, k: Any, rows: Any, row: Any) -> Any:
+    """The way back of `transpose_in`; a lane with a negative start goes nowhere."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, starts, k, rows, row = arguments
+        first = builder.mul(row, ir.Constant(_INT, LANES))
+        values = []
+        for i in range(LANES):
+            at = builder.add(first, ir.Constant(_INT, i * LANES))
+            value = builder.load(_place(context, builder, signature.args[3], rows, at))
+            value.align = 4
+            values.append(value)
+        for n, column in enumerate(_transposed(builder, values)):
+            start = _start(context, builder, signature.args[1], starts, n)
+            with builder.if_then(builder.icmp_signed(">=", start, ir.Constant(_INT, 0))):
+                at = builder.add(start, k)
+                stored = builder.store(
+                    column, _place(context, builder, signature.args[0], array, at)
+                )
+                stored.align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, starts, types.int64, rows, types.int64), code
 
 
 @intrinsic
@@ -173,8 +229,34 @@ def _times_plus(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fadd(builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
 
 
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Lane n of row i becomes lane i of row n: bit by bit, i and n are exchanged."""
+    for bit in (1 << b for b in range(LANES.bit_length() - 1)):
+        # of two rows a, b that differ in this bit: a's half without it beside b's, and with it
+        without = [n if not n & bit else LANES + n - bit for n in range(LANES)]
+        with_ = [n + bit if not n & bit else LANES + n for n in range(LANES)]
+        turned = list(rows)
+        for i in range(LANES):
+            if not i & bit:
+                pair = rows[i], rows[i + bit]
+                turned[i] = builder.shuffle_vector(*pair, ir.Constant(_INTS, without))
+                turned[i + bit] = builder.shuffle_vector(*pair, ir.Constant(_INTS, with_))
+        rows = turned
+    return rows
+
+
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    array = context.make_array(signature.args[0])(context, builder, arguments[0])
     row = context.cast(builder, arguments[1], signature.args[1], types.int64)
-    first = builder.gep(array.data, [builder.mul(row, ir.Constant(_INT, LANES))])
-    return builder.bitcast(first, _FLOATS.as_pointer())
+    first = builder.mul(row, ir.Constant(_INT, LANES))
+    return _place(context, builder, signature.args[0], arguments[0], first)
+
+
+def _place(context: Any, builder: Any, type_: Any, array: Any, first: Any) -> Any:
+    """Pointer to LANES elements of an array, from element `first` on."""
+    data = context.make_array(type_)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [first]), _FLOATS.as_pointer())
+
+
+def _start(context: Any, builder: Any, type_: Any, starts: Any, n: int) -> Any:
+    data = context.make_array(type_)(context, builder, starts).data
+    return builder.load(builder.gep(data, [ir.Constant(_INT, n)]))

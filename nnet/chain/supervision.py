@@ -59,13 +59,16 @@ class NumeratorStore:
         lang: lexicon and phone table.
         compiler: bound to the denominator in use.
         leaves: of the context tree that the denominator was made with; default none.
+
+    Attributes:
+        compiler, leaves: as given.
     """
 
     def __init__(
         self, lang: Lang, compiler: NumeratorCompiler, leaves: Leaves | None = None
     ) -> None:
-        self._compiler = compiler
-        self._leaves = leaves or monophones(lang.num_phones)
+        self.compiler = compiler
+        self.leaves = leaves or monophones(lang.num_phones)
         self._silence = lang.phones[SILENCE]
         self._pronunciations = {w: lang.pronunciations[lang.words[w]] for w in lang.lexicon}
         self._graphs: dict[str, tuple[NumeratorGraph | None, int]] = {}
@@ -78,7 +81,7 @@ class NumeratorStore:
         """
         if text not in self._graphs:
             phones = phone_graph(text.split(), self._pronunciations, self._silence)
-            graph = self._compiler.compile(pdf_acceptor(phones, self._leaves))
+            graph = self.compiler.compile(pdf_acceptor(phones, self.leaves))
             # the denominator may lack the shortest ways to say it, so the composed graph counts
             self._graphs[text] = (graph, phones.min_frames if graph is None else graph.min_frames)
         return self._graphs[text]

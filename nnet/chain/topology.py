@@ -40,7 +40,7 @@ def num_pdfs(num_phones: int) -> int:
     return 2 * num_phones
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Leaves:
     """Which pdfs a phone has: of its own alone, or by the phone on its left (a left-biphone tree).
 
@@ -65,6 +65,13 @@ class Leaves:
                 f"{self.table.max()}"
             )
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Leaves):
+            return NotImplemented
+        return self.num_pdfs == other.num_pdfs and np.array_equal(self.table, other.table)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
     @property
     def num_phones(self) -> int:
         return int(self.table.shape[1])
@@ -83,25 +90,35 @@ def monophones(num_phones: int) -> Leaves:
     return Leaves(np.arange(num_pdfs(num_phones)).reshape(1, num_phones, 2), num_pdfs(num_phones))
 
 
-def hmm_fst(num_phones: int, disambig: Sequence[int] = ()) -> Any:
-    """H: a `kaldifst.StdVectorFst` from pdfs to phones, sorted by output label.
+def hmm_fst(num_phones: int, disambig: Sequence[int] = (), leaves: Leaves | None = None) -> Any:
+    """H, with the tree's context in it: a `kaldifst.StdVectorFst` from pdfs to phones.
 
-    State 0 is start and end; state p lies inside phone p.
+    With context on the left only, H o C is this small (Kaldi makes the two apart). A state of one
+    kind stands between two phones and knows the one that is over, l (0 at the start); one of the
+    other kind lies inside phone p and knows its loop leaf r:
 
-        0 -> p   entry(p) + 1 : p      0          the phone begins
-        p -> p   loop(p) + 1  : eps    log 2      it stays
-        p -> 0   eps          : eps    log 2      it is over
-        0 -> 0   eps          : d      0          for each disambiguation symbol d
+        l      -> (p, r)   entry(l, p) + 1 : p      0          p begins; r = loop(l, p)
+        (p, r) -> (p, r)   r + 1           : eps    log 2      it stays
+        (p, r) -> p        eps             : eps    log 2      it is over
+        l      -> l        eps             : d      0          for each disambiguation symbol d
+
+    All l are final, 0 is the start; those that the table makes no difference between are one
+    state. So without a tree there are 1 + P states: 0, and p inside phone p.
 
     A disambiguation symbol passes between two phones and is epsilon on the input side already:
-    behind H nothing is determinised any more, so nothing needs it there.
+    behind H nothing is determinised any more, so nothing needs it there, and leaves that phones
+    share do no harm.
 
     Args:
         num_phones: P; phones are 1..P.
         disambig: the ids of `#0`, `#1`, ... in phones.txt, all above P.
+        leaves: of a context tree; default `monophones(num_phones)`.
+
+    Returns:
+        The FST, sorted by output label.
 
     Raises:
-        ValueError: no phones, or a disambiguation symbol that is a phone.
+        ValueError: no phones, leaves of other phones, or a disambiguation symbol that is a phone.
     """
     import kaldifst
 
@@ -109,19 +126,31 @@ def hmm_fst(num_phones: int, disambig: Sequence[int] = ()) -> Any:
         raise ValueError(f"num_phones is {num_phones}; wanted at least 1")
     if any(symbol <= num_phones for symbol in disambig):
         raise ValueError(f"disambiguation symbols {list(disambig)} overlap phones 1..{num_phones}")
+    tree = leaves or monophones(num_phones)
+    if tree.num_phones != num_phones:
+        raise ValueError(f"leaves of {tree.num_phones} phones for phones 1..{num_phones}")
     stay, leave = -math.log(LOOP_PROBABILITY), -math.log(1.0 - LOOP_PROBABILITY)
     hmm = kaldifst.StdVectorFst()
-    hmm.reserve_states(num_phones + 1)
-    for _ in range(num_phones + 1):
-        hmm.add_state()
-    hmm.start = 0
-    hmm.set_final(0, 0.0)
-    for phone in range(1, num_phones + 1):
-        hmm.add_arc(0, kaldifst.StdArc(entry_pdf(phone) + 1, phone, 0.0, phone))
-        hmm.add_arc(phone, kaldifst.StdArc(loop_pdf(phone) + 1, 0, stay, phone))
-        hmm.add_arc(phone, kaldifst.StdArc(0, 0, leave, 0))
-    for symbol in disambig:
-        hmm.add_arc(0, kaldifst.StdArc(0, symbol, 0.0, 0))
+    between: dict[bytes, int] = {}  # by the row of the table
+    inside: dict[tuple[int, int], int] = {}  # by phone and loop leaf
+    rows = [tree.table[left if len(tree.table) > 1 else 0] for left in range(num_phones + 1)]
+    for left, row in enumerate(rows):
+        if row.tobytes() in between:
+            continue
+        state = between[row.tobytes()] = hmm.add_state()
+        hmm.set_final(state, 0.0)
+        for phone in range(1, num_phones + 1):
+            key = (phone, tree.loop(left, phone))
+            if key not in inside:
+                inside[key] = hmm.add_state()
+            entry = tree.entry(left, phone) + 1
+            hmm.add_arc(state, kaldifst.StdArc(entry, phone, 0.0, inside[key]))
+        for symbol in disambig:
+            hmm.add_arc(state, kaldifst.StdArc(0, symbol, 0.0, state))
+    for (phone, loop), state in inside.items():
+        hmm.add_arc(state, kaldifst.StdArc(loop + 1, 0, stay, state))
+        hmm.add_arc(state, kaldifst.StdArc(0, 0, leave, between[rows[phone].tobytes()]))
+    hmm.start = between[rows[0].tobytes()]
     kaldifst.arcsort(hmm, "olabel")
     return hmm
 

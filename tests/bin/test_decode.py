@@ -16,6 +16,7 @@ from chainstitch.utils.config import save
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
 from chainstitch.utils.score.sweep import Choice
+from tests.k2.needed import needs_k2
 
 LEXICON = {"one": [("W", "N")], "two": [("T", "U")]}  # N 2, T 3, U 4, W 5
 SPOKEN = {"utt-a": [5, 2, 3, 4], "utt-b": [1, 3, 4, 1]}
@@ -110,3 +111,23 @@ def test_broken_network_names_the_utterance_and_leaves_nothing(
 def test_bad_sweep_is_a_usage_error(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(place, "--lmwt", "17:7") == 2
     assert "--lmwt '17:7'" in capsys.readouterr().err
+
+
+@needs_k2
+@pytest.mark.parametrize("nj", ["1", "2"])
+def test_k2_decodes_to_the_same_files(place: Path, nj: str) -> None:
+    assert _run(place, "--nj", "1") == 0
+    kaldi = _content(place / "exp" / "decode_dev")
+    assert _run(place, "--nj", nj, "--decoder", "k2", "--overwrite") == 0
+    assert _content(place / "exp" / "decode_dev") == kaldi
+
+
+def test_a_decoder_that_cannot_run_is_one_line_before_anything_is_read(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "k2", None)
+    for decoder, code, said in (("k2", 1, "k2 is not installed"), ("htk", 2, "wants kaldi or k2")):
+        assert _run(place, "--decoder", decoder) == code
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("chainstitch decode: error: ") and said in line
+    assert list((place / "exp").iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +133,10 @@ def momentum_with_backstitch(own: Toy) -> list[str]:
     return own.arguments(out(own), *options)
 
 
+def k2_with_a_leak(own: Toy) -> list[str]:
+    return own.arguments(out(own), "--set", "chain.backend=k2")
+
+
 def unknown_backend(own: Toy) -> list[str]:
     return own.arguments(out(own), "--set", "chain.backend=tpu")
 
@@ -167,6 +172,7 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (other_input_dim, 2, ["dim=40", "13 features a frame", "write input dim=13"]),
     (set_without_features, 2, ["train has no features.toml", "chainstitch features"]),
     (unknown_backend, 2, ["chain.backend: wanted one of auto, cpu,", "found 'tpu'"]),
+    (k2_with_a_leak, 2, ["no leaky HMM, found chain.leaky = 0.1; set chain.leaky = 0, or"]),
     (momentum_with_backstitch, 2, ["backstitch does not go with momentum; set one of them to 0"]),
     (no_gpu, 2, ["--device cuda", "sees no GPU; use --device cpu"]),
     (unknown_resume, 2, ["--resume wants auto or never, found 'yes'"]),
@@ -184,6 +190,14 @@ def test_bad_input_is_one_line_and_touches_nothing(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refused(own, capsys, damage(own), code, *wanted)
+
+
+def test_a_k2_that_does_not_load_is_refused_before_anything_is_read(
+    own: Toy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "k2", None)
+    command = own.arguments(out(own), "--set", "chain.backend=k2", "--set", "chain.leaky=0")
+    refused(own, capsys, command, 1, "k2 is not installed; install a k2", 'chain.backend = "cpu"')
 
 
 def refused(
@@ -282,7 +296,7 @@ def test_one_short_utterance_is_dropped_by_name_and_training_goes_on(
     with caplog.at_level(logging.INFO):
         assert run(*own.arguments(out(own))) == 0
     wanted = f"1 of 24 utterances dropped, as it is too short for its transcript: {name}"
-    assert wanted in caplog.text and "23 utterances, 18 minibatches" in caplog.text
+    assert wanted in caplog.text and "23 utterances, 23 examples, 18 minibatches" in caplog.text
 
 
 def test_error_at_the_real_terminal_is_one_line(own: Toy) -> None:

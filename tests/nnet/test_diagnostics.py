@@ -27,10 +27,9 @@ def test_objective_leaves_the_state_of_training_unchanged(toy: Toy) -> None:
     network, loss, examples = make(toy), toy.loss(), toy.examples()
     natural_gradient, sgd = NaturalGradient(network), SGD(network, 1e-3)
     for _ in range(3):
-        features, lengths, numerators = examples.batch([0, 1, 2])
+        batch = examples.batch([0, 1, 2])
         network.zero_grad()
-        outputs, out_lengths = network(features, lengths)
-        loss(outputs, out_lengths, numerators).backward()
+        loss(*batch.outputs(network, "cpu"), batch.targets).backward()
         natural_gradient.precondition_gradients()
         sgd.step()
     before = copy.deepcopy(network.state_dict())

@@ -14,7 +14,8 @@ from tests.toy import Toy, retext
 
 def test_batch_is_padded_and_keeps_its_order(toy: Toy) -> None:
     examples = toy.examples()
-    features, lengths, numerators = examples.batch([4, 0, 9])
+    batch = examples.batch([4, 0, 9])
+    features, lengths, numerators = batch.features, batch.lengths, batch.targets
     assert lengths.tolist() == [int(examples.frames[i]) for i in (4, 0, 9)]
     assert features.shape == (3, int(lengths.max()), 13) and features.dtype == torch.float32
     for k, i in enumerate((4, 0, 9)):
@@ -53,6 +54,6 @@ def test_word_outside_the_lexicon_names_utterance_and_word(own: Toy) -> None:
 def test_dropped_utterances_are_not_in_any_batch(own: Toy) -> None:
     (name,) = retext(own.train, {3: ""})
     examples = own.examples()
-    _, lengths, _ = examples.batch(range(len(examples)))
+    lengths = examples.batch(range(len(examples))).lengths
     assert len(lengths) == 23 == len(examples.frames)
     assert lengths.tolist() == examples.frames.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -55,10 +56,10 @@ def test_without_backstitch_it_is_the_plain_loop(toy: Toy, tmp_path: Path) -> No
         torch.manual_seed(iteration)
         torch.randint(100_000, ())  # backstitch's phase, drawn whether it is used or not
         for minibatch in made.plan.iteration(iteration):
-            features, lengths, numerators = made.examples.batch(minibatch.indices)
+            batch = made.examples.batch(minibatch.indices)
             network.zero_grad()
-            outputs, out_lengths = network(features, lengths, minibatch.shift)
-            loss(outputs, out_lengths, numerators).backward()
+            outputs, lengths = network(batch.features, batch.lengths, minibatch.shift)
+            loss(outputs, lengths, batch.targets).backward()
             natural_gradient.precondition_gradients()
             sgd.step()
     assert same_tensors(made.network.state_dict(), network.state_dict())
@@ -179,7 +180,7 @@ def test_utterances_that_rules_leave_out_are_counted(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = trained(toy, tmp_path / "exp", PLAIN, rules=MinibatchRules("5"))
-    assert "4 utterances of each epoch fill no minibatch and are left out" in caplog.text
+    assert "4 examples of each epoch fill no minibatch and are left out" in caplog.text
     assert made.plan.total == 8 and len(made.rows) == 3
 
 
@@ -300,8 +301,8 @@ def test_a_minibatch_that_is_not_finite_is_passed_over_counted_and_named(
     batch = made.examples.batch
 
     def damaged(indices: list[int]) -> Any:
-        features, lengths, numerators = batch(indices)
-        return features * float("inf"), lengths, numerators
+        whole = batch(indices)
+        return dataclasses.replace(whole, features=whole.features * float("inf"))
 
     made.examples.batch = damaged  # type: ignore[method-assign,assignment]
     sums: Any = Counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainstitch.nnet.train_config import Optim
+from chainstitch.nnet.train_config import Chain, Optim
 
 
 @pytest.mark.parametrize("bad", [{"shrink": 0.0}, {"shrink": 1.1}, {"proportional_shrink": -1.0}])
@@ -20,3 +20,9 @@ def test_proportional_shrink_must_suit_the_largest_learning_rate(
     Optim(*rates, proportional_shrink=49.0)
     with pytest.raises(ValueError, match=r"must be below 0\.5, found 50\.0 times 0\.01"):
         Optim(*rates, proportional_shrink=50.0)
+
+
+def test_k2_with_a_leak_is_refused_with_the_fix() -> None:
+    Chain(leaky=0.0, backend="k2")
+    with pytest.raises(ValueError, match=r"found chain\.leaky = 0\.1; set chain\.leaky = 0, or"):
+        Chain(backend="k2")

@@ -1,8 +1,8 @@
 """The search graph of a model and a lang directory, built once and kept beside the model.
 
-`EXP/graph_<lang>_<hash>/HLG.fst`: the hash is of the lang files that the graph is made from, so
-that a changed lexicon or grammar gets a graph of its own, and two jobs may ask for the same one at
-a time.
+`EXP/graph_<lang>_<hash>/HLG.fst`: the hash is of the lang files that the graph is made from, and of
+the leaves of the model's context tree if it has one, so that a changed lexicon or grammar gets a
+graph of its own, and two jobs may ask for the same one at a time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
@@ -33,12 +36,22 @@ log = logging.getLogger(__name__)
 SOURCES = ("words.txt", "phones.txt", "topo", "L_disambig.fst", "G.fst")
 
 
+class Leaves(Protocol):
+    """Which pdfs a phone has; nnet.chain.topology.Leaves is one."""
+
+    @property
+    def table(self) -> NDArray[Any]: ...
+    @property
+    def num_pdfs(self) -> int: ...
+    def entry(self, left: int, phone: int) -> int: ...
+    def loop(self, left: int, phone: int) -> int: ...
+
+
 class Topology(Protocol):
     """What a graph needs to know of the phones' HMMs; the module nnet.chain.topology is one."""
 
-    def hmm_fst(self, num_phones: int, disambig: Sequence[int] = ()) -> Any: ...
-    def num_pdfs(self, num_phones: int) -> int: ...
-    def entry_pdf(self, phone: int) -> int: ...
+    def hmm_fst(self, num_phones: int, disambig: Sequence[int] = (), leaves: Any = None) -> Any: ...
+    def monophones(self, num_phones: int) -> Leaves: ...
 
 
 @dataclass(frozen=True)
@@ -48,18 +61,26 @@ class Graph:
     Attributes:
         path: of HLG.fst.
         words: word id -> word.
-        num_pdfs: how many columns the log-likelihoods must have.
         pronunciations: word id -> its pronunciations in phone ids.
-        entry_phone: pdf -> phone, for the pdfs that begin a phone.
+        leaves: which pdfs a phone has, by the phone on its left.
         silence: the silence phone.
     """
 
     path: Path
     words: dict[int, str]
-    num_pdfs: int
     pronunciations: dict[int, list[tuple[int, ...]]]
-    entry_phone: dict[int, int]
+    leaves: Leaves
     silence: int = 1
+
+    @property
+    def num_pdfs(self) -> int:
+        """How many columns the log-likelihoods must have."""
+        return self.leaves.num_pdfs
+
+    @cached_property
+    def entry_pdfs(self) -> frozenset[int]:
+        """The pdfs that a phone can begin with; with a tree, it may go on with them, too."""
+        return frozenset(self.leaves.table[..., 0].ravel().tolist())
 
     @cached_property
     def hlg(self) -> Any:
@@ -70,8 +91,13 @@ class Graph:
         return {key: value for key, value in self.__dict__.items() if key != "hlg"}
 
 
-def load_graph(exp: Path | str, lang: Path | str, topology: Topology) -> Graph:
+def load_graph(
+    exp: Path | str, lang: Path | str, topology: Topology, leaves: Leaves | None = None
+) -> Graph:
     """The graph of `exp` for the lang directory `lang`, built when it is not there yet.
+
+    Args:
+        leaves: of the model's context tree (nnet.experiment.load_leaves); default: none.
 
     Raises:
         UsageError: `lang` is not a lang directory, or `exp` does not exist.
@@ -84,13 +110,13 @@ def load_graph(exp: Path | str, lang: Path | str, topology: Topology) -> Graph:
     if (exp / PHONES).is_file():  # a directory that nothing was trained in fits any lang
         wanted = real_phones(read_table(exp / PHONES))
         check_phones(known, wanted, exp, "decode with a lang directory of the phones of training")
-    directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path)}"
+    directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path, leaves)}"
     path = directory / "HLG.fst"
     if path.is_file():
         log.info("using the graph in %s", directory)
     else:
         log.info("building the graph %s", path)
-        hmm = topology.hmm_fst(known.num_phones, known.disambiguation)
+        hmm = topology.hmm_fst(known.num_phones, known.disambiguation, leaves)
         hlg = build_hlg(hmm, known.fst("L_disambig.fst"), known.fst("G.fst"))
         try:
             with atomic_directory(directory) as temporary:
@@ -98,24 +124,26 @@ def load_graph(exp: Path | str, lang: Path | str, topology: Topology) -> Graph:
         except (UsageError, OSError):
             if not path.is_file():  # else another job was faster, with the same graph
                 raise
-    return make_graph(path, known, topology)
+    return make_graph(path, known, topology, leaves)
 
 
-def make_graph(path: Path, lang: Lang, topology: Topology) -> Graph:
+def make_graph(path: Path, lang: Lang, topology: Topology, leaves: Leaves | None = None) -> Graph:
     """The graph in `path`, with the tables of `lang`."""
     return Graph(
         path=path,
         words={number: word for word, number in lang.words.items()},
-        num_pdfs=topology.num_pdfs(lang.num_phones),
         pronunciations=lang.pronunciations,
-        entry_phone={topology.entry_pdf(p): p for p in range(1, lang.num_phones + 1)},
+        leaves=leaves or topology.monophones(lang.num_phones),
         silence=lang.phones[SILENCE],
     )
 
 
-def _digest(lang: Path) -> str:
+def _digest(lang: Path, leaves: Leaves | None) -> str:
     digest = hashlib.sha256()
     for name in SOURCES:
         content = (lang / name).read_bytes()
         digest.update(f"{name} {len(content)}\n".encode() + content)
+    if leaves is not None:
+        table = np.ascontiguousarray(leaves.table, dtype="<i8")
+        digest.update(f"leaves {table.shape} {leaves.num_pdfs}\n".encode() + table.tobytes())
     return digest.hexdigest()[:12]

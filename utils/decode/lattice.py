@@ -110,17 +110,7 @@ class LatticeDecoder:
         """
         import kaldi_decoder
 
-        if log_likes.ndim != 2 or log_likes.shape[1] != self.graph.num_pdfs:
-            raise UserError(
-                f"{name}: the network's output is {log_likes.shape}, the graph wants "
-                f"{self.graph.num_pdfs} pdfs; give the --lang that the model was trained with"
-            )
-        if not np.isfinite(log_likes).all():
-            bad = int(np.sum(~np.isfinite(log_likes)))
-            raise UserError(
-                f"{name}: {bad} of {log_likes.size} log-likelihoods are not finite; the "
-                "model or its features are broken"
-            )
+        check_log_likes(log_likes, self.graph.num_pdfs, name)
         frames = len(log_likes)
         if frames == 0:
             return DecodedLattice(None, 0, complete=False)
@@ -167,6 +157,21 @@ class LatticeDecoder:
             cost=graph + acoustic,
             graph_cost=graph - wip * len(labels),
             acoustic_cost=acoustic / scale,
+        )
+
+
+def check_log_likes(log_likes: NDArray[np.float32], num_pdfs: int, name: str) -> None:
+    """Raises UserError unless log_likes is (frames, num_pdfs) and finite."""
+    if log_likes.ndim != 2 or log_likes.shape[1] != num_pdfs:
+        raise UserError(
+            f"{name}: the network's output is {log_likes.shape}, the graph wants "
+            f"{num_pdfs} pdfs; give the --lang that the model was trained with"
+        )
+    if not np.isfinite(log_likes).all():
+        bad = int(np.sum(~np.isfinite(log_likes)))
+        raise UserError(
+            f"{name}: {bad} of {log_likes.size} log-likelihoods are not finite; the "
+            "model or its features are broken"
         )
 
 

@@ -15,19 +15,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils.decode.graph import Graph
-from chainstitch.utils.decode.lattice import SEARCH_LMWT, LatticeDecoder
+from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.optional import load_k2
 
 log = logging.getLogger(__name__)
 
 Point = tuple[float, float]  # lmwt, wip
 Item = tuple[str, NDArray[np.float32]]  # utterance, log-likes (frames, pdfs)
+
+DECODERS = ("kaldi", "k2")
 
 WAITING = 4  # utterances per process that are in work or wait for it
 REPORT_SECONDS = 30.0
@@ -47,6 +51,31 @@ class Utterance:
     complete: bool
     words: dict[Point, list[str]]
     timed: list[tuple[int, int, str]]
+
+
+class Decoder(Protocol):
+    """`LatticeDecoder` or `K2Decoder`; a lattice of one is none of the other's."""
+
+    def decode(self, log_likes: NDArray[np.float32], name: str = ...) -> Any: ...
+    def best_path(self, lattice: Any, lmwt: float = ..., wip: float = ...) -> Hypothesis: ...
+
+
+def check_decoder(name: str) -> None:
+    """Raises UsageError for a name that is not in DECODERS, UserError for a k2 that cannot run."""
+    if name not in DECODERS:
+        raise UsageError(f"--decoder wants {' or '.join(DECODERS)}, found {name!r}")
+    if name == "k2":
+        load_k2()
+
+
+def make_decoder(name: str, graph: Graph, beam: float, lattice_beam: float) -> Decoder:
+    """The decoder of that name; errors as `check_decoder` and `LatticeDecoder` have them."""
+    check_decoder(name)
+    if name == "k2":
+        from chainstitch.utils.decode.via_k2 import K2Decoder
+
+        return K2Decoder(graph, beam, lattice_beam)
+    return LatticeDecoder(graph, beam, lattice_beam)
 
 
 def sweep_points(lmwt: str, wip: str) -> list[Point]:
@@ -78,21 +107,24 @@ def decode_items(
     beam: float = 15.0,
     lattice_beam: float = 8.0,
     nj: int = 1,
+    decoder: str = "kaldi",
 ) -> Iterator[Utterance]:
     """Decodes the items in order; each as `_decode` says.
 
     Args:
         nj: how many processes search; 1 is this one.
+        decoder: one of DECODERS.
 
     Raises:
-        UserError: from `LatticeDecoder.decode`; names the utterance.
+        UserError: from `Decoder.decode`; names the utterance.
     """
-    settings = (graph, points, beam, lattice_beam)
     if nj <= 1:
-        decoder = LatticeDecoder(graph, beam, lattice_beam)
+        own = make_decoder(decoder, graph, beam, lattice_beam)
         for item in items:
-            yield _decode(decoder, item, points)
+            yield _decode(own, item, points)
         return
+    check_decoder(decoder)  # an error of a process that starts would not arrive
+    settings = (decoder, graph, points, beam, lattice_beam)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(nj, context, _start_worker, settings) as pool:
         waiting: deque[Future[Utterance]] = deque()
@@ -166,7 +198,7 @@ def _reported(utterances: Iterable[Utterance], total: int) -> Iterator[Utterance
     )
 
 
-def _decode(decoder: LatticeDecoder, item: Item, points: list[Point]) -> Utterance:
+def _decode(decoder: Decoder, item: Item, points: list[Point]) -> Utterance:
     name, log_likes = item
     lattice = decoder.decode(log_likes, name)
     paths = {point: decoder.best_path(lattice, *point) for point in points}
@@ -176,12 +208,14 @@ def _decode(decoder: LatticeDecoder, item: Item, points: list[Point]) -> Utteran
     return Utterance(name, lattice.frames, lattice.complete, words, timed)
 
 
-_worker: tuple[LatticeDecoder, list[Point]] | None = None
+_worker: tuple[Decoder, list[Point]] | None = None
 
 
-def _start_worker(graph: Graph, points: list[Point], beam: float, lattice_beam: float) -> None:
+def _start_worker(
+    decoder: str, graph: Graph, points: list[Point], beam: float, lattice_beam: float
+) -> None:
     global _worker
-    _worker = LatticeDecoder(graph, beam, lattice_beam), points
+    _worker = make_decoder(decoder, graph, beam, lattice_beam), points
 
 
 def _work(item: Item) -> Utterance:

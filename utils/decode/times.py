@@ -1,15 +1,23 @@
 """When each word of a path was said, from its pdfs and the words' pronunciations.
 
 In a determinised graph a word's label stands where the word becomes certain, not where it begins.
-Its phones are exact, though: each begins with an entry pdf. So the path's phones are split into the
-words' pronunciations, with silence between any two.
+But the words are known, in their order, and so is the pdf of each frame. So the pdfs are split into
+the words' pronunciations, with silence between any two: a word that begins at frame b after the
+phone l may be over at each frame e for which the pdfs b .. e - 1 are, phone by phone, one entry
+leaf and any number of loop leaves.
+
+This is exact for any tree. Where it is not unique (two ways to say a word, or leaves that belong to
+several phones or to both entry and loop), all ways are true to the path; the one is taken in which
+the last word but one is over first, then the one before it, and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chainstitch.utils.decode.graph import Graph
+
+Place = tuple[int, int]  # a frame where a word or a silence is over, and its last phone
 
 
 def word_times(
@@ -24,33 +32,52 @@ def word_times(
             short, and phones of a word that is not certain yet may follow.
 
     Raises:
-        ValueError: the phones do not spell the words: pdfs and labels are not of one path.
+        ValueError: the pdfs do not spell the words: pdfs and labels are not of one path.
     """
-    starts = [t for t, pdf in enumerate(pdfs) if pdf in graph.entry_phone]
-    phones = tuple(graph.entry_phone[pdfs[t]] for t in starts)
-    bounds = [*starts, len(pdfs)]
-    # reach[j]: where word j can end (an index into phones) -> (where it begins, where j - 1 ends)
-    reach: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
+    # reach[j]: where word j - 1 can be over -> (its first frame, where the word before it was over)
+    reach: list[dict[Place, tuple[int, Place]]] = [{(0, 0): (0, (0, 0))}]
     for n, label in enumerate(labels):
-        ends: dict[int, tuple[int, int]] = {}
+        cut = not complete and n == len(labels) - 1
+        ends: dict[Place, tuple[int, Place]] = {}
         for before in sorted(reach[-1]):
-            begins = [before]
-            if phones[before : before + 1] == (graph.silence,):
-                begins.append(before + 1)
+            begins = [before, *_ends(pdfs, before, (graph.silence,), graph)]
             for begin in begins:
                 for pron in graph.pronunciations[label]:
-                    end = begin + len(pron)
-                    cut_short = not complete and n == len(labels) - 1 and end > len(phones)
-                    if phones[begin:end] == (pron[: len(phones) - begin] if cut_short else pron):
-                        ends.setdefault(min(end, len(phones)), (begin, before))
+                    for end in _ends(pdfs, begin, pron, graph, cut):
+                        ends.setdefault(end, (begin[0], before))
         reach.append(ends)
-    rests = {len(phones)} | ({len(phones) - 1} if phones[-1:] == (graph.silence,) else set())
-    fitting = [end for end in reach[-1] if end in rests or not complete]
+    fitting = [place for place in reach[-1] if not complete or _over(pdfs, place, graph)]
     if not fitting:
-        raise ValueError(f"phones {phones} do not spell the words {list(labels)}")
-    end, times = max(fitting), []
+        raise ValueError(f"pdfs {list(pdfs)} do not spell the words {list(labels)}")
+    place, times = max(fitting), []
     for ends in reversed(reach[1:]):
-        begin, before = ends[end]
-        times.append((bounds[begin], bounds[end]))
-        end = before
+        begin_frame, before = ends[place]
+        times.append((begin_frame, place[0]))
+        place = before
     return times[::-1]
+
+
+def _over(pdfs: Sequence[int], place: Place, graph: Graph) -> bool:
+    """Whether nothing follows, or one silence."""
+    rest = _ends(pdfs, place, (graph.silence,), graph)
+    return place[0] == len(pdfs) or any(frame == len(pdfs) for frame, _ in rest)
+
+
+def _ends(
+    pdfs: Sequence[int], place: Place, phones: tuple[int, ...], graph: Graph, cut: bool = False
+) -> Iterator[Place]:
+    """Where phones that begin at a place can be over; with `cut`, inside them at the end, too."""
+    (begin, left), leaves = place, graph.leaves
+    lefts = (left, *phones)
+    last = len(phones) - 1
+    inside = {-1}  # which of the phones the frame before can belong to; -1: none yet
+    for t in range(begin, len(pdfs)):
+        stay = {k for k in inside if k >= 0 and pdfs[t] == leaves.loop(lefts[k], phones[k])}
+        ahead = (k + 1 for k in inside if k < last)
+        inside = stay | {k for k in ahead if pdfs[t] == leaves.entry(lefts[k], phones[k])}
+        if not inside:
+            return
+        if last in inside and (t + 1 == len(pdfs) or pdfs[t + 1] in graph.entry_pdfs):
+            yield t + 1, phones[-1]
+    if cut:
+        yield len(pdfs), phones[-1]

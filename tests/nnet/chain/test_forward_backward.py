@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chainstitch.nnet.chain import DenominatorGraph, forward_backward
+from chainstitch.nnet.chain import DenominatorGraph, cpu, forward_backward
 from chainstitch.nnet.chain.forward_backward import counted
 from tests.reference.forward_backward import enumerate_log_z, simple_forward_backward
 
@@ -242,6 +242,45 @@ def test_the_result_does_not_depend_on_the_rest_of_the_batch():
         alone = forward_backward(graph, y[i : i + 1], lengths[i : i + 1])
         assert torch.equal(alone[0], together[0][i : i + 1])
         assert torch.equal(alone[1], together[1][i : i + 1])
+
+
+@pytest.mark.parametrize("openmp", [True, False])
+def test_the_result_does_not_depend_on_the_threads(monkeypatch, openmp):
+    if not openmp:
+        monkeypatch.setattr(cpu, "_parallel", lambda: None)
+    rng = np.random.default_rng(2)
+    graph = random_graph(rng, 30, 20, 100)
+    y = torch.from_numpy(rng.normal(size=(70, 9, 20))).float()
+    lengths = torch.from_numpy(rng.integers(1, 10, 70))
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(forward_backward(graph, y, lengths))
+    finally:
+        torch.set_num_threads(before)
+    for log_z, posteriors in found[1:]:
+        assert torch.equal(log_z, found[0][0]) and torch.equal(posteriors, found[0][1])
+
+
+@pytest.mark.parametrize("openmp", [True, False])
+def test_an_error_in_a_thread_reaches_the_caller_and_the_others_finish(monkeypatch, openmp):
+    if not openmp:
+        monkeypatch.setattr(cpu, "_parallel", lambda: None)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    done = []
+
+    def run(i):
+        if i == 1:
+            raise KeyError("one")
+        done.append(i)
+
+    with pytest.raises(KeyError, match="one"):
+        cpu.in_threads(run, 2)
+    assert done == [0]
+    cpu.in_threads(done.append, 3)
+    assert sorted(done) == [0, 0, 1, 2]
 
 
 def test_nonfinite_input_and_misfit_shapes_are_errors():

@@ -19,6 +19,8 @@ from chainstitch.nnet.chain.simd import (
     mul,
     splat,
     store,
+    transpose_in,
+    transpose_out,
     zeros,
 )
 
@@ -39,6 +41,12 @@ def apply(a, b, c, out):
 def exponentials(x, out):
     for i in range(len(x)):
         store(out, i, exp(load(x, i)))
+
+
+@numba.njit
+def there_and_back(array, starts, k, rows, row, out):
+    transpose_in(rows, row, array, starts, k)
+    transpose_out(out, starts, k, rows, row)
 
 
 def test_arithmetic_is_that_of_numpy_lane_by_lane():
@@ -67,3 +75,18 @@ def test_exp_is_near_even_down_to_where_float32_ends():
     special[0, :6] = [0.0, -0.0, -87.1, -np.inf, np.nan, -1e30]
     exponentials(special, out[:1])
     np.testing.assert_array_equal(out[0, :6], np.float32([1, 1, 0, 0, np.nan, 0]))
+
+
+def test_transposes_bring_a_piece_of_every_lane_in_and_back():
+    array = np.arange(3000, dtype=np.float32).reshape(3, 1000)
+    starts = np.random.default_rng(0).permutation(100)[:LANES] * 29
+    starts[[0, 7]] = -1
+    rows, out = np.zeros((LANES + 4, LANES), np.float32), np.full_like(array, np.nan)
+    there_and_back(array, starts, 5, rows, 3, out)
+    places = starts[:, None] + 5 + np.arange(LANES)
+    wanted = np.where(starts[:, None] < 0, -np.inf, array.ravel()[places])
+    np.testing.assert_array_equal(rows[3:-1], wanted.T)
+    assert not rows[:3].any() and not rows[-1].any()
+    written = np.isfinite(out.ravel())
+    assert set(np.flatnonzero(written)) == set(places[starts >= 0].ravel())
+    np.testing.assert_array_equal(out.ravel()[written], array.ravel()[written])

@@ -6,9 +6,11 @@ import itertools
 import math
 
 import kaldifst
+import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import topology
+from tests.reference.numerator import spoken
 
 
 def test_pdfs_are_numbered_without_gaps_entry_before_loop() -> None:
@@ -41,6 +43,63 @@ def test_hmm_takes_exactly_entry_then_loops_at_log_two_a_frame() -> None:
             _, _, phones, cost = kaldifst.get_linear_symbol_sequence(best)
             assert phones == expected
             assert cost.value == pytest.approx(length * math.log(2.0), abs=1e-5)
+
+
+def _biphones(seed: int, pdfs: int, phones: int = 3) -> topology.Leaves:
+    """Leaves at random; with few pdfs, phones share them."""
+    table = np.random.default_rng(seed).integers(0, pdfs, (phones + 1, phones, 2))
+    return topology.Leaves(table, pdfs)
+
+
+@pytest.mark.parametrize("leaves", [_biphones(0, 30), _biphones(1, 6), _biphones(2, 2)])
+def test_hmm_of_a_tree_takes_what_its_leaves_say_once_each(leaves: topology.Leaves) -> None:
+    hmm = topology.hmm_fst(3, leaves=leaves)
+    strings = [s for n in (1, 2, 3) for s in itertools.product((1, 2, 3), repeat=n)]
+    for string in strings:
+        said = kaldifst.make_linear_acceptor(list(string))
+        paths = kaldifst.StdVectorFst(kaldifst.compose(hmm, said))
+        found = _paths(paths, 4)
+        wanted = sorted(
+            pdfs for frames in range(len(string), 5) for pdfs in spoken(string, frames, leaves)
+        )
+        # a string may have two paths where entry and loop share a leaf; the pdfs are the same
+        assert sorted({pdfs for pdfs, _ in found}) == wanted
+        assert all(c == pytest.approx(len(p) * math.log(2.0), abs=1e-5) for p, c in found)
+
+
+def _paths(fst: object, frames: int) -> list[tuple[tuple[int, ...], float]]:
+    """(pdfs, cost) of the paths of up to so many frames."""
+    found, todo = [], [(fst.start, (), 0.0)]  # type: ignore[attr-defined]
+    while todo:
+        state, pdfs, cost = todo.pop()
+        final = fst.final(state).value  # type: ignore[attr-defined]
+        if math.isfinite(final):
+            found.append((pdfs, cost + final))
+        for arc in kaldifst.ArcIterator(fst, state):
+            after = (*pdfs, arc.ilabel - 1) if arc.ilabel else pdfs
+            if len(after) <= frames:
+                todo.append((arc.nextstate, after, cost + arc.weight.value))
+    return found
+
+
+def test_lefts_that_make_no_difference_are_one_state() -> None:
+    """So a table that says monophones in every row gives the very FST of monophones."""
+    alike = topology.Leaves(np.tile(topology.monophones(3).table, (4, 1, 1)), 6)
+    assert str(topology.hmm_fst(3, [4, 5], alike)) == str(topology.hmm_fst(3, [4, 5]))
+    assert topology.hmm_fst(3).num_states == 4
+    with pytest.raises(ValueError, match=r"leaves of 3 phones for phones 1\.\.2"):
+        topology.hmm_fst(2, leaves=alike)
+
+
+@pytest.mark.parametrize("leaves", [None, _biphones(0, 9, 2)])
+def test_disambiguation_symbols_pass_wherever_they_are(leaves: topology.Leaves | None) -> None:
+    phones = kaldifst.make_linear_acceptor([3, 1, 3, 4, 2, 3])
+    fst = kaldifst.compose(topology.hmm_fst(2, [3, 4], leaves), phones)
+    best = kaldifst.shortest_path(kaldifst.StdVectorFst(fst))
+    _, pdfs, labels, _ = kaldifst.get_linear_symbol_sequence(best)
+    tree = leaves or topology.monophones(2)
+    assert labels == [3, 1, 3, 4, 2, 3]
+    assert pdfs == [tree.entry(0, 1) + 1, tree.entry(1, 2) + 1]
 
 
 def test_disambiguation_symbols_pass_as_epsilon() -> None:

@@ -47,6 +47,7 @@ def test_they_learn_and_resume_and_their_parts_do_their_work(toy: Toy, tmp_path:
     assert set(rows[1]["dropout"]) == {"tdnn1", "tdnnf2", "forward"}
     assert 0 < rows[1]["dropout"]["forward"] <= 0.2
     assert all(0.0 < row["saturation"] < 1.0 for row in rows[1:])
+    assert "layers.output-xent" not in rows[0]["max_change"]["layers"]
     for name, p in made.network.named_parameters():
         assert torch.equal(p, before[name]) == ("output-xent" in name), name  # has no loss here
     for name in ("tdnnf2_linear", "chain"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import topology
@@ -43,3 +44,21 @@ def uniform(workplace: Path) -> Graph:
 def trigram(workplace: Path) -> Graph:
     """The graph of LEXICON with a small Kneser-Ney model, back-off arcs and all."""
     return load_graph(workplace / "exp", workplace / "trigram", topology)
+
+
+def biphones(seed: int, pdfs: int, phones: int = 4) -> topology.Leaves:
+    """Leaves at random; with few pdfs, phones share them."""
+    table = np.random.default_rng(seed).integers(0, pdfs, (phones + 1, phones, 2))
+    return topology.Leaves(table, pdfs)
+
+
+@pytest.fixture(scope="session")
+def tree(workplace: Path) -> Graph:
+    """The graph of the uniform loop with a left-biphone tree."""
+    return load_graph(workplace / "exp", workplace / "uniform", topology, biphones(0, 25))
+
+
+@pytest.fixture(scope="session")
+def shared(workplace: Path) -> Graph:
+    """The trigram's with a tree of so few leaves that phones share them."""
+    return load_graph(workplace / "exp", workplace / "trigram", topology, biphones(1, 7))

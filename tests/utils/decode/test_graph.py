@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import kaldifst
 import pytest
 
 from chainstitch.nnet.chain import topology
@@ -12,6 +13,7 @@ from chainstitch.utils.decode.graph import Graph, load_graph
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
+from tests.utils.decode.conftest import biphones
 
 
 def _lang(path: Path, word: str = "b", overwrite: bool = False) -> Path:
@@ -41,8 +43,22 @@ def test_graph_is_reused_until_the_lang_changes(tmp_path: Path) -> None:
 
 def test_tables_go_with_the_graph(uniform: Graph) -> None:
     assert uniform.num_pdfs == 8
-    assert uniform.entry_phone == {0: 1, 2: 2, 4: 3, 6: 4}
+    assert uniform.leaves == topology.monophones(4) and uniform.entry_pdfs == {0, 2, 4, 6}
     assert uniform.pronunciations[2] == [(2, 3, 4)] and uniform.words[2] == "abc"
+
+
+def test_each_tree_has_a_graph_of_its_own(tmp_path: Path) -> None:
+    lang = _lang(tmp_path / "lang")
+    found = [load_graph(tmp_path, lang, topology, leaves) for leaves in LEAVES]
+    assert len({graph.path for graph in found}) == len(LEAVES) == len(_graphs(tmp_path))
+    assert [graph.num_pdfs for graph in found] == [6, 9, 9, 10]
+    again = load_graph(tmp_path, lang, topology, LEAVES[1])
+    assert again == found[1] != found[2]
+    assert {a.ilabel for s in range(found[1].hlg.num_states)
+            for a in kaldifst.ArcIterator(found[1].hlg, s)} <= set(range(10))  # fmt: skip
+
+
+LEAVES = [None, biphones(0, 9, 3), biphones(1, 9, 3), topology.Leaves(biphones(1, 9, 3).table, 10)]
 
 
 def test_pickle_reads_the_same_graph_again(uniform: Graph) -> None:

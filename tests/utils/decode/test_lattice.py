@@ -13,9 +13,25 @@ from numpy.typing import NDArray
 
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import LatticeDecoder, _arcs
+from chainstitch.utils.decode.via_k2 import K2Decoder, K2Lattice
 from chainstitch.utils.errors import UserError
+from tests.k2.needed import needs_k2
 
 Array = NDArray[np.float32]
+DecoderClass = type[LatticeDecoder] | type[K2Decoder]
+
+
+@pytest.fixture(
+    name="Decoder",
+    params=[
+        pytest.param(LatticeDecoder, id="kaldi"),
+        pytest.param(K2Decoder, id="k2", marks=needs_k2),
+    ],
+)
+def decoder_class(request: pytest.FixtureRequest) -> DecoderClass:
+    """Each decoder in turn: what follows holds of both."""
+    chosen: DecoderClass = request.param
+    return chosen
 
 
 def _scores(seed: int, frames: int, pdfs: int, spread: float = 2.0) -> Array:
@@ -75,11 +91,12 @@ def _spelled(graph: Graph, log_likes: Array, longest: int) -> tuple[float, list[
                     phones += [*pron, *silence]
                 if len(phones) > len(costs) or not phones:
                     continue
+                contexts = list(itertools.pairwise([0, *phones]))
                 inside = np.full(len(phones), math.inf)
                 for t, row in enumerate(costs):
                     before = np.concatenate([[0.0 if t == 0 else math.inf], inside[:-1]])
-                    entry = np.array([row[2 * (p - 1)] for p in phones])
-                    loop = np.array([row[2 * (p - 1) + 1] for p in phones])
+                    entry = np.array([row[graph.leaves.entry(*context)] for context in contexts])
+                    loop = np.array([row[graph.leaves.loop(*context)] for context in contexts])
                     inside = np.minimum(before + entry, inside + loop)
                 cost = inside[-1] + len(costs) * math.log(2.0)
                 cost += (number + 1) * (word_cost + math.log(2.0))
@@ -88,12 +105,14 @@ def _spelled(graph: Graph, log_likes: Array, longest: int) -> tuple[float, list[
     return best
 
 
-@pytest.mark.parametrize("grammar", ["uniform", "trigram"])
+@pytest.mark.parametrize("grammar", ["uniform", "trigram", "tree", "shared"])
 @pytest.mark.parametrize("seed", range(8))
-def test_best_path_is_viterbi_s(request: pytest.FixtureRequest, grammar: str, seed: int) -> None:
+def test_best_path_is_viterbi_s(
+    Decoder: DecoderClass, request: pytest.FixtureRequest, grammar: str, seed: int
+) -> None:
     graph: Graph = request.getfixturevalue(grammar)
     log_likes = _scores(seed, 3 + 3 * seed, graph.num_pdfs)
-    decoder = LatticeDecoder(graph, beam=60.0, lattice_beam=4.0)
+    decoder = Decoder(graph, beam=60.0, lattice_beam=4.0)
     lattice = decoder.decode(log_likes)
     best = decoder.best_path(lattice)
     cost, labels = _viterbi(graph.hlg, log_likes)
@@ -103,30 +122,40 @@ def test_best_path_is_viterbi_s(request: pytest.FixtureRequest, grammar: str, se
     assert best.cost == pytest.approx(best.graph_cost + best.acoustic_cost, abs=1e-9)
 
 
+@pytest.mark.parametrize("leaves", ["uniform", "tree"])
 @pytest.mark.parametrize("seed", range(6))
 def test_graph_s_costs_are_those_of_lexicon_silences_and_topology(
-    uniform: Graph, seed: int
+    Decoder: DecoderClass, request: pytest.FixtureRequest, seed: int, leaves: str
 ) -> None:
-    log_likes = _scores(seed, 4, uniform.num_pdfs)
-    decoder = LatticeDecoder(uniform, beam=80.0)
+    graph: Graph = request.getfixturevalue(leaves)
+    log_likes = _scores(seed, 4, graph.num_pdfs)
+    decoder = Decoder(graph, beam=80.0)
     best = decoder.best_path(decoder.decode(log_likes))
-    cost, words = _spelled(uniform, log_likes, longest=4)
+    cost, words = _spelled(graph, log_likes, longest=4)
     assert best.cost == pytest.approx(cost, abs=1e-3)
     assert _homophones(best.words) == _homophones(words)
 
 
 def _speak(graph: Graph, phones: list[int], frames: int) -> Array:
     """Log-likes that strongly prefer these phones, each `frames` long."""
-    path = [2 * (p - 1) + (n > 0) for p in phones for n in range(frames)]
+    path = [
+        (graph.leaves.loop if n else graph.leaves.entry)(left, p)
+        for left, p in itertools.pairwise([0, *phones])
+        for n in range(frames)
+    ]
     log_likes = np.full((len(path), graph.num_pdfs), -9.0, dtype=np.float32)
     log_likes[np.arange(len(path)), path] = 0.0
     return log_likes
 
 
-def test_spoken_words_are_found_with_their_times(uniform: Graph) -> None:
+@pytest.mark.parametrize("leaves", ["uniform", "tree"])
+def test_spoken_words_are_found_with_their_times(
+    Decoder: DecoderClass, request: pytest.FixtureRequest, leaves: str
+) -> None:
     sil, a, b, c = 1, 2, 3, 4
-    decoder = LatticeDecoder(uniform)
-    lattice = decoder.decode(_speak(uniform, [sil, b, c, a, a, b, sil, a, b, c, sil], 3))
+    graph: Graph = request.getfixturevalue(leaves)
+    decoder = Decoder(graph)
+    lattice = decoder.decode(_speak(graph, [sil, b, c, a, a, b, sil, a, b, c, sil], 3))
     best = decoder.best_path(lattice)
     assert best.words == ["ba", "ab", "abc"]
     assert best.times == [(3, 12), (12, 18), (21, 30)]
@@ -135,6 +164,29 @@ def test_spoken_words_are_found_with_their_times(uniform: Graph) -> None:
 
 def _all_paths(lattice: Any) -> list[tuple[float, float, list[int]]]:
     """(graph cost, acoustic cost, words) of every path."""
+    return _paths_of_k2(lattice) if isinstance(lattice, K2Lattice) else _paths(lattice.raw)
+
+
+def _paths_of_k2(lattice: K2Lattice) -> list[tuple[float, float, list[int]]]:
+    leaving: dict[int, list[tuple[int, float, float, list[int]]]] = {}
+    rows = zip(
+        lattice.fsa.arcs.values().tolist(), lattice.fsa.graph_arc.tolist(), lattice.acoustic_cost,
+        strict=True,
+    )  # fmt: skip
+    for (src, dst, _, _), origin, acoustic in rows:
+        cost, words = float(lattice.graph.cost[origin]), lattice.graph.words[origin]
+        leaving.setdefault(src, []).append((dst, cost, acoustic, words))
+    found, todo = [], [(0, 0.0, 0.0, list[int]())]
+    while todo:
+        state, graph, acoustic, words = todo.pop()
+        if state not in leaving:  # the one final state, as all paths are complete
+            found.append((graph, acoustic, words))
+        for dst, g, a, said in leaving.get(state, []):
+            todo.append((dst, graph + g, acoustic + a, words + said))
+    return found
+
+
+def _paths(lattice: Any) -> list[tuple[float, float, list[int]]]:
     found, todo = [], [(lattice.start, 0.0, 0.0, ())]
     while todo:
         state, graph, acoustic, words = todo.pop()
@@ -149,10 +201,12 @@ def _all_paths(lattice: Any) -> list[tuple[float, float, list[int]]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_sweep_follows_its_formula_on_every_path_of_the_lattice(trigram: Graph, seed: int) -> None:
-    decoder = LatticeDecoder(trigram, beam=30.0, lattice_beam=6.0)
+def test_sweep_follows_its_formula_on_every_path_of_the_lattice(
+    Decoder: DecoderClass, trigram: Graph, seed: int
+) -> None:
+    decoder = Decoder(trigram, beam=30.0, lattice_beam=6.0)
     lattice = decoder.decode(_scores(seed, 5, trigram.num_pdfs, spread=1.0))
-    paths = _all_paths(lattice.raw)
+    paths = _all_paths(lattice)
     assert 20 < len(paths) < 200_000
     chosen = set()
     for lmwt, wip in itertools.product((1.0, 7.0, 10.0, 17.0, 50.0), (-3.0, 0.0, 0.5, 4.0)):
@@ -170,8 +224,8 @@ def test_sweep_follows_its_formula_on_every_path_of_the_lattice(trigram: Graph, 
     assert again.cost == pytest.approx(min(g + a for g, a, _ in paths), abs=1e-3)
 
 
-def test_one_decoder_serves_many_utterances(uniform: Graph) -> None:
-    decoder = LatticeDecoder(uniform)
+def test_one_decoder_serves_many_utterances(Decoder: DecoderClass, uniform: Graph) -> None:
+    decoder = Decoder(uniform)
     first = decoder.decode(_scores(1, 30, uniform.num_pdfs))
     before = decoder.best_path(first)
     decoder.decode(_scores(2, 10, uniform.num_pdfs))
@@ -179,8 +233,8 @@ def test_one_decoder_serves_many_utterances(uniform: Graph) -> None:
     assert decoder.best_path(decoder.decode(_scores(1, 30, uniform.num_pdfs))) == before
 
 
-def test_utterance_too_short_for_its_word_is_partial(uniform: Graph) -> None:
-    decoder = LatticeDecoder(uniform, beam=5.0)
+def test_utterance_too_short_for_its_word_is_partial(Decoder: DecoderClass, uniform: Graph) -> None:
+    decoder = Decoder(uniform, beam=5.0)
     lattice = decoder.decode(_speak(uniform, [3], 2))  # only "ba" begins with B
     assert not lattice.complete
     best = decoder.best_path(lattice, 10.0, 0.5)
@@ -188,8 +242,8 @@ def test_utterance_too_short_for_its_word_is_partial(uniform: Graph) -> None:
     assert math.isfinite(best.cost)
 
 
-def test_utterance_without_frames_is_empty(uniform: Graph) -> None:
-    decoder = LatticeDecoder(uniform)
+def test_utterance_without_frames_is_empty(Decoder: DecoderClass, uniform: Graph) -> None:
+    decoder = Decoder(uniform)
     lattice = decoder.decode(np.zeros((0, uniform.num_pdfs), np.float32))
     assert (lattice.frames, lattice.complete) == (0, False)
     best = decoder.best_path(lattice, 7.0, 1.0)
@@ -197,22 +251,24 @@ def test_utterance_without_frames_is_empty(uniform: Graph) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_numbers_that_are_not_finite_name_the_utterance(uniform: Graph, bad: float) -> None:
+def test_numbers_that_are_not_finite_name_the_utterance(
+    Decoder: DecoderClass, uniform: Graph, bad: float
+) -> None:
     log_likes = _scores(0, 5, uniform.num_pdfs)
     log_likes[3, 2] = bad
     with pytest.raises(UserError, match="utt-7: 1 of 40 log-likelihoods are not finite"):
-        LatticeDecoder(uniform).decode(log_likes, "utt-7")
+        Decoder(uniform).decode(log_likes, "utt-7")
 
 
-def test_output_of_another_model_is_refused(uniform: Graph) -> None:
+def test_output_of_another_model_is_refused(Decoder: DecoderClass, uniform: Graph) -> None:
     with pytest.raises(UserError, match="the graph wants 8 pdfs; give the --lang"):
-        LatticeDecoder(uniform).decode(_scores(0, 5, 10))
+        Decoder(uniform).decode(_scores(0, 5, 10))
 
 
-def test_silly_settings_are_refused(uniform: Graph) -> None:
+def test_silly_settings_are_refused(Decoder: DecoderClass, uniform: Graph) -> None:
     with pytest.raises(ValueError, match="positive"):
-        LatticeDecoder(uniform, beam=0.0)
-    decoder = LatticeDecoder(uniform)
+        Decoder(uniform, beam=0.0)
+    decoder = Decoder(uniform)
     lattice = decoder.decode(_scores(0, 5, 8))
     with pytest.raises(ValueError, match="lmwt"):
         decoder.best_path(lattice, 0.0)

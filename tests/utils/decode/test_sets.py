@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from chainstitch.utils.decode.sets import (
     write_decode,
 )
 from chainstitch.utils.errors import UsageError, UserError
+from tests.k2.needed import needs_k2
 
 POINTS = [(7.0, 0.0), (10.0, 0.0), (10.0, 0.5)]
 
@@ -53,11 +55,32 @@ def test_other_points_are_usage_errors(lmwt: str, wip: str) -> None:
         sweep_points(lmwt, wip)
 
 
-def test_processes_give_what_one_gives_in_order(trigram: Graph) -> None:
+@pytest.mark.parametrize("decoder", ["kaldi", pytest.param("k2", marks=needs_k2)])
+def test_processes_give_what_one_gives_in_order(trigram: Graph, decoder: str) -> None:
     items = _items(trigram)
-    alone = list(decode_items(trigram, items, POINTS))
+    alone = list(decode_items(trigram, items, POINTS, decoder=decoder))
     assert [u.name for u in alone] == [name for name, _ in items]
-    assert list(decode_items(trigram, iter(items), POINTS, nj=2)) == alone
+    assert list(decode_items(trigram, iter(items), POINTS, nj=2, decoder=decoder)) == alone
+
+
+@needs_k2
+def test_both_decoders_give_the_same_words_and_times(trigram: Graph) -> None:
+    items = _items(trigram)
+    kaldi, k2 = (
+        list(decode_items(trigram, items, POINTS, 30.0, decoder=d)) for d in ("kaldi", "k2")
+    )
+    assert kaldi == k2
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_a_decoder_that_is_not_there_is_an_error(
+    trigram: Graph, nj: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="--decoder wants kaldi or k2, found 'k3'"):
+        list(decode_items(trigram, _items(trigram), POINTS, nj=nj, decoder="k3"))
+    monkeypatch.setitem(sys.modules, "k2", None)
+    with pytest.raises(UserError, match="k2 is not installed; .* --decoder kaldi in decoding"):
+        list(decode_items(trigram, _items(trigram), POINTS, nj=nj, decoder="k2"))
 
 
 def test_errors_of_a_process_arrive(trigram: Graph) -> None:

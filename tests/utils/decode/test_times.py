@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from chainstitch.nnet.chain import monophones
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.times import word_times
+from tests.utils.decode.conftest import biphones
 
 SIL, A, B = 1, 2, 3
 GRAPH = Graph(
     path=Path("none"),
     words={1: "a", 2: "aa", 3: "ab"},
-    num_pdfs=6,
     pronunciations={1: [(A,)], 2: [(A, A), (A, B, A)], 3: [(A, B)]},
-    entry_phone={0: SIL, 2: A, 4: B},
+    leaves=monophones(3),
 )
 
 
@@ -49,3 +53,57 @@ def test_phones_of_other_words_are_an_error() -> None:
     for labels in ([1, 1], [3], []):
         with pytest.raises(ValueError, match="do not spell"):
             word_times(_pdfs((A, 1), (B, 1), (A, 1)), labels, GRAPH)
+
+
+def _every_way(
+    pdfs: list[int], labels: list[int], graph: Graph
+) -> set[tuple[tuple[int, int], ...]]:
+    """The times that pronunciations, silences and durations can give: the twin."""
+    found = set()
+    leaves, number = graph.leaves, len(labels)
+    for prons in itertools.product(*(graph.pronunciations[label] for label in labels)):
+        for silences in itertools.product((False, True), repeat=number + 1):
+            phones: list[int] = [SIL] if silences[0] else []
+            spans = []
+            for pron, silence in zip(prons, silences[1:], strict=True):
+                spans.append((len(phones), len(phones) + len(pron)))
+                phones += [*pron, *([SIL] if silence else [])]
+            if not len(phones) <= len(pdfs):
+                continue
+            for cuts in itertools.combinations(range(1, len(pdfs)), max(0, len(phones) - 1)):
+                bounds = [0, *cuts, len(pdfs)]
+                contexts = list(itertools.pairwise([0, *phones]))
+                path = [
+                    (leaves.entry if t == begin else leaves.loop)(*context)
+                    for context, (begin, end) in zip(
+                        contexts, itertools.pairwise(bounds), strict=False
+                    )
+                    for t in range(begin, end)
+                ]
+                if path == pdfs:
+                    found.add(tuple((bounds[a], bounds[b]) for a, b in spans))
+    return found
+
+
+@pytest.mark.parametrize("pdfs", [2, 5, 24])
+@pytest.mark.parametrize("seed", range(25))
+def test_times_under_a_tree_are_one_of_all_ways(seed: int, pdfs: int) -> None:
+    graph = dataclasses.replace(GRAPH, leaves=biphones(seed, pdfs, 3))
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(1, 4, int(rng.integers(0, 4))).tolist()
+    phones, spans, path = ([SIL] if rng.random() < 0.5 or not labels else []), [], []
+    for label in labels:
+        prons = graph.pronunciations[label]
+        pron = prons[int(rng.integers(len(prons)))]
+        spans.append((len(phones), len(phones) + len(pron)))
+        phones += [*pron, *([SIL] if rng.random() < 0.3 else [])]
+    bounds = [0]
+    for context in itertools.pairwise([0, *phones]):
+        frames = int(rng.integers(1, 3))
+        path += [graph.leaves.entry(*context)] + [graph.leaves.loop(*context)] * (frames - 1)
+        bounds.append(len(path))
+    ways = _every_way(path, labels, graph)
+    assert tuple((bounds[a], bounds[b]) for a, b in spans) in ways
+    assert tuple(word_times(path, labels, graph)) in ways
+    part = word_times(path[:-1], labels, graph, complete=False) if labels else []
+    assert len(part) == len(labels) and all(a <= b < len(path) for a, b in part)

@@ -1,0 +1,86 @@
+"""A minibatch and a network's outputs for it: whole utterances, or chunks with their surroundings.
+
+A chunk's features begin some frames before it and end some after it, so that the network's context,
+and the memory of a recurrent one, are filled with what was really there. Outputs for those frames
+are made and cut away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples.
+
+    Attributes:
+        features: (batch, frames, dim), padded; lengths: (batch,) valid frames.
+        first, count: (batch,) the output frames that the targets are of, from the first of the
+            features on.
+        targets: what the loss wants: a `NumeratorBatch`, or a `FrameLabels`.
+    """
+
+    features: Tensor
+    lengths: Tensor
+    first: Tensor
+    count: Tensor
+    targets: Any
+
+    @property
+    def frames(self) -> int:
+        """Output frames with targets."""
+        return int(self.count.sum())
+
+    def outputs(self, network: nn.Module, device: str, shift: int = 0) -> tuple[Tensor, Tensor]:
+        """(batch, frames, pdfs) of the frames with targets, padded, and (batch,) how many."""
+        outputs, lengths = network(self.features.to(device), self.lengths, shift)
+        if not bool(self.first.any()) and torch.equal(self.count, lengths):
+            return outputs, lengths
+        frame = self.first[:, None] + torch.arange(int(self.count.max()))
+        frame = frame.clamp(max=outputs.shape[1] - 1).to(outputs.device)  # of padding
+        rows = torch.arange(len(frame), device=outputs.device)[:, None]
+        return outputs[rows, frame], self.count
+
+
+class Examples(Protocol):
+    """What a network is trained on.
+
+    Attributes:
+        frames: (examples,) input frames of each, context not counted.
+        num_utterances: how many they come from.
+    """
+
+    frames: np.ndarray
+
+    @property
+    def num_utterances(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """These examples, in this order."""
+
+    def check_features(self) -> None:
+        """Reads all features once, so that damaged ones are found before training."""
+
+
+class Loss(Protocol):
+    """What training minimises: a module called with outputs, lengths and a batch's targets.
+
+    Attributes:
+        objective: (batch,) of the last call, on the host, summed over frames; higher is better.
+    """
+
+    objective: Tensor
+
+    def __call__(self, outputs: Tensor, lengths: Tensor, targets: Any) -> Tensor: ...
+
+    def sums(self) -> dict[str, float]:
+        """Figures of the last call that add up over minibatches; "objf" among them."""

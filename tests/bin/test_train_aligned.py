@@ -1,0 +1,106 @@
+"""Training by alignments, LF-MMI and cross-entropy, from command to words; and what it wants."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from chainstitch.nnet import infer
+from tests.toy import Toy, align_evenly, rows, run
+
+CHUNKS = ("--set", "training.chunk_widths=40,25", "--set", "training.left_context=9")
+CROSS_ENTROPY = ("--set", "training.criterion=cross_entropy")
+
+
+@pytest.fixture
+def ali(toy: Toy, tmp_path: Path) -> tuple[str, ...]:
+    align_evenly(toy, toy.train, tmp_path / "ali")
+    align_evenly(toy, toy.dev, tmp_path / "dev")
+    return ("--ali", str(tmp_path / "ali"), "--valid-ali", str(tmp_path / "dev"))
+
+
+@pytest.mark.parametrize("criterion", [(), CROSS_ENTROPY])
+@pytest.mark.parametrize("method", ["average", "bfgs"])
+def test_aligned_systems_train_combine_and_decode(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...], criterion: tuple[str, ...], method: str
+) -> None:
+    out = tmp_path / "exp"
+    backstitch = ("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=0")
+    assert run(*toy.arguments(out, *ali, *CHUNKS, *criterion, *backstitch)) == 0
+    lines = rows(out)
+    objectives = [float(row["valid_objf"]) for row in lines]  # type: ignore[arg-type]
+    assert all(value <= 0 for value in objectives) and objectives[-1] > objectives[0]
+    accuracies = [row["frame_accuracy"] for row in lines]
+    assert all(0 < a < 1 for a in accuracies) if criterion else accuracies[0] is None  # type: ignore[operator]
+    assert run("combine", out, "--method", method) == 0
+    state = torch.load(out / "final.pt", weights_only=True)
+    if criterion:
+        assert state["log_prior"].exp().sum().item() == pytest.approx(1.0)
+        assert state["acoustic_scale"] == pytest.approx(0.3)
+    else:
+        assert "log_prior" not in state
+    decode = ("decode", out, "--data", toy.dev, "--lang", toy.lang, "--nj", "1")
+    assert run(*decode, "--out", out / "decode_dev") == 0
+    assert run("score", out / "decode_dev") == 0
+    # resumed at its end, nothing is left to do
+    assert run(*toy.arguments(out, *ali, *CHUNKS, *criterion, *backstitch, "--resume", "auto")) == 0
+    assert rows(out) == lines
+
+
+def test_log_likelihoods_of_a_softmax_are_without_the_prior_and_scaled(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...]
+) -> None:
+    out = tmp_path / "exp"
+    assert run(*toy.arguments(out, *ali, *CROSS_ENTROPY)) == 0
+    assert run("combine", out) == 0
+    model = infer.load_model(out)
+    features, lengths = torch.randn(1, 30, 13), torch.tensor([30])
+    found, _ = model(features, lengths)
+    outputs, _ = model.network(features, lengths)
+    state = torch.load(out / "final.pt", weights_only=True)
+    torch.testing.assert_close(found, 0.3 * (outputs.log_softmax(2) - state["log_prior"]))
+
+
+def test_a_killed_run_goes_through_the_same_numbers(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...]
+) -> None:
+    options = (*ali, *CHUNKS)
+    for name in ("a", "b"):
+        assert run(*toy.arguments(tmp_path / name, *options)) == 0
+    wanted = rows(tmp_path / "a")
+    for path in (tmp_path / "b").glob("[2-9]*.pt"):
+        path.unlink()
+    assert run(*toy.arguments(tmp_path / "b", *options, "--resume", "auto")) == 0
+    assert rows(tmp_path / "b") == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (CROSS_ENTROPY, "wants alignments; make them with `chainstitch align` and give --ali DIR"),
+        (CHUNKS, "chunk_widths = '40,25' wants alignments"),
+        (("--set", "training.criterion=mmi"), "wanted lfmmi or cross_entropy, found 'mmi'"),
+        (("--set", "training.left_context=-1"), "left_context and right_context >= 0"),
+        (("--set", "chain.tolerance=-1"), "chain.tolerance: wanted frames >= 0"),
+    ],
+)
+def test_wrong_settings_are_one_line(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...], wanted: str,
+) -> None:  # fmt: skip
+    assert run(*toy.arguments(tmp_path / "exp", *options)) == 2
+    assert wanted in capsys.readouterr().err
+    assert not (tmp_path / "exp").exists()
+
+
+def test_other_alignments_are_not_what_a_run_is_resumed_with(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "exp"
+    assert run(*toy.arguments(out, *ali)) == 0
+    assert json.loads((out / "receipt.json").read_text())["num_pdfs"] == 8
+    assert run(*toy.arguments(out, "--resume", "auto")) == 2
+    assert "ali" in capsys.readouterr().err

@@ -1,26 +1,74 @@
-"""`chainstitch info`: what a data, lang or experiment directory holds."""
+"""`chainstitch info`: what a data, lang or experiment directory holds, what is in a network."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chainstitch.utils import summary
+from chainstitch.utils.errors import UsageError
 
 
 def info(
-    path: Annotated[Path, typer.Argument(help="data/<set>, data/lang or exp/<name>.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="data/<set>, data/lang, exp/<name>, or a network: .xconfig or .toml."),
+    ],
+    num_pdfs: Annotated[
+        int, typer.Option("--num-pdfs", help="Outputs of a network; a run knows its own.", min=0)
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Sum up a data set, a lang directory or an experiment in a few lines.
+    """Sum up a data set, a lang directory, an experiment or a network in a few lines.
 
-    Example: chainstitch info exp/tdnn_1a
+    Of a network: parameters, context, flops for each output frame, and of each layer the frames
+    around an output's own that it is computed at, the step between them, and its share.
+
+    Examples:
+    chainstitch info exp/tdnn_1a
+    chainstitch info egs/ami/conf/tdnn_lstm_1j.xconfig --num-pdfs 3770
     """
-    found = summary.summarise(path)
+    is_network = path.is_file()
+    found = {"path": str(path), "kind": "network"} if is_network else summary.summarise(path)
+    num_pdfs = num_pdfs or _own_pdfs(path)
+    if is_network or (num_pdfs and (path / "network.xconfig").is_file()):
+        found |= _network(path, num_pdfs)
     if as_json:
         print(json.dumps(found))
+        return
+    layers = found.pop("layers", None)
+    print("\n".join(summary.lines(found)))
+    if layers is not None:
+        from chainstitch.nnet.nets.describe import table
+
+        print("\n".join(["", *table({"layers": layers})]))
+
+
+def _network(path: Path, num_pdfs: int) -> dict[str, Any]:
+    from chainstitch.nnet.nets import Network
+    from chainstitch.nnet.nets.describe import describe
+    from chainstitch.nnet.train_config import TrainConfig
+    from chainstitch.utils import config as configs
+
+    config = path / "config.toml" if path.is_dir() else path
+    if config.suffix not in (".toml", ".xconfig"):
+        raise UsageError(f"{path}: wanted a network, a file named .xconfig or .toml")
+    if config.suffix == ".toml" and config.is_file():
+        network = configs.load(config, TrainConfig).network
+        text, subsampling = network.xconfig, network.subsampling
     else:
-        print("\n".join(summary.lines(found)))
+        text, subsampling = (path / "network.xconfig" if path.is_dir() else path).read_text(), 3
+    if num_pdfs < 1:
+        raise UsageError(f"{path} does not say how many outputs there are; add --num-pdfs 3000")
+    return describe(Network(text, num_pdfs, subsampling))
+
+
+def _own_pdfs(path: Path) -> int:
+    """What the receipt of an experiment says; 0 if there is none."""
+    try:
+        return int(json.loads((path / "receipt.json").read_text())["num_pdfs"])
+    except (OSError, ValueError, KeyError):
+        return 0

@@ -70,8 +70,9 @@ def objective_and_gradient(
             loss(*batch.outputs(network, device), batch.targets).backward()
             total += float(loss.objective.sum())
             frames += batch.frames
-        gradient = {
-            k: -p.grad.cpu() / frames for k, p in network.named_parameters() if p.grad is not None
+        gradient = {  # 0 of what the main output does not need, an xent branch say
+            k: torch.zeros_like(p, device="cpu") if p.grad is None else -p.grad.cpu() / frames
+            for k, p in network.named_parameters()
         }
     finally:
         network.zero_grad()

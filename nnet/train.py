@@ -275,6 +275,7 @@ class Trainer:
             return loss
 
         self.optimizer.step(closure)
+        self.network.constrain()
         for name, value in seen[0].items():
             sums[name] += value
         sums["frames"] += frames

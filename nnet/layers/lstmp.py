@@ -29,13 +29,17 @@ multiplied by `decay`, then each row that is longer than `clip` is cut to that l
 longer than `zero_above` is dropped where the step crosses a multiple of 20 frames (counted from the
 sequence's number, so that not all sequences are cut at the same frame).
 
-Source: Kaldi libs/nnet3/xconfig/lstm.py (fast-lstmp-layer), cu-math.cc, nnet-general-component.cc
-(BackpropTruncationComponent).
+**Without projection** (`FastLSTM`) r is m, there is no p, and (3) falls away.
+
+**Self-repair** (lstm_cell.py): units whose average derivative, over the frames of training so far
+in this iteration, is below REPAIR_BELOW are pulled to the middle, and counted.
+
+Source: Kaldi libs/nnet3/xconfig/lstm.py (fast-lstm-layer, fast-lstmp-layer), cu-math.cc,
+nnet-general-component.cc (BackpropTruncationComponent); kaldi-facts 6.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -43,17 +47,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chainstitch.nnet.layers.affine import Affine
-from chainstitch.nnet.layers.augment import PerSequence
+from chainstitch.nnet.layers.lstm_cell import lstm_cell, lstm_cell_backward, squashed
 
 ZEROING_INTERVAL = 20  # frames
+# average derivatives of i, f, o (of at most 0.25), tanh(g) and tanh(c) (1) that want repair
+REPAIR_BELOW = (0.05, 0.05, 0.05, 0.2, 0.2)
+LARGEST = (0.25, 0.25, 0.25, 1.0, 1.0)
 
 
 class Peepholes(nn.Module):
-    """w_ic, w_fc, w_oc as the rows of `weight` (3, cell), drawn from N(0, 1)."""
+    """w_ic, w_fc, w_oc as the rows of `weight` (3, cell), drawn from N(0, 1); or `rows` of them."""
 
-    def __init__(self, cell: int, max_change: float = 0.75) -> None:
+    def __init__(self, cell: int, max_change: float = 0.75, rows: int = 3) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, cell))
+        self.weight = nn.Parameter(torch.randn(rows, cell))
         self.max_change = max_change
         self.learning_rate_factor = 1.0
         self.l2_regularize = 0.0
@@ -68,6 +75,10 @@ class FastLSTMP(nn.Module):
         step: frames from one row of the input to the next; `delay` is a multiple of it.
         decay_time: in frames; 0 for no decay.
         clip, zero_above: lengths of derivatives, see the module's text.
+        self_repair: scale of it; 0 for none.
+
+    Attributes:
+        repaired: (2,) units that were repaired and units, summed over minibatches of training.
 
     Raises:
         ValueError: delay is 0 or no multiple of step, or decay_time not above |delay|.
@@ -88,6 +99,7 @@ class FastLSTMP(nn.Module):
         decay_time: float = 0.0,
         clip: float = 30.0,
         zero_above: float = 15.0,
+        self_repair: float = 1e-5,
     ) -> None:
         super().__init__()
         if delay == 0 or step < 1 or delay % step:
@@ -100,14 +112,22 @@ class FastLSTMP(nn.Module):
         self.delay, self.step = delay, step
         self.decay = 1.0 - abs(delay) / decay_time if decay_time else 1.0
         self.clip, self.zero_above = clip, zero_above
-        self.w_all = Affine(dim + self.recurrent, 4 * cell, max_change=1.5)
-        self.w_rp = Affine(cell, self.recurrent + self.nonrecurrent, max_change=1.5)
-        self.peepholes = Peepholes(cell)
+        self.self_repair = self_repair
+        self._add_parameters()
         # of i, f, o (sigmoid), g and c (tanh), summed over frames: see optim/saturation.py
         self.derivative_sums: Tensor
         self.derivative_count: Tensor
         self.register_buffer("derivative_sums", torch.zeros(5, cell))
         self.register_buffer("derivative_count", torch.zeros(()))
+        self.repaired: Tensor
+        self.register_buffer("repaired", torch.zeros(2), persistent=False)
+
+    def _add_parameters(self) -> None:
+        out = self.recurrent + self.nonrecurrent
+        # Any: slow_lstmp.py has others that look like them
+        self.w_all: Any = Affine(self.dim + self.recurrent, 4 * self.cell, max_change=1.5)
+        self.w_rp: Any = Affine(self.cell, out, max_change=1.5)
+        self.peepholes: Any = Peepholes(self.cell)
 
     def forward(
         self, x: Tensor, masks: Tensor | None = None, lengths: Tensor | None = None
@@ -116,7 +136,8 @@ class FastLSTMP(nn.Module):
 
         Args:
             x: (frames, batch, dim).
-            masks: (frames, batch, 3) what i, f and o are multiplied by (per-frame dropout).
+            masks: (frames, batch, 3) what i, f and o are multiplied by (per-frame dropout), or
+                (frames, batch, 3 cell).
             lengths: (batch,) frames of each sequence, if they differ; what stands past them
                 touches nothing, natural gradient's statistics included.
 
@@ -125,9 +146,10 @@ class FastLSTMP(nn.Module):
         """
         if x.dim() != 3 or x.shape[2] != self.dim:
             raise ValueError(f"LSTMP: x must be (frames, batch, {self.dim}), got {tuple(x.shape)}")
-        if masks is not None and masks.shape != (*x.shape[:2], 3):
-            raise ValueError(f"LSTMP: masks must be {(*x.shape[:2], 3)}, got {tuple(masks.shape)}")
         frames, batch = x.shape[:2]
+        shapes = [(frames, batch, n) for n in (3, 3 * self.cell)]
+        if masks is not None and tuple(masks.shape) not in shapes:
+            raise ValueError(f"LSTMP: masks must be {(frames, batch, 3)}, got {tuple(masks.shape)}")
         ends = torch.full((batch,), frames) if lengths is None else lengths
         ends = ends.to(x.device)
         # frames t, t + k, t + 2k ... are a chain of their own: k chains side by side, as a wider
@@ -144,30 +166,34 @@ class FastLSTMP(nn.Module):
         before[1:] = self.decay * rp[:-1, :, : self.recurrent]
         rows = torch.cat([x, before], 2)
         gates = gates.index_put((inside,), self.w_all(rows[inside], gates[inside]))
-        rp = rp.index_put((inside,), self.w_rp(m[inside], rp[inside]))
+        if self.w_rp is not None:
+            rp = rp.index_put((inside,), self.w_rp(m[inside], rp[inside]))
         times = (self.step * frame + torch.arange(batch, device=x.device)).view_as(inside)
         rp = _Recurrence.apply(  # type: ignore[no-untyped-call]
             gates, rp, self.peepholes.weight, c, self.w_all.weight[:, self.dim :],
-            self.w_rp.weight, masks, times, self,
+            None if self.w_rp is None else self.w_rp.weight, masks, times, inside, self,
         )  # fmt: skip
         return self._from_chains(rp, ends, frames)
 
     @torch.no_grad()
     def _run(self, x: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Gates before squashing (T, N, 4C), c and m (T, N, C), r and p (T, N, R + P)."""
-        gates = F.linear(x, self.w_all.weight[:, : self.dim], self.w_all.bias)
-        w_r, w_rp, b_rp = self.w_all.weight[:, self.dim :], self.w_rp.weight, self.w_rp.bias
+        w_x, w_r = self.w_all.weight.split([self.dim, self.recurrent], 1)
+        gates = F.linear(x, w_x, self.w_all.bias)
         frames, batch = x.shape[:2]
         c, m = gates.new_empty(2, frames, batch, self.cell)
-        rp = gates.new_empty(frames, batch, len(w_rp))
-        previous = gates.new_zeros(batch, self.cell)
+        rp = gates.new_empty(frames, batch, self.recurrent + self.nonrecurrent)
+        previous, peepholes = gates.new_zeros(batch, self.cell), self.peepholes.weight
         for t in range(frames):
             if t:
                 previous = self.decay * c[t - 1]
                 gates[t].addmm_(rp[t - 1, :, : self.recurrent], w_r.t(), alpha=self.decay)
             mask = None if masks is None else masks[t]
-            c[t], m[t] = lstm_cell(gates[t], previous, self.peepholes.weight, mask)
-            torch.addmm(b_rp, m[t], w_rp.t(), out=rp[t])
+            c[t], m[t] = lstm_cell(gates[t], previous, peepholes, mask)
+            if self.w_rp is None:
+                rp[t] = m[t]
+            else:
+                torch.addmm(self.w_rp.bias, m[t], self.w_rp.weight.t(), out=rp[t])
         return gates, c, m, rp
 
     @torch.no_grad()
@@ -175,7 +201,7 @@ class FastLSTMP(nn.Module):
         """Adds those of every fourth step, which is enough for an average."""
         for t in range(0, len(c), 4):
             before = self.decay * c[t - 1] if t else torch.zeros_like(c[t])
-            i, f, g, o = _squashed(gates[t], before, c[t], self.peepholes.weight)
+            i, f, g, o = squashed(gates[t], before, c[t], self.peepholes.weight)
             sigmoids, tanhs = torch.stack([i, f, o]), torch.stack([g, c[t].tanh()])
             counted = inside[t].to(c.dtype)
             self.derivative_sums[:3] += counted @ (sigmoids * (1.0 - sigmoids))
@@ -186,13 +212,28 @@ class FastLSTMP(nn.Module):
         """(5, cell): of i, f, o, g and c, over the largest that each can be; 1 before any frame."""
         if not self.derivative_count:
             return torch.ones_like(self.derivative_sums)
-        largest = self.derivative_sums.new_tensor([0.25, 0.25, 0.25, 1.0, 1.0])[:, None]
+        largest = self.derivative_sums.new_tensor(LARGEST)[:, None]
         return self.derivative_sums / (self.derivative_count * largest)
 
     def forget_derivatives(self) -> None:
         """Starts the averages afresh."""
         self.derivative_sums.zero_()
         self.derivative_count.zero_()
+
+    @torch.no_grad()
+    def repair(self) -> Tensor | None:
+        """(5, cell) scale of self-repair for i, f, o, g and c; None where no unit wants any.
+
+        Counts in `repaired`.
+        """
+        if not (self.training and self.self_repair):
+            return None
+        limits = self.derivative_sums.new_tensor(REPAIR_BELOW) / self.derivative_sums.new_tensor(
+            LARGEST
+        )
+        low = self.average_derivatives() < limits[:, None]
+        self.repaired += torch.stack([low.sum(), low.new_full((), low.numel(), dtype=torch.long)])
+        return self.self_repair * low.to(self.derivative_sums) if low.any() else None
 
     def _to_chains(self, x: Tensor, ends: Tensor, chains: int) -> Tensor:
         if self.delay > 0:
@@ -206,88 +247,39 @@ class FastLSTMP(nn.Module):
         return _reversed(y, ends) if self.delay > 0 else y
 
 
-def lstm_cell(
-    gates: Tensor, c: Tensor, peepholes: Tensor, mask: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """(2): gates (rows, 4C), c- (rows, C), peepholes (3, C), mask (rows, 3) -> c, m (rows, C)."""
-    i, f, g, o = gates.chunk(4, 1)
-    s_i, s_f, s_o = _columns(mask)
-    i = torch.addcmul(i, c, peepholes[0]).sigmoid_() * s_i
-    f = torch.addcmul(f, c, peepholes[1]).sigmoid_() * s_f
-    c = torch.addcmul(f * c, i, g.tanh())
-    o = torch.addcmul(o, c, peepholes[2]).sigmoid_() * s_o
-    return c, o * c.tanh()
-
-
-def lstm_cell_backward(
-    gates: Tensor, before: Tensor, c: Tensor, peepholes: Tensor, mask: Tensor | None,
-    d_c: Tensor, d_m: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Derivatives of `lstm_cell`, c being its output and `before` its c-.
-
-    Returns:
-        those of gates (rows, 4C), of c- (rows, C) and of the peepholes (3, C), added over rows.
-    """
-    i, f, g, o = _squashed(gates, before, c, peepholes)
-    s_i, s_f, s_o = _columns(mask)
-    tanh_c = c.tanh()
-    d_o = d_m * tanh_c * s_o * o * (1.0 - o)
-    d_c = d_c + d_m * o * s_o * (1.0 - tanh_c * tanh_c)
-    d_c.addcmul_(d_o, peepholes[2])
-    d_i = d_c * g * s_i * i * (1.0 - i)
-    d_f = d_c * before * s_f * f * (1.0 - f)
-    d_g = d_c * i * s_i * (1.0 - g * g)
-    d_before = d_c * f * s_f
-    d_before.addcmul_(d_i, peepholes[0]).addcmul_(d_f, peepholes[1])
-    d_peepholes = torch.stack([(d_i * before).sum(0), (d_f * before).sum(0), (d_o * c).sum(0)])
-    return torch.cat([d_i, d_f, d_g, d_o], 1), d_before, d_peepholes
-
-
-def _squashed(
-    gates: Tensor, before: Tensor, c: Tensor, peepholes: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """i, f, tanh(g') and o of (2), where c is known; without masks."""
-    i, f, g, o = gates.chunk(4, 1)
-    i = torch.addcmul(i, before, peepholes[0]).sigmoid_()
-    f = torch.addcmul(f, before, peepholes[1]).sigmoid_()
-    o = torch.addcmul(o, c, peepholes[2]).sigmoid_()
-    return i, f, g.tanh(), o
-
-
-def _columns(mask: Tensor | None) -> Iterator[Any]:
-    return iter((1.0, 1.0, 1.0)) if mask is None else iter(mask.split(1, 1))
-
-
 class _Recurrence(torch.autograd.Function):
     """Hands r; p on; backward, runs through time (see the module's text)."""
 
     @staticmethod
     def forward(
         ctx: Any, gates: Tensor, rp: Tensor, peepholes: Tensor, c: Tensor, w_r: Tensor,
-        w_rp: Tensor, masks: Tensor | None, times: Tensor, layer: FastLSTMP,
+        w_rp: Tensor | None, masks: Tensor | None, times: Tensor, inside: Tensor,
+        layer: FastLSTMP,
     ) -> Tensor:  # fmt: skip
-        ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times)
+        ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times, inside)
         ctx.layer = layer
         return rp.view_as(rp)
 
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        gates, peepholes, c, w_r, w_rp, masks, times = ctx.saved_tensors
+        gates, peepholes, c, w_r, w_rp, masks, times, inside = ctx.saved_tensors
         layer: FastLSTMP = ctx.layer
         d_rp, d_gates = d_out.clone(), torch.empty_like(gates)
         d_peepholes = torch.zeros_like(peepholes)
-        d_c = torch.zeros_like(c[0])
+        d_c, repair = torch.zeros_like(c[0]), layer.repair()
         for t in reversed(range(len(gates))):
             before = layer.decay * c[t - 1] if t else torch.zeros_like(c[0])
             mask = None if masks is None else masks[t]
+            scales = None if repair is None else repair[:, None] * inside[t, :, None]
             d_gates[t], d_c, d_p = lstm_cell_backward(
-                gates[t], before, c[t], peepholes, mask, d_c, d_rp[t] @ w_rp
-            )
+                gates[t], before, c[t], peepholes, mask, d_c,
+                d_rp[t] if w_rp is None else d_rp[t] @ w_rp, scales,
+            )  # fmt: skip
             d_peepholes += d_p
             if t:
                 d_c, d_r = truncated(d_c, d_gates[t] @ w_r, times[t - 1], times[t], layer)
                 d_rp[t - 1, :, : layer.recurrent] += d_r
-        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None
+        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None
 
 
 def truncated(
@@ -312,17 +304,17 @@ def _reversed(x: Tensor, ends: Tensor) -> Tensor:
     return x.gather(0, source[:, :, None].expand_as(x))
 
 
-class LSTMPRows(PerSequence):
-    """A FastLSTMP on rows of ragged sequences, behind one another: (rows, dim) -> (rows, R + P)."""
+class FastLSTM(FastLSTMP):
+    """The same without projection: the output is m, of dimension cell, all of which recurs.
 
-    def __init__(self, lstmp: FastLSTMP) -> None:
-        super().__init__()
-        self.lstmp = lstmp
+    >>> FastLSTM(40, cell=16, delay=-3, step=3)(torch.randn(50, 2, 40)).shape
+    torch.Size([50, 2, 16])
+    """
 
-    def forward(self, x: Tensor, counts: Tensor) -> Tensor:
-        """`counts` (batch,): rows of each sequence."""
-        inside = torch.arange(int(counts.max()))[None, :] < counts[:, None]
-        inside = inside.to(x.device)  # (batch, frames)
-        padded = x.new_zeros(*inside.shape, x.shape[1]).index_put((inside,), x)
-        y: Tensor = self.lstmp(padded.transpose(0, 1), lengths=counts)
-        return y.transpose(0, 1)[inside]
+    def __init__(self, dim: int, cell: int, **options: Any) -> None:
+        super().__init__(dim, cell, cell, 0, **options)
+
+    def _add_parameters(self) -> None:
+        self.w_all = Affine(self.dim + self.cell, 4 * self.cell, max_change=1.5)
+        self.w_rp = None
+        self.peepholes = Peepholes(self.cell)

@@ -5,17 +5,24 @@
     relu-batchnorm-layer name=tdnn2 dim=256 input=Append(-3,0,3)
     output-layer name=output
 
-One line a layer: its type, then key=value pairs. `input` defaults to the layer above and may be a
-layer name, `Offset(name, n)`, or `Append(...)` of those and of plain frame offsets (which refer to
-the layer above). Unknown types and keys are errors that name the nearest known one. '#' starts a
-comment.
+One line a layer: its type, then key=value pairs. `input` defaults to the layer above and may be any
+descriptor (descriptors.py). Unknown types and keys are errors that name the nearest known one. '#'
+starts a comment. Variables are the shell's to expand: Kaldi keeps the expanded text as
+configs/network.xconfig of an experiment.
 
-    input                  dim
-    relu-renorm-layer      dim [target-rms=1] [max-change=0.75] [learning-rate-factor=1]
-                           [l2-regularize=0] [dropout-proportion]
-    relu-batchnorm-layer   the same; both: affine, ReLU, normalisation, dropout (of proportion 0
-                           where a schedule is to raise it)
-    batchnorm-component    normalises its input (no parameters)
+    input                  dim. The frames' is called `input`, if there are two; the other,
+                           `ivector`, has one row a sequence: write ReplaceIndex(ivector,t,0)
+    fixed-affine-layer     not trained: estimated from data (nnet/lda.py), until then the identity.
+                           Kaldi's affine-transform-file is accepted and not read
+    relu-layer, relu-renorm-layer, relu-batchnorm-layer, each also as ...-dropout-layer
+                           dim [bottleneck-dim: a linear layer before] [target-rms=1]
+                           [self-repair-scale=0] [dropout-proportion] [dropout-per-dim=false]
+                           [dropout-per-dim-continuous=false]: affine, ReLU, normalisation, dropout
+                           (0.5 in a dropout layer; of 0 where a schedule is to raise it)
+    affine-layer           dim
+    linear-component       dim [orthonormal-constraint=0]: without bias (layers/linear.py)
+    no-op-component        hands its input on
+    batchnorm-component    [target-rms=1] normalises its input (no parameters)
     idct-layer             [cepstral-lifter=22] MFCC back to log mel energies
     freq-warp-layer        [max-warp=0.1] in training, stretches each sequence's mel axis at random
     spec-augment-layer     [freq-max-proportion=0.5] [time-zeroed-proportion=0.2]
@@ -23,56 +30,52 @@ comment.
                            stretches of frames at random
     fast-lstmp-layer       cell-dim [recurrent-projection-dim, non-recurrent-projection-dim:
                            cell-dim / 4] [delay=-1] [decay-time=0: none] [clipping-threshold=30]
-                           [zeroing-threshold=15] [max-change=1.5] [learning-rate-factor=1]
-                           [l2-regularize=0] an LSTM; delay in frames, above 0 looking ahead
-    output-layer           [dim: number of pdfs] [max-change=1.5] [learning-rate-factor=1]
-                           [l2-regularize=0]
+                           [zeroing-threshold=15] [self-repair-scale-nonlinearity=1e-5]
+                           [dropout-proportion: of gates, frame by frame] an LSTM; delay in frames,
+                           above 0 looking ahead
+    fast-lstm-layer        the same without projection
+    lstmp-layer            the older one, gate by gate; its dropout is by element unless
+                           dropout-per-frame=true
+    tdnnf-layer            dim bottleneck-dim [time-stride=1] [bypass-scale=0.66]
+                           [dropout-proportion: continuous, of whole sequences]
+    prefinal-layer         big-dim small-dim
+    output-layer           [dim: number of pdfs] [bottleneck-dim] [output-delay=0]
+                           [include-log-softmax]. `output` is the network's; `output-xent` a second
+                           one, for training. Kaldi's default of include-log-softmax is true; here
+                           it is false for `output`, as chain models want it
 
-This file only reads; `network.py` builds and runs.
+What has parameters also takes max-change (1.5: output layers, matrices of fast LSTMs; else 0.75),
+learning-rate-factor=1, l2-regularize=0 and ng-affine-options="rank-in=20 rank-out=80" or
+ng-linear-options, which keys.py lists with all else.
+
+This file only reads lines; `build.py` makes their layers and `network.py` runs them.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 
+from chainstitch.nnet.nets.descriptors import Parts, nearest, parse_descriptor
+from chainstitch.nnet.nets.keys import FIXED, KEYS, REQUIRED, Type
 from chainstitch.utils.errors import UsageError
 
-_KEYS: dict[str, dict[str, type]] = {
-    "input": {"dim": int},
-    "relu-renorm-layer": {
-        "dim": int, "input": str, "target-rms": float, "max-change": float,
-        "learning-rate-factor": float, "dropout-proportion": float, "l2-regularize": float,
-    },
-    "batchnorm-component": {"input": str, "target-rms": float},
-    "idct-layer": {"input": str, "cepstral-lifter": float},
-    "freq-warp-layer": {"input": str, "max-warp": float},
-    "spec-augment-layer": {
-        "input": str, "freq-max-proportion": float, "time-zeroed-proportion": float,
-        "time-mask-max-frames": int,
-    },
-    "fast-lstmp-layer": {
-        "cell-dim": int, "input": str, "recurrent-projection-dim": int,
-        "non-recurrent-projection-dim": int, "delay": int, "decay-time": float,
-        "clipping-threshold": float, "zeroing-threshold": float, "max-change": float,
-        "learning-rate-factor": float, "l2-regularize": float,
-    },
-    "output-layer": {
-        "dim": int, "input": str, "max-change": float, "learning-rate-factor": float,
-        "l2-regularize": float,
-    },
-}  # fmt: skip
-_KEYS["relu-batchnorm-layer"] = _KEYS["relu-renorm-layer"]
+OUTPUTS = ("output", "output-xent")
+IVECTOR = "ivector"  # the name of the input that has one row a sequence
+_PAIR = r'(\S+?)\s*=\s*(?:"([^"]*)"|\'([^\']*)\'|([^="\']*?))(?=\s+\S+?\s*=|\s*$)'
+_BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One line: its type, name, spliced inputs as (source layer, frame offset), numbers by key."""
+    """One line: its type, name, what it reads, and numbers by key.
+
+    Of ng-affine-options="rank-in=20" the key is "ng-affine-options.rank-in"; true is 1.
+    """
 
     kind: str
     name: str
-    inputs: list[tuple[str, int]]
+    parts: Parts
     options: dict[str, float] = field(default_factory=dict)
 
 
@@ -80,37 +83,49 @@ def parse_xconfig(text: str) -> list[LayerSpec]:
     """Parses the text into layers, in order.
 
     Raises:
-        UsageError: with the line number: an unknown type or key, a missing dim, a name used twice,
-            an input that is not above, no input or no single output layer.
+        UsageError: with the line number: an unknown type, key or descriptor, a missing dim, a name
+            used twice, an input that is not above; or the inputs or outputs are not as above.
     """
     layers: list[LayerSpec] = []
-    known: set[str] = set()
     for number, line in enumerate(text.splitlines(), 1):
         line = line.partition("#")[0].strip()
         if not line:
             continue
         where = f"xconfig line {number} ({line!r})"
         layer = _parse_line(line, where, layers)
-        if layer.name in known:
+        if layer.name in {other.name for other in layers}:
             raise UsageError(f"{where}: the name {layer.name!r} is used twice; rename one of them")
-        known.add(layer.name)
         layers.append(layer)
-    kinds = [layer.kind for layer in layers]
-    if kinds[:1] != ["input"] or kinds.count("input") != 1:
+    inputs = [layer.name for layer in layers if layer.kind == "input"]
+    if not inputs or layers[0].kind != "input":
+        raise UsageError("xconfig: the first line must be `input name=input dim=...`")
+    if len([name for name in inputs if name != IVECTOR]) != 1:
         raise UsageError(
-            "xconfig: the first line, and no other, must be `input name=input dim=...`"
+            f"xconfig: found the inputs {', '.join(inputs)}; wanted one with name=input, of "
+            f"frames, and at most one other, with name={IVECTOR}, of sequences"
         )
-    if kinds.count("output-layer") != 1 or kinds[-1] != "output-layer":
-        raise UsageError("xconfig: the last line, and no other, must be `output-layer name=output`")
+    outputs = [layer.name for layer in layers if layer.kind == "output-layer"]
+    if not outputs or (len(outputs) > 1 and sorted(outputs) != sorted(OUTPUTS)):
+        found = f"found {', '.join(outputs)}" if outputs else "found none"
+        raise UsageError(
+            f"xconfig: {found}; wanted `output-layer name=output` as the last line, and at most "
+            "one other output, `output-layer name=output-xent`"
+        )
     return layers
 
 
 def _parse_line(line: str, where: str, above: list[LayerSpec]) -> LayerSpec:
     kind, _, rest = line.partition(" ")
-    if kind not in _KEYS:
-        raise UsageError(f"{where}: unknown layer type {kind!r}; {_nearest(kind, list(_KEYS))}")
-    pairs = re.findall(r"(\S+?)\s*=\s*([^=]*?)(?=\s+\S+?\s*=|$)", rest.strip())
-    leftover = re.sub(r"(\S+?)\s*=\s*([^=]*?)(?=\s+\S+?\s*=|$)", "", rest).strip()
+    if kind not in KEYS:
+        raise UsageError(f"{where}: unknown layer type {kind!r}; {nearest(kind, list(KEYS))}")
+    variable = re.search(r"\$\w+|\$\{\w+\}", rest)
+    if variable:
+        raise UsageError(
+            f"{where}: found the variable {variable[0]}; write its value, as in "
+            "configs/network.xconfig of a Kaldi experiment"
+        )
+    pairs = [(m[1], m[2] or m[3] or m[4] or "") for m in re.finditer(_PAIR, rest)]
+    leftover = re.sub(_PAIR, "", rest).strip()
     if leftover:
         raise UsageError(f"{where}: cannot read {leftover!r}; wanted key=value")
     values = dict(pairs)
@@ -119,57 +134,61 @@ def _parse_line(line: str, where: str, above: list[LayerSpec]) -> LayerSpec:
     name = values.pop("name", "")
     if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
         raise UsageError(f"{where}: name={name!r} is missing or not a name; give name=tdnn1, say")
+    parts = [] if kind == "input" else _parse_input(values.pop("input", ""), where, above)
+    known = KEYS[kind]
     options: dict[str, float] = {}
-    inputs: list[tuple[str, int]] = []
-    if kind != "input":
-        inputs = _parse_input(values.pop("input", ""), where, above)
     for key, value in values.items():
-        if key not in _KEYS[kind]:
-            raise UsageError(
-                f"{where}: unknown key {key!r}; {_nearest(key, [*_KEYS[kind], 'name'])}"
-            )
-        try:
-            options[key] = _KEYS[kind][key](value)
-        except ValueError:
-            wanted = "a whole number" if _KEYS[kind][key] is int else "a number"
-            raise UsageError(f"{where}: {key} wants {wanted}, found {value!r}") from None
-    if kind in ("input", "relu-renorm-layer", "relu-batchnorm-layer") and options.get("dim", 0) < 1:
-        raise UsageError(f"{where}: dim is missing or below 1; add dim=...")
-    if kind == "fast-lstmp-layer" and options.get("cell-dim", 0) < 1:
-        raise UsageError(f"{where}: cell-dim is missing or below 1; add cell-dim=...")
-    return LayerSpec(kind, name, inputs, options)
+        if key not in known:
+            hint = nearest(key, [*known, "name", *(["input"] if kind != "input" else [])])
+            raise UsageError(f"{where}: unknown key {key!r}; {hint}")
+        only, reason = FIXED.get(key, (value, ""))
+        if value != only:
+            raise UsageError(f"{where}: {key} wants {only}, found {value!r}: {reason}")
+        options |= _values(key, value, known[key], where)
+    for key in REQUIRED.get(kind, ()):
+        if options.get(key, 0) < 1:
+            raise UsageError(f"{where}: {key} is missing or below 1; add {key}=...")
+    return LayerSpec(kind, name, parts, options)
 
 
-def _parse_input(text: str, where: str, above: list[LayerSpec]) -> list[tuple[str, int]]:
-    if not above:
+def _values(key: str, value: str, kind: Type, where: str) -> dict[str, float]:
+    """The numbers of one key."""
+    if isinstance(kind, tuple):
+        found: dict[str, float] = {}
+        for item in value.split():
+            name, _, number = item.partition("=")
+            if name not in kind:
+                raise UsageError(
+                    f"{where}: unknown option {name!r} of {key}; {nearest(name, kind)}"
+                )
+            found |= _values(f"{key}.{name}", number, float, where)
+        return found
+    if kind is str:
+        return {}
+    if kind is bool:
+        if value.lower() not in _BOOLEANS:
+            raise UsageError(f"{where}: {key} wants true or false, found {value!r}")
+        return {key: _BOOLEANS[value.lower()]}
+    try:
+        return {key: int(value) if kind is int else float(value)}
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise UsageError(f"{where}: {key} wants {wanted}, found {value!r}") from None
+
+
+def _parse_input(text: str, where: str, above: list[LayerSpec]) -> Parts:
+    readable = [layer for layer in above if layer.kind != "output-layer"]
+    if not readable:
         raise UsageError(f"{where}: nothing stands above to take input from; begin with `input`")
-    previous = above[-1].name
-    names = {layer.name for layer in above}
-    text = re.sub(r"\s+", "", text)
-    if not text:
-        return [(previous, 0)]
-    append = re.fullmatch(r"Append\((.*)\)", text)
-    parts = re.findall(r"(?:[^,()]|\([^()]*\))+", append.group(1)) if append else [text]
-    result = []
-    for part in parts:
-        offset = re.fullmatch(r"Offset\(([\w.-]+),([+-]?\d+)\)", part)
-        if re.fullmatch(r"[+-]?\d+", part) and append:
-            result.append((previous, int(part)))
-        elif offset:
-            result.append((offset.group(1), int(offset.group(2))))
-        elif re.fullmatch(r"[A-Za-z_][\w.-]*", part):
-            result.append((part, 0))
-        else:
+    parts = parse_descriptor(text, [layer.name for layer in readable], readable[-1].name, where)
+    for term in (term for part in parts for term in part):
+        if term.source == IVECTOR and not term.constant:
             raise UsageError(
-                f"{where}: cannot read the input {part!r}; wanted a layer, "
-                "Offset(layer,-3) or Append(-3,0,3)"
+                f"{where}: {IVECTOR} has one row a sequence; write ReplaceIndex({IVECTOR},t,0)"
             )
-        if result[-1][0] not in names:
-            hint = _nearest(result[-1][0], sorted(names))
-            raise UsageError(f"{where}: no layer {result[-1][0]!r} above; {hint}")
-    return result
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        if term.constant and term.source != IVECTOR:
+            raise UsageError(
+                f"{where}: ReplaceIndex wants the input {IVECTOR}, found {term.source!r}; write "
+                f"{term.source} alone"
+            )
+    return parts

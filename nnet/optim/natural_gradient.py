@@ -56,7 +56,8 @@ class NaturalGradient:
     Call `precondition_gradients()` after `backward()` and before the optimiser's step: it replaces
     `weight.grad` and `bias.grad` by the natural gradient. Loss must be *summed* over rows, not
     averaged. Forward and `state_dict` of the module stay as they are; several backward passes may
-    come before one call. A layer's attributes `rank_in`, `rank_out` override the default ranks.
+    come before one call. A layer's attributes `rank_in`, `rank_out` override the default ranks, and
+    `update_period`, `num_samples_history`, `alpha` (of affine layers) those of the arguments.
 
     Args:
         module: the network; layers whose weights do not require grad are left alone.
@@ -157,6 +158,9 @@ class NaturalGradient:
             getattr(layer, "rank_in", None) or min(80 if convolution else 20, (dim + 1) // 2),
             getattr(layer, "rank_out", None) or min(80, (out + 1) // 2),
         )
+        period = getattr(layer, "update_period", period)
+        history = getattr(layer, "num_samples_history", history)
+        alpha = getattr(layer, "alpha", alpha)
         sides = tuple(
             OnlineNaturalGradient(max(1, rank), 1, 2000.0, CONVOLUTION_HISTORY, alpha)
             if convolution

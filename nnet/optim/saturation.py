@@ -17,14 +17,19 @@ THRESHOLD = 0.40  # above which a network counts as saturated
 
 
 @runtime_checkable
-class Saturating(Protocol):
+class Averaging(Protocol):
+    """A layer that keeps sums over the frames of training, as ReLU with self-repair does."""
+
+    def forget_derivatives(self) -> None:
+        """Starts the averages afresh."""
+
+
+@runtime_checkable
+class Saturating(Averaging, Protocol):
     """A layer with sigmoid or tanh units, which keeps sums of their derivatives in training."""
 
     def average_derivatives(self) -> Tensor:
         """Of each unit, over the largest that it can be."""
-
-    def forget_derivatives(self) -> None:
-        """Starts the averages afresh."""
 
 
 def saturation(network: nn.Module) -> float:
@@ -40,5 +45,5 @@ def saturation(network: nn.Module) -> float:
 def forget(network: nn.Module) -> None:
     """Starts the averages of all layers afresh."""
     for layer in network.modules():
-        if isinstance(layer, Saturating):
+        if isinstance(layer, Averaging):
             layer.forget_derivatives()

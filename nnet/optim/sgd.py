@@ -109,9 +109,11 @@ class SGD(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         parameters, changes, scales, limits = [], [], [], []
-        for group in self.param_groups:
+        moving: list[int] = []  # groups that have a gradient
+        for n, group in enumerate(self.param_groups):
             members = [p for p in group["params"] if p.grad is not None]
             if members:
+                moving.append(n)
                 parameters.append(members)
                 change, factor = self._proposal(members, group, scale)
                 changes.append(change)
@@ -122,6 +124,10 @@ class SGD(torch.optim.Optimizer):
         factors, layer_factors, global_factor = limit_change(
             changes, limits, self.max_change, scales, max_change_scale
         )
+        if len(moving) < len(self.param_groups):  # no limit acted on the others
+            every = layer_factors.new_ones(len(self.param_groups))
+            index = torch.tensor(moving, device=every.device)
+            layer_factors = every.index_copy_(0, index, layer_factors)
         self.statistics.add(layer_factors, global_factor)
         finite = torch.isfinite(global_factor)
         for factor, members, change in zip(factors, parameters, changes, strict=True):

@@ -66,3 +66,65 @@ def test_what_is_no_directory_of_ours_is_a_usage_error(tmp_path: Path, name: str
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="give data/<set>, data/lang or exp/<name>"):
         info(tmp_path / name)
+
+
+NET = """
+input name=ivector dim=10
+input name=input dim=20
+fixed-affine-layer name=lda input=Append(-1,0,1,ReplaceIndex(ivector,t,0))
+relu-renorm-layer name=tdnn1 dim=30
+relu-renorm-layer name=tdnn2 dim=40 input=Append(-3,0,3)
+fast-lstmp-layer name=lstm cell-dim=16 delay=-3
+output-layer name=output
+output-layer name=output-xent input=lstm
+"""
+
+
+def test_network_of_an_xconfig(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.xconfig").write_text(NET)
+    info(tmp_path / "a.xconfig", num_pdfs=50, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "network"
+    lstm, output = (40 + 4 + 1) * 64 + 3 * 16 + 17 * 8, 9 * 50
+    assert found["parameters"] == 71 * 30 + 91 * 40 + lstm + 2 * output
+    assert found["parameters_of_other_outputs"] == output
+    assert found["fixed_parameters"] == 70 * 71
+    assert (found["left_context"], found["right_context"]) == (4, 4)
+    # all at every third frame; two flops for each weight of a matrix
+    flops = 2 * (3 * (70 * 70 + 70 * 30) / 3 + 90 * 40 + (44 * 64 + 16 * 8) + 8 * 50)
+    assert found["flops_per_output_frame"] == flops
+    assert found["saved_by_grid"] == 3.0
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    assert [layers["tdnn1"][key] for key in ("dim_in", "dim_out", "first", "last", "step")] == [
+        70, 30, -3, 3, 3,
+    ]  # fmt: skip
+    info(tmp_path / "a.xconfig", num_pdfs=50)
+    shown = capsys.readouterr().out
+    assert "output, output-xent" in shown
+    assert len([line for line in shown.splitlines() if "fast-lstmp-layer" in line]) == 1
+
+
+def test_network_of_a_config_and_of_an_experiment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = f'[network]\nxconfig = """{NET}"""\nsubsampling = 1\n'
+    (tmp_path / "config.toml").write_text(config)
+    info(tmp_path / "config.toml", num_pdfs=50, as_json=True)
+    alone = json.loads(capsys.readouterr().out)
+    assert (alone["subsampling"], alone["saved_by_grid"]) == (1, 1.0)
+    (tmp_path / "network.xconfig").write_text(NET)
+    info(tmp_path, as_json=True)  # which does not say how many pdfs
+    assert "layers" not in json.loads(capsys.readouterr().out)
+    (tmp_path / "receipt.json").write_text('{"num_pdfs": 50}')
+    info(tmp_path, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "experiment"
+    assert (found["layers"], found["parameters"]) == (alone["layers"], alone["parameters"])
+
+
+@pytest.mark.parametrize(("name", "message"), [("a.txt", "named .xconfig or .toml"),
+                                               ("a.xconfig", "add --num-pdfs")])  # fmt: skip
+def test_what_is_no_network_is_a_usage_error(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / name).write_text(NET)
+    with pytest.raises(UsageError, match=message):
+        info(tmp_path / name)

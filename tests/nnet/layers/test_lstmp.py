@@ -6,26 +6,36 @@ import pytest
 import torch
 from torch import nn
 
-from chainstitch.nnet.layers import FastLSTMP
-from chainstitch.nnet.layers.lstmp import lstm_cell, lstm_cell_backward, truncated
-from chainstitch.nnet.optim import NaturalGradient, OnlineNaturalGradient, saturation
+from chainstitch.nnet.layers import LSTMP, FastLSTM, FastLSTMP
+from chainstitch.nnet.layers.lstm_cell import lstm_cell, lstm_cell_backward
+from chainstitch.nnet.layers.lstmp import truncated
+from chainstitch.nnet.optim import SGD, NaturalGradient, OnlineNaturalGradient, saturation
 from tests.reference.lstmp import simple_lstmp
 
+KINDS = [FastLSTMP, FastLSTM, LSTMP]
 
-def layer(**options) -> FastLSTMP:
+
+def layer(kind=FastLSTMP, **options):
     torch.manual_seed(1)
-    made = FastLSTMP(5, cell=6, recurrent=3, nonrecurrent=2, **options).double()
-    torch.nn.init.normal_(made.w_rp.bias)
+    options.setdefault("self_repair", 0.0)
+    if kind is not FastLSTM:
+        options |= {"recurrent": 3, "nonrecurrent": 2}
+    made = kind(5, cell=6, **options).double()
+    if kind is not FastLSTM:
+        torch.nn.init.normal_(made.w_rp.bias)
     return made
 
 
-def twin(made: FastLSTMP, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
-    parameters = (made.w_all.weight, made.w_all.bias, made.w_rp.weight, made.w_rp.bias)
+def twin(made, x, masks=None, repair=None):
+    w_rp, b_rp = torch.eye(made.cell).double(), torch.zeros(made.cell).double()
+    if made.w_rp is not None:
+        w_rp, b_rp = made.w_rp.weight, made.w_rp.bias
+    parameters = (made.w_all.weight, made.w_all.bias, w_rp, b_rp, made.peepholes.weight)
     return torch.stack(
         [
             simple_lstmp(
-                x[:, n], *parameters, made.peepholes.weight, made.delay // made.step, made.decay,
-                None if masks is None else masks[:, n],
+                x[:, n], *parameters, made.delay // made.step, made.decay,
+                None if masks is None else masks[:, n], repair,
             )
             for n in range(x.shape[1])
         ],
@@ -70,28 +80,97 @@ def test_gold_numbers_of_kaldis_nonlinearity():
     )
 
 
-@pytest.mark.parametrize("masked", [False, True])
+def low(made):
+    """Has the averages of half of the units be below the limits of repair, whatever x."""
+    made.derivative_count.fill_(1e9)
+    made.derivative_sums.copy_(1e9 * torch.tensor([0.25, 0.25, 0.25, 1.0, 1.0])[:, None])
+    made.derivative_sums.view(-1)[::2] = 0.0
+
+
+def gradients(y, made, x, weights):
+    return torch.autograd.grad((y * weights).sum(), [x, *made.parameters()])
+
+
+@pytest.mark.parametrize("masks", ["none", "frames", "elements"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "options",
     [
         {"delay": -1},
         {"delay": -3, "decay_time": 20},
-        {"delay": 2, "decay_time": 20},
-        {"delay": -3, "step": 3, "decay_time": 20},
+        {"delay": 2, "decay_time": 20, "self_repair": 0.1},
+        {"delay": -3, "step": 3, "decay_time": 20, "self_repair": 0.1},
     ],
 )
-def test_values_and_gradients_are_those_of_the_twin(options, masked):
-    made = layer(**options)
+def test_values_and_gradients_are_those_of_the_twin(options, kind, masks):
+    made = layer(kind, **options)
     x = torch.randn(8, 3, 5, dtype=torch.float64, requires_grad=True)
-    masks = (torch.rand(8, 3, 3, dtype=torch.float64) > 0.3).double() if masked else None
-    weights = torch.randn(8, 3, 5, dtype=torch.float64)
-    found, wanted = made(x, masks), twin(made, x, masks)
+    columns = {"none": 0, "frames": 3, "elements": 18}[masks]
+    mask = (torch.rand(8, 3, columns) > 0.3).double() if columns else None
+    low(made)
+    repair = made.repair()
+    assert (repair is None) == (made.self_repair == 0)
+    found, wanted = made(x, mask), twin(made, x, mask, repair)
+    weights = torch.randn_like(found)
     torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
-    variables = [x, *made.parameters()]
-    found = torch.autograd.grad((found * weights).sum(), variables)
-    wanted = torch.autograd.grad((wanted * weights).sum(), variables)
-    for a, b in zip(found, wanted, strict=True):
+    for a, b in zip(*(gradients(y, made, x, weights) for y in (found, wanted)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
+
+
+def test_units_below_the_limits_are_repaired_and_counted_in_training_only():
+    made = layer(self_repair=1e-5)
+    assert made.repair() is None  # nothing known yet
+    assert made.repaired.tolist() == [0, 30]
+    limits = torch.tensor([0.05, 0.05, 0.05, 0.2, 0.2], dtype=torch.float64)[:, None]
+    made.derivative_count.fill_(10.0)
+    made.derivative_sums.copy_(10.0 * limits + torch.linspace(-0.1, 0.1, 6))
+    repair = made.repair()
+    assert repair.tolist() == [[1e-5] * 3 + [0.0] * 3] * 5
+    assert made.repaired.tolist() == [15, 60]
+    assert made.eval().repair() is None
+    assert made.repaired.tolist() == [15, 60]
+
+
+def test_self_repair_does_not_reach_back_from_padding():
+    made = layer(delay=-1, self_repair=0.1)
+    low(made)
+    x = torch.randn(9, 2, 5, dtype=torch.float64)
+    found = []
+    for frames in (4, 9):
+        made.zero_grad()
+        y = made(x[:frames], lengths=torch.tensor([4, frames]))
+        y[:4, 0].square().sum().backward()
+        found.append([p.grad.clone() for p in made.parameters()])
+    alone = layer(delay=-1, self_repair=0.1)
+    low(alone)
+    y = alone(x[:4, :1])
+    y.square().sum().backward()
+    # the second sequence has no derivative but that of its own repair
+    other = [p.grad - q.grad for p, q in zip(made.parameters(), alone.parameters(), strict=True)]
+    made.zero_grad()
+    (0.0 * made(x[:, 1:])).sum().backward()
+    for a, p in zip(other, made.parameters(), strict=True):
+        torch.testing.assert_close(a, p.grad, atol=1e-12, rtol=0)
+
+
+def test_the_older_layer_has_each_gate_on_its_own_for_limits_and_natural_gradient():
+    made = layer(LSTMP)
+    groups = SGD(made, 1e-3).param_groups
+    assert [group["name"] for group in groups] == [
+        *(f"w_all.{i}" for i in range(4)), "w_rp", *(f"peepholes.{i}" for i in range(3)),
+    ]  # fmt: skip
+    assert {group["max_change"] for group in groups} == {0.75}
+    natural_gradient = NaturalGradient(made)
+    assert natural_gradient.left_out == []
+    made(torch.randn(7, 4, 5, dtype=torch.float64)).square().sum().backward()
+    before = {name: p.grad.clone() for name, p in made.named_parameters()}
+    assert all(natural_gradient.sides[f"w_all.{i}"][0].rows == 28 for i in range(4))
+    natural_gradient.precondition_gradients()
+    for name, p in made.named_parameters():
+        if "peepholes" not in name:  # of one row, which is its own direction
+            assert not torch.allclose(p.grad, before[name]), name
+    sizes = [sum(p.numel() for p in layer(kind).parameters()) for kind in (LSTMP, FastLSTMP)]
+    assert sizes[0] == sizes[1]
 
 
 def test_recurrent_derivatives_are_scaled_cut_and_dropped_across_multiples_of_20():

@@ -21,16 +21,17 @@ output-layer name=output
 """
 
 
+REPAIR = "self-repair-scale-nonlinearity=0"
 LSTM = """
 input name=input dim=5
 relu-renorm-layer name=tdnn1 dim=8 input=Append(-1,0,1)
-fast-lstmp-layer name=lstm1 cell-dim=12 delay=-3 decay-time=20
+fast-lstmp-layer name=lstm1 cell-dim=12 delay=-3 decay-time=20 {off}
 relu-renorm-layer name=tdnn2 dim=7 input=Append(-3,0,3)
-fast-lstmp-layer name=forwards cell-dim=8 recurrent-projection-dim=3 delay=-3 input=tdnn2
-fast-lstmp-layer name=backwards cell-dim=8 non-recurrent-projection-dim=1 delay=3 input=tdnn2
-fast-lstmp-layer name=each cell-dim=8 delay=-1 input=Append(forwards, backwards)
+fast-lstmp-layer name=forwards cell-dim=8 {off} recurrent-projection-dim=3 delay=-3 input=tdnn2
+fast-lstmp-layer name=backwards cell-dim=8 non-recurrent-projection-dim=1 delay=3 {off} input=tdnn2
+fast-lstmp-layer name=each cell-dim=8 {off} delay=-1 input=Append(forwards, backwards)
 output-layer name=output
-"""
+""".replace("{off}", REPAIR)
 
 
 def make(text=TDNN, **options):
@@ -148,7 +149,7 @@ def test_renorm_rows_have_unit_rms_and_zero_rows_stay_zero():
         ("relu-renorm-layer name=a dim=4 input=Append(0,&)", "cannot read the input"),
         ("relu-renorm-layer name=a dim=4 surplus", "4 surplus"),
         ("relu-renorm-layer surplus name=a dim=4", "cannot read"),
-        ("output-layer name=output2", "last line"),
+        ("output-layer name=output2", "name=output-xent"),
     ],
 )
 def test_a_bad_line_is_named(line, message):

@@ -26,7 +26,18 @@ from chainstitch.utils.errors import UserError
 
 NAMES = (
     *("prepare", "validate", "features", "lang", "den-graph", "train", "combine"),
-    *("decode", "transcribe", "score", "compare", "plot", "run", "doctor", "info"),
+    *(
+        "align",
+        "decode",
+        "transcribe",
+        "score",
+        "score-ali",
+        "compare",
+        "plot",
+        "run",
+        "doctor",
+        "info",
+    ),
 )
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)

@@ -7,9 +7,12 @@ words' pronunciations, with silence between any two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from chainstitch.utils.decode.graph import Graph
+
+Word = TypeVar("Word", int, str)
 
 
 def word_times(
@@ -29,28 +32,49 @@ def word_times(
     starts = [t for t, pdf in enumerate(pdfs) if pdf in graph.entry_phone]
     phones = tuple(graph.entry_phone[pdfs[t]] for t in starts)
     bounds = [*starts, len(pdfs)]
+    spans = word_spans(phones, labels, graph.pronunciations, graph.silence, complete)
+    return [(bounds[begin], bounds[end]) for begin, end in spans]
+
+
+def word_spans(
+    phones: tuple[int, ...],
+    words: Sequence[Word],
+    pronunciations: Mapping[Word, Sequence[tuple[int, ...]]],
+    silence: int,
+    complete: bool = True,
+) -> list[tuple[int, int]]:
+    """(first phone, last phone + 1) of each word, as indices into `phones`.
+
+    Where there are several ways, later words begin as early as they can.
+
+    Args:
+        complete: as of `word_times`.
+
+    Raises:
+        ValueError: the phones do not spell the words.
+    """
     # reach[j]: where word j can end (an index into phones) -> (where it begins, where j - 1 ends)
     reach: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
-    for n, label in enumerate(labels):
+    for n, word in enumerate(words):
         ends: dict[int, tuple[int, int]] = {}
         for before in sorted(reach[-1]):
             begins = [before]
-            if phones[before : before + 1] == (graph.silence,):
+            if phones[before : before + 1] == (silence,):
                 begins.append(before + 1)
             for begin in begins:
-                for pron in graph.pronunciations[label]:
+                for pron in pronunciations[word]:
                     end = begin + len(pron)
-                    cut_short = not complete and n == len(labels) - 1 and end > len(phones)
+                    cut_short = not complete and n == len(words) - 1 and end > len(phones)
                     if phones[begin:end] == (pron[: len(phones) - begin] if cut_short else pron):
                         ends.setdefault(min(end, len(phones)), (begin, before))
         reach.append(ends)
-    rests = {len(phones)} | ({len(phones) - 1} if phones[-1:] == (graph.silence,) else set())
+    rests = {len(phones)} | ({len(phones) - 1} if phones[-1:] == (silence,) else set())
     fitting = [end for end in reach[-1] if end in rests or not complete]
     if not fitting:
-        raise ValueError(f"phones {phones} do not spell the words {list(labels)}")
-    end, times = max(fitting), []
+        raise ValueError(f"phones {phones} do not spell the words {list(words)}")
+    end, spans = max(fitting), []
     for ends in reversed(reach[1:]):
         begin, before = ends[end]
-        times.append((bounds[begin], bounds[end]))
+        spans.append((begin, end))
         end = before
-    return times[::-1]
+    return spans[::-1]

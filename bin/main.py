@@ -25,8 +25,8 @@ from chainstitch.utils import log
 from chainstitch.utils.errors import UserError
 
 NAMES = (
-    *("prepare", "validate", "features", "lang", "tree", "den-graph", "train", "combine"),
-    *("decode", "transcribe", "score", "compare", "plot", "run", "doctor", "info"),
+    *("prepare", "validate", "features", "lang", "tree", "den-graph", "train", "combine", "align"),
+    *("decode", "transcribe", "score", "score-ali", "compare", "plot", "run", "doctor", "info"),
 )
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)

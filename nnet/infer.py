@@ -31,14 +31,20 @@ class ScaledLikelihoods(nn.Module):
     def __init__(self, network: Network, log_prior: Tensor, scale: float) -> None:
         super().__init__()
         self.network, self.scale = network, scale
+        self.num_outputs, self.subsampling = network.num_outputs, network.subsampling
         self.register_buffer("log_prior", log_prior)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        outputs, out_lengths = self.network(features, lengths)
+    def forward(
+        self, features: Tensor, lengths: Tensor, shift: int = 0, ivectors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        outputs, out_lengths = self.network(features, lengths, shift, ivectors)
         return self.scale * (outputs.log_softmax(2) - self.log_prior), out_lengths
 
 
-def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> nn.Module:
+Model = Network | ScaledLikelihoods
+
+
+def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> Model:
     """The model of an experiment directory (`network.xconfig`, `final.pt`), in evaluation mode.
 
     Raises:
@@ -59,19 +65,19 @@ def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> 
         network.load_state_dict(state["model"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{exp / name} does not fit {exp / 'network.xconfig'}: {error}") from None
-    model: nn.Module = network
+    model: Model = network
     if "log_prior" in state:
         model = ScaledLikelihoods(network, state["log_prior"], float(state["acoustic_scale"]))
     return model.to(device).eval()
 
 
-def log_likes(model: nn.Module, features: Sequence[np.ndarray]) -> list[np.ndarray]:
+def log_likes(model: Model, features: Sequence[np.ndarray]) -> list[np.ndarray]:
     """float32 log-likelihoods (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
     return list(iterate_log_likes(model, features))
 
 
 @torch.no_grad()
-def iterate_log_likes(model: nn.Module, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def iterate_log_likes(model: Model, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """`log_likes`, a batch at a time."""
     device = next(model.parameters()).device
     for begin in range(0, len(features), BATCH):

@@ -32,6 +32,7 @@ def load(name: str) -> ModuleType:
 
 grammar = load("grammar")
 noise = load("noise")
+espeak_events = sys.modules["espeak_events"] = load("espeak_events")  # as speech.py imports it
 speech = load("speech")
 
 
@@ -114,7 +115,7 @@ def test_resampling_keeps_what_the_new_rate_can_hold_and_no_alias() -> None:
 @pytest.mark.parametrize("snr", [5.0, 20.0])
 def test_recording_has_the_signal_to_noise_ratio_asked_for(colour: str, snr: float) -> None:
     tone = np.sin(2 * np.pi * 1234.0 * np.arange(3 * 22050) / 22050)  # unlike any harmonic of hum
-    mixed = noise.place(tone, 22050, snr, colour, np.random.default_rng(5)) / 32767.0
+    mixed = noise.place(tone, 22050, (3000, 5000), snr, colour, np.random.default_rng(5)) / 32767.0
     middle = mixed[8000:-8000] * np.hanning(len(mixed) - 16000)
     power = np.abs(np.fft.rfft(middle)) ** 2
     frequency = np.fft.rfftfreq(len(middle), 1 / 16000)
@@ -179,6 +180,40 @@ def test_sets_hold_what_their_tables_say(corpus: Path) -> None:
     assert not speakers["train"] & speakers["dev"]
     assert not speakers["train"] & speakers["test"]
     assert not speakers["dev"] & speakers["test"]
+
+
+def test_words_without_an_event_of_their_own() -> None:
+    word, phoneme = espeak_events.WORD, espeak_events.PHONEME
+    said = [
+        *[(word, 1, 0, ""), (phoneme, 1, 90, "t"), (phoneme, 1, 200, "3:")],
+        *[(word, 6, 300, ""), (phoneme, 6, 300, "0"), (phoneme, 6, 400, "n")],
+        *[(phoneme, 6, 500, "D"), (phoneme, 6, 600, "@")],
+        *[(word, 13, 700, ""), (phoneme, 13, 750, "k"), (phoneme, 20, 950, "_:")],
+    ]
+    events = [espeak_events.Event(*row) for row in said]
+    wanted = [(0, 300, "turn"), (300, 500, "on"), (500, 700, "the"), (700, 950, "fan")]
+    assert espeak_events.word_samples("turn on the fan", events, 1000) == wanted
+    assert espeak_events.word_samples("turn on the fan", events, 900)[-1] == (700, 900, "fan")
+    with pytest.raises(speech.UserError, match="when it said 'the'"):
+        espeak_events.word_samples("turn on the fan", events[:6] + events[8:], 1000)
+
+
+@pytest.mark.recipe
+def test_times_of_words_cover_the_speech(corpus: Path) -> None:
+    for name in SETS:
+        text, rows = table(corpus / name / "text"), {}
+        for line in (corpus / name / "words.ctm").read_text().splitlines():
+            utterance, channel, begin, duration, word = line.split()
+            assert channel == "1" and float(duration) > 0.02
+            rows.setdefault(utterance, []).append((float(begin), float(duration), word))
+        assert list(rows) == list(text)
+        for utterance, words in rows.items():
+            assert [word for _, _, word in words] == text[utterance].split()
+            for one, other in zip(words, words[1:], strict=False):
+                assert one[0] + one[1] == pytest.approx(other[0], abs=2e-4)
+            length = soundfile.info(corpus / name / "wav" / f"{utterance}.wav").duration
+            assert 0.0999 < words[0][0] < 0.5
+            assert 0.0999 < length - sum(words[-1][:2]) < 0.5
 
 
 @pytest.mark.recipe

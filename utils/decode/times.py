@@ -13,10 +13,12 @@ the last word but one is over first, then the one before it, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from chainstitch.utils.decode.graph import Graph
 
+Word = TypeVar("Word", int, str)
 Place = tuple[int, int]  # a frame where a word or a silence is over, and its last phone
 
 
@@ -81,3 +83,42 @@ def _ends(
             yield t + 1, phones[-1]
     if cut:
         yield len(pdfs), phones[-1]
+
+
+def word_spans(
+    phones: tuple[int, ...],
+    words: Sequence[Word],
+    pronunciations: Mapping[Word, Sequence[tuple[int, ...]]],
+    silence: int,
+) -> list[tuple[int, int]]:
+    """(first phone, last phone + 1) of each word, as indices into `phones`.
+
+    Where there are several ways, later words begin as early as they can.
+
+    Raises:
+        ValueError: the phones do not spell the words.
+    """
+    # reach[j]: where word j can end (an index into phones) -> (where it begins, where j - 1 ends)
+    reach: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
+    for word in words:
+        ends: dict[int, tuple[int, int]] = {}
+        for before in sorted(reach[-1]):
+            begins = [before]
+            if phones[before : before + 1] == (silence,):
+                begins.append(before + 1)
+            for begin in begins:
+                for pron in pronunciations[word]:
+                    end = begin + len(pron)
+                    if phones[begin:end] == pron:
+                        ends.setdefault(end, (begin, before))
+        reach.append(ends)
+    rests = {len(phones)} | ({len(phones) - 1} if phones[-1:] == (silence,) else set())
+    fitting = [end for end in reach[-1] if end in rests]
+    if not fitting:
+        raise ValueError(f"phones {phones} do not spell the words {list(words)}")
+    end, spans = max(fitting), []
+    for ends in reversed(reach[1:]):
+        begin, before = ends[end]
+        spans.append((begin, end))
+        end = before
+    return spans[::-1]

@@ -3,9 +3,9 @@
 
 Thirty voices of espeak-ng (speech.py) say the sentences of a grammar (grammar.py) in noise of
 several colours at 5 to 20 dB (noise.py). The voices of train, dev and test are different ones. The
-result is three Kaldi-style data directories (wav.scp, text, utt2spk) with two tables more, utt2snr
-in dB and utt2noise, and the same bytes every time: everything is drawn from seeded generators, and
-one process says all sentences in one order.
+result is three Kaldi-style data directories (wav.scp, text, utt2spk) with three files more, utt2snr
+in dB, utt2noise and words.ctm (when each word was said, espeak_events.py), and the same bytes every
+time: everything is drawn from seeded generators, and one process says all sentences in one order.
 
 lexicon.txt beside this script holds the pronunciations of the grammar's words. They are facts
 looked up in the CMU Pronouncing Dictionary (http://www.speech.cs.cmu.edu/cgi-bin/cmudict), without
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from grammar import Grammar
-from noise import COLOURS, SAMPLING_RATE, place
+from noise import COLOURS, SAMPLING_RATE, pauses, place
 from rich.console import Console
 from rich.progress import Progress
 from speech import VOICES, Synthesiser, Voice
@@ -39,7 +39,7 @@ SNRS = (5.0, 20.0)  # dB
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording, as a data directory describes it; snr in dB, duration in seconds."""
+    """One recording, as a data directory describes it; snr in dB, duration and times in seconds."""
 
     id: str
     speaker: str
@@ -47,6 +47,7 @@ class Utterance:
     snr: float
     colour: str
     duration: float
+    words: list[tuple[float, float, str]]  # begin, end, word
 
 
 def make_voice(
@@ -65,11 +66,15 @@ def make_voice(
         text = grammar.sentence()
         snr = float(rng.uniform(*SNRS))
         colour = COLOURS[rng.integers(len(COLOURS))]
-        samples = place(espeak.say(text), espeak.sampling_rate, snr, colour, rng)
+        rate = espeak.sampling_rate
+        around = pauses(rate, rng)
+        samples = place(espeak.say(text), rate, around, snr, colour, rng)
         name = f"{voice.speaker}-{len(utterances) + 1:04d}"
         soundfile.write(out / "wav" / f"{name}.wav", samples, SAMPLING_RATE, subtype="PCM_16")
         duration = len(samples) / SAMPLING_RATE
-        utterances.append(Utterance(name, voice.speaker, text, snr, colour, duration))
+        lead = around[0] / rate
+        words = [(begin + lead, end + lead, word) for begin, end, word in espeak.words]
+        utterances.append(Utterance(name, voice.speaker, text, snr, colour, duration, words))
         spoken += duration
     return utterances
 
@@ -86,6 +91,12 @@ def write_tables(utterances: list[Utterance], out: Path) -> None:
     for file, values in tables.items():
         lines = sorted(f"{u.id} {value}\n" for u, value in zip(utterances, values, strict=True))
         (out / file).write_text("".join(lines), encoding="utf-8")
+    times = [
+        f"{u.id} 1 {begin:.4f} {end - begin:.4f} {word}\n"
+        for u in sorted(utterances, key=lambda u: u.id)
+        for begin, end, word in u.words
+    ]
+    (out / "words.ctm").write_text("".join(times), encoding="utf-8")
 
 
 def make_corpus(out: Path, minutes: float, seed: int, overwrite: bool = False) -> str:

@@ -68,21 +68,32 @@ def _envelope(length: int, rng: np.random.Generator) -> np.ndarray:
     return 0.55 + 0.45 * np.sin(2 * np.pi * rate * np.arange(length) / SAMPLING_RATE + phase)
 
 
+def pauses(rate: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Samples of noise alone before and after the speech: 0.1 to 0.4 s each."""
+    before, after = (int(rate * rng.uniform(0.1, 0.4)) for _ in range(2))
+    return before, after
+
+
 def place(
-    speech: np.ndarray, rate: int, snr: float, colour: str, rng: np.random.Generator
+    speech: np.ndarray,
+    rate: int,
+    around: tuple[int, int],
+    snr: float,
+    colour: str,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Speech (n,) at `rate` Hz, as a recording at 16 kHz, int16.
 
-    0.1 to 0.4 s of noise alone come before and after. The speech lies 30 to 20 dB below full scale,
+    The speech lies 30 to 20 dB below full scale,
     or lower where the loudest sample would reach 0.9.
 
     Args:
+        around: samples of noise alone before and after, at `rate`.
         snr: power of the speech over that of the noise, both as means over their own length, in dB.
     """
-    before, after = (int(rate * rng.uniform(0.1, 0.4)) for _ in range(2))
     level = 10.0 ** (rng.uniform(-30.0, -20.0) / 20.0)
     speech = speech / np.sqrt(np.mean(speech**2))
-    signal = resample(np.pad(speech, (before, after)), rate, SAMPLING_RATE)
+    signal = resample(np.pad(speech, around), rate, SAMPLING_RATE)
     signal = signal + noise(colour, len(signal), rng) * 10.0 ** (-snr / 20.0)
     level = min(level, 0.9 / np.abs(signal).max())
     return np.rint(signal * level * 32767.0).astype(np.int16)

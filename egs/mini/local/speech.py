@@ -13,9 +13,9 @@ import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from espeak_events import PHONEME_EVENTS, Event, events, word_samples
 
 from chainstitch.utils.errors import UserError
 
@@ -96,6 +96,7 @@ class Synthesiser:
 
     Attributes:
         sampling_rate: of the samples that `say` returns, in Hz.
+        words: of the text said last, (begin, end, word) in seconds after the first of them.
 
     Raises:
         UserError: espeakng-loader is missing, or its library finds no data.
@@ -116,19 +117,24 @@ class Synthesiser:
             *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
         ]
         home = os.fsencode(data.parent)
-        self.sampling_rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, home, DONT_EXIT)
+        self.sampling_rate = self._library.espeak_Initialize(
+            SYNCHRONOUS, 0, home, DONT_EXIT | PHONEME_EVENTS
+        )
         if self.sampling_rate <= 0:
             raise UserError(
                 f"espeak-ng found no data in {data} (it takes no path beyond about 150 characters):"
                 " use a virtual environment with a shorter path"
             )
+        self.words: list[tuple[float, float, str]] = []
         self._pieces: list[bytes] = []
+        self._events: list[Event] = []
         receiver = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
         self._receive = receiver(self._gather)  # kept, or it would be freed under the library
         self._library.espeak_SetSynthCallback(self._receive)
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
 
-    def _gather(self, samples: int | None, count: int, _events: Any) -> int:
+    def _gather(self, samples: int | None, count: int, told: int | None) -> int:
+        self._events += events(told)
         if samples and count > 0:
             self._pieces.append(ctypes.string_at(samples, 2 * count))
         return 0
@@ -147,6 +153,7 @@ class Synthesiser:
     def say(self, text: str) -> np.ndarray:
         """The samples (n,) of `text`, float64 in [-1, 1), without the silence at either end."""
         self._pieces.clear()
+        self._events.clear()
         data = text.encode()
         code = self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, CHARS_UTF8, None, None)
         self._check(code, f"say {text!r}")
@@ -154,7 +161,12 @@ class Synthesiser:
         loud = np.flatnonzero(np.abs(samples) > 0.002)
         if not len(loud):
             raise UserError(f"espeak-ng said nothing for {text!r}")
-        return samples[loud[0] : loud[-1] + 1]
+        first, last = int(loud[0]), int(loud[-1]) + 1
+        self.words = [
+            (max(0, begin - first) / self.sampling_rate, (end - first) / self.sampling_rate, word)
+            for begin, end, word in word_samples(text, self._events, last)
+        ]
+        return samples[first:last]
 
     @staticmethod
     def _check(code: int, doing: str) -> None:

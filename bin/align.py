@@ -1,0 +1,86 @@
+"""`chainstitch align`: when each word and phone of known transcripts was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def align(
+    exp: Annotated[Path, typer.Argument(help="Experiment directory with final.pt and den.npz.")],
+    out: Annotated[Path, typer.Option(help="Directory to write, exp/ali_train say.")],
+    wavs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Audio files, each with its words in a .txt beside it."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Feature directory, data/train_hires; or give WAVS.")
+    ] = None,
+    lang: Annotated[
+        Path | None, typer.Option(help="Lang directory; default: the one trained with.")
+    ] = None,
+    textgrid: Annotated[
+        bool, typer.Option("--textgrid/--no-textgrid", help="Write a TextGrid per utterance.")
+    ] = True,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Count the denominator's phone LM, as training does.")
+    ] = False,
+    acoustic_scale: Annotated[
+        float, typer.Option(min=1e-3, help="Of the outputs; matters with --weights only.")
+    ] = 1.0,
+    shift: Annotated[
+        int, typer.Option(help="Move boundaries by so many input frames of 10 ms, later if > 0.")
+    ] = 0,
+    boost_silence: Annotated[
+        float, typer.Option(help="Nats to add to silence in every frame; words end earlier.")
+    ] = 0.0,
+    max_dropped: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share that may have no alignment.")
+    ] = 0.1,
+    one_speaker: Annotated[
+        bool, typer.Option("--one-speaker", help="All WAVS are one speaker: share the mean.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "cpu",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Align transcripts by the model's best path: ali.gz, ctm, phones.ctm and TextGrids.
+
+    Utterances that cannot be aligned (too short, a word without pronunciation) are named, counted,
+    listed in OUT/dropped and left out; more than --max-dropped of them is an error. The search
+    takes seconds for an hour of speech, so it has no --nj.
+
+    Phone durations of the model's frames are whole multiples of 30 ms, and models differ in where
+    they put a boundary: --shift and --boost-silence mend what is common to all. Choose them on a
+    dev set, with `chainstitch score-ali`; without them ali.gz says what the model itself says.
+
+    Examples:
+        chainstitch align exp/tdnn_1a --data data/train_hires --lang data/lang --out exp/ali_train
+        chainstitch align exp/tdnn_1a hello.wav goodbye.wav --out exp/ali_mine
+    """
+    from chainstitch.nnet import force_align, infer
+    from chainstitch.nnet.aligner import load_aligner
+    from chainstitch.nnet.experiment import Inputs, pick_device
+    from chainstitch.utils import config as configs
+    from chainstitch.utils.data.alignment_directory import write_alignment_directory
+    from chainstitch.utils.data.features import FeatureReader
+    from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.lang.directory import read_lang
+
+    refuse_existing(out, overwrite)
+    if (data is None) == (not wavs):
+        raise UsageError("wanted either --data or audio files to align; see --help")
+    model = infer.load_model(exp, pick_device(device))
+    language = read_lang(lang or configs.load(exp / "inputs.toml", Inputs).lang)
+    aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
+    if data is not None:
+        reader = FeatureReader(data)
+        items, total = force_align.set_items(reader), len(reader.cuts)
+    else:
+        files = force_align.file_items(exp, wavs or [], one_speaker)
+        items, total = iter(files), len(files)
+    done = force_align.align_items(model, aligner, items, total, max_dropped)
+    write_alignment_directory(out, done.aligned, language, done.dropped, textgrid, overwrite)
+    print(f"{out}: {done.summary()}")

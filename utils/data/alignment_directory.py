@@ -1,0 +1,110 @@
+"""The directory that `chainstitch align` writes.
+
+    ali.gz          phones with their durations in input frames (alignments.py)
+    phones.txt      the phones' numbers, of the lang directory that was used
+    ctm             utterance 1 begin duration word, in seconds; silences are left out
+    phones.ctm      the same of phones, silences too
+    textgrid/<utterance>.TextGrid   tiers `words` and `phones`, for Praat; a / in a name becomes _
+    scores          utterance, log-likelihood per output frame
+    dropped         utterance and why it could not be aligned; absent if there is none
+
+Everything is sorted by utterance and says the same: a time is a number of frames times 0.01 s.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainstitch.utils.data.alignments import FILE, write_alignments
+from chainstitch.utils.data.textgrid import textgrid
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.lang.directory import PHONES, Lang
+
+FRAME_SHIFT = 0.01  # seconds
+CTM, PHONES_CTM, SCORES, DROPPED = "ctm", "phones.ctm", "scores", "dropped"
+
+
+@dataclass(frozen=True)
+class AlignedUtterance:
+    """What was said when.
+
+    Attributes:
+        phones: (phone, input frames), in order, without gaps.
+        words: (word, first of its phones, last + 1), indices into `phones`.
+        score: log-likelihood per output frame, in nats.
+    """
+
+    phones: list[tuple[int, int]]
+    words: list[tuple[str, int, int]]
+    score: float
+
+    @property
+    def bounds(self) -> list[int]:
+        """Where each phone begins and, last, where all end, in input frames."""
+        return [0, *itertools.accumulate(frames for _, frames in self.phones)]
+
+
+def write_alignment_directory(
+    out: Path | str,
+    aligned: Mapping[str, AlignedUtterance],
+    lang: Lang,
+    dropped: Mapping[str, str],
+    textgrids: bool = True,
+    overwrite: bool = False,
+) -> None:
+    """Writes all of it or nothing.
+
+    Args:
+        dropped: why, by utterance.
+        textgrids: whether to write textgrid/.
+
+    Raises:
+        UsageError: `out` exists and `overwrite` is false.
+        UserError: two utterances would have the same TextGrid.
+    """
+    phone_names = {n: name for name, n in lang.phones.items()}
+    words, phones, scores, grids = [], [], [], {}
+    for name in sorted(aligned):
+        utterance = aligned[name]
+        times = [round(frame * FRAME_SHIFT, 2) for frame in utterance.bounds]
+        said = [(times[a], times[b], word) for word, a, b in utterance.words]
+        sounds = [
+            (begin, end, phone_names[phone])
+            for (phone, _), begin, end in zip(utterance.phones, times, times[1:], strict=False)
+        ]
+        words += [_ctm_line(name, *word) for word in said]
+        phones += [_ctm_line(name, *sound) for sound in sounds]
+        scores.append(f"{name} {utterance.score:.4f}")
+        if textgrids:
+            file = f"{name.replace('/', '_')}.TextGrid"
+            if file in grids:
+                raise UserError(
+                    f"two utterances would write {file}; give one another id, or --no-textgrid"
+                )
+            grids[file] = textgrid({"words": said, "phones": sounds}, times[-1])
+    with atomic_directory(out, overwrite) as directory:
+        alignments = {name: utterance.phones for name, utterance in aligned.items()}
+        write_alignments(directory / FILE, alignments, phone_names)
+        shutil.copyfile(lang.path / PHONES, directory / PHONES)
+        _write_lines(directory / CTM, words)
+        _write_lines(directory / PHONES_CTM, phones)
+        _write_lines(directory / SCORES, scores)
+        if dropped:
+            _write_lines(directory / DROPPED, [f"{n} {dropped[n]}" for n in sorted(dropped)])
+        if textgrids:
+            (directory / "textgrid").mkdir()
+        for file, text in grids.items():
+            (directory / "textgrid" / file).write_text(text, encoding="utf-8")
+
+
+def _ctm_line(utterance: str, begin: float, end: float, what: str) -> str:
+    return f"{utterance} 1 {begin:.2f} {end - begin:.2f} {what}"
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.nets.network import Network
+from chainstitch.nnet.nets.xconfig import OUTPUTS
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -40,7 +43,17 @@ class Batch:
 
     def outputs(self, network: nn.Module, device: str, shift: int = 0) -> tuple[Tensor, Tensor]:
         """(batch, frames, pdfs) of the frames with targets, padded, and (batch,) how many."""
-        outputs, lengths = network(self.features.to(device), self.lengths, shift)
+        return self._cut(*network(self.features.to(device), self.lengths, shift))
+
+    def loss(self, network: Network, loss: Loss, device: str, shift: int = 0) -> Tensor:
+        """The loss of the network's outputs: of the main one, and of the xent branch if wanted."""
+        if not loss.wants_xent:
+            return loss(*self.outputs(network, device, shift), self.targets)
+        outputs, lengths = network.outputs(self.features.to(device), self.lengths, shift)
+        (main, count), (xent, _) = (self._cut(outputs[name], lengths) for name in OUTPUTS)
+        return loss(main, count, self.targets, xent=xent)
+
+    def _cut(self, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         if not bool(self.first.any()) and torch.equal(self.count, lengths):
             return outputs, lengths
         frame = self.first[:, None] + torch.arange(int(self.count.max()))
@@ -76,11 +89,16 @@ class Loss(Protocol):
 
     Attributes:
         objective: (batch,) of the last call, on the host, summed over frames; higher is better.
+        wants_xent: whether it also wants the output of the xent branch, as `xent`.
     """
 
     objective: Tensor
 
-    def __call__(self, outputs: Tensor, lengths: Tensor, targets: Any) -> Tensor: ...
+    @property
+    def wants_xent(self) -> bool: ...
+
+    def __call__(self, outputs: Tensor, lengths: Tensor, targets: Any, **more: Tensor) -> Tensor:
+        """The loss, a scalar to minimise."""
 
     def sums(self) -> dict[str, float]:
         """Figures of the last call that add up over minibatches; "objf" among them."""

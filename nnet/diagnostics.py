@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.batch import Examples, Loss
+from chainstitch.nnet.nets.network import Network
 
 BATCH = 64
 NUM_UTTERANCES = 300  # that the training and the validation objective are measured on
@@ -33,21 +34,21 @@ def subset(examples: Examples, count: int = NUM_UTTERANCES) -> list[int]:
 
 
 def objective(
-    network: nn.Module, loss: Loss, examples: Examples, indices: list[int], device: str
+    network: Network, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> float:
     """The objective per output frame (<= 0) over the given examples."""
     total, frames = 0.0, 0
     with evaluating(network):
         for begin in range(0, len(indices), BATCH):
             batch = examples.batch(indices[begin : begin + BATCH])
-            loss(*batch.outputs(network, device), batch.targets)
+            batch.loss(network, loss, device)
             total += float(loss.objective.sum())
             frames += batch.frames
     return total / frames
 
 
 def objective_and_gradient(
-    network: nn.Module, loss: Loss, examples: Examples, indices: list[int], device: str
+    network: Network, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> tuple[float, dict[str, Tensor]]:
     """The same with batch-norm on minibatch statistics, and its derivative by every parameter.
 
@@ -67,7 +68,7 @@ def objective_and_gradient(
     try:
         for first in range(batches):
             batch = examples.batch(indices[first::batches])
-            loss(*batch.outputs(network, device), batch.targets).backward()
+            batch.loss(network, loss, device).backward()
             total += float(loss.objective.sum())
             frames += batch.frames
         gradient = {  # 0 of what the main output does not need, an xent branch say

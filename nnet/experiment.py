@@ -25,8 +25,10 @@ from chainstitch.nnet.chain.chunk_examples import ChunkExamples
 from chainstitch.nnet.chain.examples import MAX_DROPPED, ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.nnet.chain.topology import num_pdfs as count_pdfs
+from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.loss import FrameLoss
 from chainstitch.nnet.nets import Network
+from chainstitch.nnet.nets.xconfig import OUTPUTS
 from chainstitch.nnet.train import Schedule, Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs
@@ -115,6 +117,7 @@ def start_training(
     torch.manual_seed(seed)
     network = Network(config.network.xconfig, pdfs, config.network.subsampling)
     _check_features(FeatureReader(data), FeatureReader(valid), network)
+    _set_xent_branch(network, chain, config.training.criterion)
     loss, examples, valid_examples = load_examples(config, inputs, chain, store, network)
     training, optim = config.training, config.optim
     plan = BatchPlan(
@@ -173,8 +176,9 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
         denominator.num_pdfs = wanted
     chain = config.chain
     loss = ChainLoss(
-        denominator, chain.leaky, chain.output_l2, chain.backend, out_of_range=chain.out_of_range
-    )
+        denominator, chain.leaky, chain.output_l2, chain.backend, chain.xent_regularize,
+        chain.out_of_range,
+    )  # fmt: skip
     return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
 
 
@@ -230,6 +234,25 @@ def load_examples(
         aligned(inputs.data, inputs.ali, limit),
         aligned(inputs.valid, inputs.valid_ali, 1.0),
     )
+
+
+def _set_xent_branch(network: Network, chain: ChainLoss, criterion: str) -> None:
+    """Gives the xent branch's output layer its learning rate, unless the xconfig has one."""
+    branch = OUTPUTS[1]
+    there = branch in network.output_names
+    wanted = chain.wants_xent and criterion == "lfmmi"
+    if there != wanted:
+        raise UsageError(
+            f"the xconfig has {'an' if there else 'no'} output-layer name={branch}, and "
+            f"chain.xent_regularize is {chain.xent_regularize} with training.criterion = "
+            f"{criterion!r}; LF-MMI wants both (0.1 is usual) or neither, cross-entropy neither"
+        )
+    if there:
+        spec = next(spec for spec in network.specs if spec.name == branch)
+        if "learning-rate-factor" not in spec.options:
+            for layer in network.layers[branch].modules():
+                if isinstance(layer, Affine):
+                    layer.learning_rate_factor = chain.xent_learning_rate_factor
 
 
 def _check_features(train: FeatureReader, valid: FeatureReader, network: Network) -> None:

@@ -228,6 +228,7 @@ class Trainer:
             "den_log_z": sums["den"] / sums["frames"],
             "output_l2": sums["l2"] / sums["frames"],
             "out_of_range": sums["out_of_range"] / sums["frames"],
+            "xent": sums["xent"] / sums["frames"],
             "frames": int(sums["frames"]),
             "log_domain": int(sums["log_domain"]),
             "frame_accuracy": sums["right"] / sums["frames"] if "right" in sums else None,
@@ -257,9 +258,8 @@ class Trainer:
 
         def closure() -> Tensor:
             self.network.zero_grad()
-            outputs, lengths = batch.outputs(self.network, self.device, minibatch.shift)
             try:
-                loss = self.loss(outputs, lengths, batch.targets)
+                loss = batch.loss(self.network, self.loss, self.device, minibatch.shift)
             except NonFiniteError as error:
                 # as in Kaldi: no derivative, so no step, and the next minibatch may be better
                 sums["nonfinite"] += 1

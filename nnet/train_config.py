@@ -45,20 +45,22 @@ class NetworkText:
 
 @dataclass
 class Chain:
-    """[chain]: LF-MMI; `backend` as `forward_backward` has it, `tolerance` (input frames) of
-    numerators around an alignment."""
+    """[chain]: LF-MMI, see chain/loss.py; `backend` as `forward_backward` has it, `tolerance`
+    (input frames) of numerators around an alignment. `xent_regularize` wants an `output-xent`."""
 
     leaky: float = 0.1
     output_l2: float = 5e-5
     out_of_range: float = 0.0
+    xent_regularize: float = 0.0
     backend: str = "auto"
     tolerance: int = 5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.leaky < 1 or min(self.output_l2, self.out_of_range) < 0:
+        penalties = (self.output_l2, self.out_of_range, self.xent_regularize)
+        if not 0 <= self.leaky < 1 or min(penalties) < 0:
             raise ValueError(
-                "chain: wanted 0 <= leaky < 1, output_l2 >= 0 and out_of_range >= 0, found "
-                f"{self.leaky}, {self.output_l2} and {self.out_of_range}"
+                "chain: wanted 0 <= leaky < 1, and output_l2, out_of_range and xent_regularize "
+                f">= 0, found {self.leaky}, and {', '.join(map(str, penalties))}"
             )
         if self.tolerance < 0:
             raise ValueError(f"chain.tolerance: wanted frames >= 0, found {self.tolerance}")

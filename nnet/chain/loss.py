@@ -85,6 +85,11 @@ class ChainLoss(nn.Module):
         self.l2_term = self.out_of_range_term = self.xent_term = torch.zeros(())
 
     @property
+    def wants_xent(self) -> bool:
+        """Whether calls want `xent`."""
+        return self.xent_regularize > 0
+
+    @property
     def xent_learning_rate_factor(self) -> float:
         """What the xent branch's output layer multiplies its learning rate by; 1 without (4)."""
         return 0.5 / self.xent_regularize if self.xent_regularize else 1.0

@@ -55,7 +55,10 @@ class FrameLoss(nn.Module):
     Attributes:
         objective: (batch,) float64, of the last call, on the host.
         right: frames of the last call at which the label was the likeliest pdf.
+        wants_xent: False: there is one output.
     """
+
+    wants_xent = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from chainstitch.nnet import infer
-from tests.toy import Toy, align_evenly, rows, run
+from chainstitch.nnet.experiment import start_training
+from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.utils import config
+from tests.toy import XCONFIG, Toy, align_evenly, rows, run
 
 CHUNKS = ("--set", "training.chunk_widths=40,25", "--set", "training.left_context=9")
 CROSS_ENTROPY = ("--set", "training.criterion=cross_entropy")
@@ -104,3 +107,53 @@ def test_other_alignments_are_not_what_a_run_is_resumed_with(
     assert json.loads((out / "receipt.json").read_text())["num_pdfs"] == 8
     assert run(*toy.arguments(out, "--resume", "auto")) == 2
     assert "ali" in capsys.readouterr().err
+
+
+XENT = XCONFIG.replace("output-layer", "output-layer name=output-xent input=tdnn2\noutput-layer")
+
+
+def with_branch(toy: Toy, tmp_path: Path, factor: str = "") -> Path:
+    conf = tmp_path / "xent.toml"
+    branch = XENT.replace("input=tdnn2", f"input=tdnn2 {factor}")
+    conf.write_text(toy.conf.read_text().replace(XCONFIG, branch))
+    return conf
+
+
+def test_the_xent_branch_trains_with_its_own_rate_and_is_not_decoded(
+    toy: Toy, tmp_path: Path
+) -> None:
+    conf, out = with_branch(toy, tmp_path), tmp_path / "exp"
+    arguments = toy.arguments(out, "--set", "chain.xent_regularize=0.1", conf=conf)
+    assert run(*arguments) == 0
+    xent = [float(row["xent"]) for row in rows(out)]  # type: ignore[arg-type]
+    assert 0 < xent[-1] < xent[0]
+    assert run("combine", out, "--method", "bfgs") == 0
+    model = infer.load_model(out)
+    assert model.num_outputs == 8
+    assert model(torch.randn(1, 30, 13), torch.tensor([30]))[0].shape == (1, 10, 8)
+
+
+@pytest.mark.parametrize(("factor", "wanted"), [("", 5.0), ("learning-rate-factor=2", 2.0)])
+def test_the_branch_learns_at_half_over_the_factor_or_as_the_xconfig_says(
+    toy: Toy, tmp_path: Path, factor: str, wanted: float
+) -> None:
+    conf = config.load(
+        with_branch(toy, tmp_path, factor), TrainConfig, ["chain.xent_regularize=0.1"]
+    )
+    trainer = start_training(conf, toy.train, toy.dev, toy.lang, toy.den, tmp_path / "exp")
+    layers = trainer.network.layers
+    assert layers["output-xent"].learning_rate_factor == wanted
+    assert layers["output"].learning_rate_factor == 1.0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_branch_and_factor_go_together(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
+    factor = "0" if there else "0.1"
+    conf = with_branch(toy, tmp_path) if there else toy.conf
+    arguments = toy.arguments(
+        tmp_path / "exp", "--set", f"chain.xent_regularize={factor}", conf=conf
+    )
+    assert run(*arguments) == 2
+    assert f"has {'an' if there else 'no'} output-layer name=output-xent" in capsys.readouterr().err

@@ -268,6 +268,11 @@ def _check_features(train: FeatureReader, valid: FeatureReader, network: Network
             f"the xconfig's input has dim={network.input_dim}, but {train.directory} has "
             f"{train.config.num_ceps} features a frame; write input dim={train.config.num_ceps}"
         )
+    if network.ivector_dim:
+        raise UsageError(
+            f"the xconfig has an input name=ivector, but {train.directory} has no i-vectors; leave "
+            "it and ReplaceIndex(ivector,t,0) out"
+        )
 
 
 def _check_same(out: Path, config: TrainConfig, inputs: Inputs, den: Path) -> None:

@@ -1,5 +1,7 @@
 """Kaldi's fast LSTM with projection and peepholes, one GEMM for all frames wherever there can be.
 
+(2) below is in lstm_cell.py, the loop backward through time in lstm_recurrence.py.
+
 **What it computes**, for frame t, with r and c of frame t + delay (delay < 0: the past), both
 multiplied by `decay` = 1 - |delay| / decay_time, and zero before the first frame:
 
@@ -15,10 +17,10 @@ had somebody told us all r- and m beforehand: two ordinary affine layers over al
 values are known already, and one function that closes the loop:
 
     W_all on rows [x; r-]  --gates-->  \\
-                                        _Recurrence  -->  r; p
+                                        Recurrence   -->  r; p
     W_rp on rows m         --r, p-->   /
 
-Backward, `_Recurrence` gets the derivatives of the output, runs through time, and hands to each of
+Backward, `Recurrence` gets the derivatives of the output, runs through time, and hands to each of
 the two layers the *whole* derivative of its output, recurrent part included. r- and m are constants
 there, so each layer then makes its weight's gradient with one GEMM over all frames (not one per
 step), and natural gradient, which watches affine layers, sees each row once, as Kaldi does after it
@@ -47,9 +49,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chainstitch.nnet.layers.affine import Affine
-from chainstitch.nnet.layers.lstm_cell import lstm_cell, lstm_cell_backward, squashed
+from chainstitch.nnet.layers.lstm_cell import lstm_cell, squashed
+from chainstitch.nnet.layers.lstm_recurrence import Recurrence
 
-ZEROING_INTERVAL = 20  # frames
 # average derivatives of i, f, o (of at most 0.25), tanh(g) and tanh(c) (1) that want repair
 REPAIR_BELOW = (0.05, 0.05, 0.05, 0.2, 0.2)
 LARGEST = (0.25, 0.25, 0.25, 1.0, 1.0)
@@ -169,7 +171,7 @@ class FastLSTMP(nn.Module):
         if self.w_rp is not None:
             rp = rp.index_put((inside,), self.w_rp(m[inside], rp[inside]))
         times = (self.step * frame + torch.arange(batch, device=x.device)).view_as(inside)
-        rp = _Recurrence.apply(  # type: ignore[no-untyped-call]
+        rp = Recurrence.apply(  # type: ignore[no-untyped-call]
             gates, rp, self.peepholes.weight, c, self.w_all.weight[:, self.dim :],
             None if self.w_rp is None else self.w_rp.weight, masks, times, inside, self,
         )  # fmt: skip
@@ -245,56 +247,6 @@ class FastLSTMP(nn.Module):
     def _from_chains(self, y: Tensor, ends: Tensor, frames: int) -> Tensor:
         y = y.reshape(-1, len(ends), y.shape[2])[:frames]
         return _reversed(y, ends) if self.delay > 0 else y
-
-
-class _Recurrence(torch.autograd.Function):
-    """Hands r; p on; backward, runs through time (see the module's text)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, gates: Tensor, rp: Tensor, peepholes: Tensor, c: Tensor, w_r: Tensor,
-        w_rp: Tensor | None, masks: Tensor | None, times: Tensor, inside: Tensor,
-        layer: FastLSTMP,
-    ) -> Tensor:  # fmt: skip
-        ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times, inside)
-        ctx.layer = layer
-        return rp.view_as(rp)
-
-    @staticmethod
-    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        gates, peepholes, c, w_r, w_rp, masks, times, inside = ctx.saved_tensors
-        layer: FastLSTMP = ctx.layer
-        d_rp, d_gates = d_out.clone(), torch.empty_like(gates)
-        d_peepholes = torch.zeros_like(peepholes)
-        d_c, repair = torch.zeros_like(c[0]), layer.repair()
-        for t in reversed(range(len(gates))):
-            before = layer.decay * c[t - 1] if t else torch.zeros_like(c[0])
-            mask = None if masks is None else masks[t]
-            scales = None if repair is None else repair[:, None] * inside[t, :, None]
-            d_gates[t], d_c, d_p = lstm_cell_backward(
-                gates[t], before, c[t], peepholes, mask, d_c,
-                d_rp[t] if w_rp is None else d_rp[t] @ w_rp, scales,
-            )  # fmt: skip
-            d_peepholes += d_p
-            if t:
-                d_c, d_r = truncated(d_c, d_gates[t] @ w_r, times[t - 1], times[t], layer)
-                d_rp[t - 1, :, : layer.recurrent] += d_r
-        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None
-
-
-def truncated(
-    d_c: Tensor, d_r: Tensor, earlier: Tensor, later: Tensor, layer: FastLSTMP
-) -> tuple[Tensor, Tensor]:
-    """[dc; dr] times decay, cut to `clip`, dropped where too long across a multiple of 20 frames.
-
-    `earlier` and `later` (rows,): the frames between which the derivative goes, plus the sequence's
-    number.
-    """
-    length = layer.decay * (d_c.square().sum(1) + d_r.square().sum(1)).sqrt()
-    factor = layer.decay * (layer.clip / length.clamp(min=layer.clip))
-    crossed = earlier // ZEROING_INTERVAL != later // ZEROING_INTERVAL
-    factor = torch.where(crossed & (length > layer.zero_above), 0.0, factor)[:, None]
-    return d_c * factor, d_r * factor
 
 
 def _reversed(x: Tensor, ends: Tensor) -> Tensor:

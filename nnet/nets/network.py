@@ -76,8 +76,8 @@ class Network(nn.Module):
         outputs = [node.name for node in self.nodes if node.kind == "output-layer"]
         self.output_names = sorted(outputs, key=lambda name: name == OUTPUTS[1])
         self._output_grid = Grid(0, 0, subsampling)
-        self.left_context = -self.grids[self.input].first
-        self.right_context = self.grids[self.input].last
+        self.left_context = max(0, -self.grids[self.input].first)
+        self.right_context = max(0, self.grids[self.input].last)
 
     def _dim_in(self, node: Node) -> int:
         total = 0

@@ -16,9 +16,10 @@ configs/network.xconfig of an experiment.
                            Kaldi's affine-transform-file is accepted and not read
     relu-layer, relu-renorm-layer, relu-batchnorm-layer, each also as ...-dropout-layer
                            dim [bottleneck-dim: a linear layer before] [target-rms=1]
-                           [self-repair-scale=0] [dropout-proportion] [dropout-per-dim=false]
-                           [dropout-per-dim-continuous=false]: affine, ReLU, normalisation, dropout
-                           (0.5 in a dropout layer; of 0 where a schedule is to raise it)
+                           [self-repair-scale=0: in Kaldi 1e-5] [dropout-proportion]
+                           [dropout-per-dim=false] [dropout-per-dim-continuous=false]: affine, ReLU,
+                           normalisation, dropout (0.5 in a dropout layer; of 0 where a schedule is
+                           to raise it)
     affine-layer           dim
     linear-component       dim [orthonormal-constraint=0]: without bias (layers/linear.py)
     no-op-component        hands its input on

@@ -60,6 +60,17 @@ def misspelt_section(own: Toy) -> list[str]:
     return own.arguments(out(own), "--set", "optim.backstich.scale=1.0")
 
 
+def ivectors(own: Toy) -> list[str]:
+    text = own.conf.read_text().replace(
+        "\noutput-layer",
+        "\nno-op-component name=both input=Append(tdnn2, ReplaceIndex(ivector,t,0))\noutput-layer",
+    )
+    own.conf.write_text(
+        text.replace("input name=input", "input name=ivector dim=3\ninput name=input")
+    )
+    return own.arguments(out(own))
+
+
 def misspelt_xconfig(own: Toy) -> list[str]:
     own.conf.write_text(own.conf.read_text().replace("relu-renorm-layer", "relu-norm-layer"))
     return own.arguments(out(own))
@@ -156,6 +167,7 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (misspelt_key, 2, ["train.toml", "'optim.inital_lr'; did you mean 'optim.initial_lr'?"]),
     (misspelt_section, 2, ["'optim.backstich'; did you mean 'optim.backstitch'?"]),
     (misspelt_xconfig, 2, ["xconfig line 3", "did you mean 'relu-renorm-layer'?"]),
+    (ivectors, 2, ["name=ivector", "has no i-vectors; leave it"]),
     (existing_output, 2, ["exp exists already", "--overwrite"]),
     (output_of_something_else, 2, ["exp was not made by `train`", "delete it"]),
     (missing_graph, 1, ["den.npz does not exist", "chainstitch den-graph"]),

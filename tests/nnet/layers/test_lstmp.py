@@ -8,7 +8,7 @@ from torch import nn
 
 from chainstitch.nnet.layers import LSTMP, FastLSTM, FastLSTMP
 from chainstitch.nnet.layers.lstm_cell import lstm_cell, lstm_cell_backward
-from chainstitch.nnet.layers.lstmp import truncated
+from chainstitch.nnet.layers.lstm_recurrence import truncated
 from chainstitch.nnet.optim import SGD, NaturalGradient, OnlineNaturalGradient, saturation
 from tests.reference.lstmp import simple_lstmp
 

@@ -89,7 +89,7 @@ def test_an_output_delay_looks_that_many_frames_ahead() -> None:
     ahead = torch.cat([x[:1, 5:], x[:1, -1:].expand(1, 5, 5)], 1)
     found, wanted = late(x[:1], lengths[:1])[0], plain(ahead, lengths[:1])[0]
     torch.testing.assert_close(found, wanted)
-    assert (late.left_context, late.right_context) == (-5, 5)
+    assert (late.left_context, late.right_context) == (0, 5)
 
 
 def test_a_tdnnf_layer_is_two_factors_and_a_bypass() -> None:

@@ -22,8 +22,11 @@ def align(
         Path | None, typer.Option(help="Lang directory; default: the one trained with.")
     ] = None,
     textgrid: Annotated[
-        bool, typer.Option("--textgrid/--no-textgrid", help="Write a TextGrid per utterance.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--textgrid/--no-textgrid", help="A TextGrid per utterance; default: for WAVS only."
+        ),
+    ] = None,
     weights: Annotated[
         bool, typer.Option("--weights", help="Count the denominator's phone LM, as training does.")
     ] = False,
@@ -82,5 +85,6 @@ def align(
         files = force_align.file_items(exp, wavs or [], one_speaker)
         items, total = iter(files), len(files)
     done = force_align.align_items(model, aligner, items, total, max_dropped)
-    write_alignment_directory(out, done.aligned, language, done.dropped, textgrid, overwrite)
+    grids = data is None if textgrid is None else textgrid
+    write_alignment_directory(out, done.aligned, language, done.dropped, grids, overwrite)
     print(f"{out}: {done.summary()}")

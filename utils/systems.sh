@@ -11,6 +11,7 @@
 #   decode_system EXP DATA [KIND]          DATA/dev[_KIND]_hires, then DATA/test[_KIND]_hires with
 #                                          the LM weight and penalty that are best on dev
 #   score_system EXP [KIND]                the %WER line of test
+#   align_system EXP DATA OUT TRUTH...     times of words by $align_options, against known ones
 # For a recipe with one train, one dev and one test set, `stages_4_to_9` is all the rest: den-graph,
 # train, combine, decode, score, plot; it wants the time and disk that a seed takes in stages 5 to 7.
 
@@ -66,6 +67,17 @@ decode_system() {
 score_system() {
   local exp=$1 kind=${2:+_$2}
   chainstitch score "$exp/decode_test$kind" --choice "$exp/decode_dev$kind/choice.toml"
+}
+
+align_system() {
+  local exp=$1 sets=$2 out=$3 truth
+  # shellcheck disable=SC2154,SC2086 # options are words
+  chainstitch align "$exp" --data "$sets" --lang "$data/lang" --out "$out" --device "$device" \
+    $align_options "${overwrite_flag[@]}"
+  for truth in "${@:4}"; do
+    echo "$truth"
+    chainstitch score-ali "$truth" "$out"
+  done
 }
 
 stages_4_to_9() { # TIME DISK (of train) TIME DISK (combine) TIME DISK (decode)

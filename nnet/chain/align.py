@@ -34,8 +34,13 @@ weights are the denominator's; its best path is a string of pdfs, and (2) over (
 
 finds the phones that it stands for.
 
-Output frame t stands for input frames f t .. f t + f - 1 (f = 3), the last one for what is left, so
-that durations add up to the utterance. (Kaldi: `nnet3-align-compiled`, on a decoding graph.)
+**Times.** Output frame t looks at input frame f t (f = 3), and is taken to stand for input frames
+f t .. f t + f - 1, the last one for what is left, so that durations add up to the utterance and
+frames 0, f, 2 f, ... have the phone that the model gave them (a tree's statistics want no other).
+The true boundary between output frames t - 1 and t lies before f t, half of f - 1 frames on the
+average, and a model may have its own idea of where a phone begins: `shift` moves all boundaries.
+
+(Kaldi: `nnet3-align-compiled`, on a decoding graph.)
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ def exp(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ali(toy: Toy, exp: Path) -> Path:
     """The alignment of the dev set."""
     out = exp.parent / "ali_dev"
-    assert run("align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", out) == 0
+    command = ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", out, "--textgrid"]
+    assert run(*command) == 0
     return out
 
 
@@ -89,7 +90,7 @@ def test_what_does_not_fit_is_named_and_the_rest_aligned(
 ) -> None:  # fmt: skip
     unknown, short = retext(own.dev, {0: "low nosuch", 1: "rise " * 200})
     out = tmp_path / "ali"
-    command = ["align", exp, "--data", own.dev, "--lang", own.lang, "--out", out, "--no-textgrid"]
+    command = ["align", exp, "--data", own.dev, "--lang", own.lang, "--out", out]
     assert run(*command) == 1
     error = capsys.readouterr().err
     assert f"2 of 6 utterances cannot be aligned (the first: {unknown}, word without" in error
@@ -108,7 +109,7 @@ def test_what_does_not_fit_is_named_and_the_rest_aligned(
 
 
 def test_a_second_run_refuses_unless_told(toy: Toy, exp: Path, ali: Path) -> None:
-    command = ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", ali]
+    command = ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", ali, "--textgrid"]
     before = fingerprint(ali)
     assert run(*command) == 2
     assert fingerprint(ali) == before

@@ -41,6 +41,9 @@ def test_mini_at_reduced_size_and_again_from_the_middle(tmp_path):
     assert (exp.parent / "objective.png").stat().st_size > 10_000
     again = run("mini", *size, "--stage", "7", "--overwrite", "true")
     assert wer(again) == wer(first)
+    times = run("mini", *size, "--stage", "10", "--stop-stage", "10")
+    medians = re.findall(r"^all +\d+ +(\S+)", times, re.MULTILINE)
+    assert len(medians) == 2 and max(map(float, medians)) < 45  # ms; 13 at full size
 
 
 def test_yesno_trains_and_scores_on_the_real_corpus(tmp_path, data_dir):

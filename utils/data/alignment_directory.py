@@ -4,7 +4,8 @@
     phones.txt      the phones' numbers, of the lang directory that was used
     ctm             utterance 1 begin duration word, in seconds; silences are left out
     phones.ctm      the same of phones, silences too
-    textgrid/<utterance>.TextGrid   tiers `words` and `phones`, for Praat; a / in a name becomes _
+    textgrid/<utterance>.TextGrid   tiers `words` and `phones`, for Praat, if wanted; a / in a
+                    name becomes _
     scores          utterance, log-likelihood per output frame
     dropped         utterance and why it could not be aligned; absent if there is none
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from chainstitch.utils.lang.directory import PHONES, Lang
 
 FRAME_SHIFT = 0.01  # seconds
 CTM, PHONES_CTM, SCORES, DROPPED = "ctm", "phones.ctm", "scores", "dropped"
+TEXTGRIDS = "textgrid"
 
 
 @dataclass(frozen=True)
@@ -68,38 +71,38 @@ def write_alignment_directory(
         UserError: two utterances would have the same TextGrid.
     """
     phone_names = {n: name for name, n in lang.phones.items()}
-    words, phones, scores, grids = [], [], [], {}
-    for name in sorted(aligned):
-        utterance = aligned[name]
-        times = [round(frame * FRAME_SHIFT, 2) for frame in utterance.bounds]
-        said = [(times[a], times[b], word) for word, a, b in utterance.words]
-        sounds = [
-            (begin, end, phone_names[phone])
-            for (phone, _), begin, end in zip(utterance.phones, times, times[1:], strict=False)
-        ]
-        words += [_ctm_line(name, *word) for word in said]
-        phones += [_ctm_line(name, *sound) for sound in sounds]
-        scores.append(f"{name} {utterance.score:.4f}")
-        if textgrids:
-            file = f"{name.replace('/', '_')}.TextGrid"
-            if file in grids:
-                raise UserError(
-                    f"two utterances would write {file}; give one another id, or --no-textgrid"
-                )
-            grids[file] = textgrid({"words": said, "phones": sounds}, times[-1])
+    names = sorted(aligned)
+    files = {name: f"{name.replace('/', '_')}.TextGrid" for name in names}
+    twice = [file for file, count in Counter(files.values()).items() if count > 1]
+    if textgrids and twice:
+        raise UserError(
+            f"two utterances would write {twice[0]}; give one another id, or --no-textgrid"
+        )
+    words, phones = [], []
     with atomic_directory(out, overwrite) as directory:
+        if textgrids:
+            (directory / TEXTGRIDS).mkdir()
+        for name in names:
+            utterance = aligned[name]
+            times = [round(frame * FRAME_SHIFT, 2) for frame in utterance.bounds]
+            said = [(times[a], times[b], word) for word, a, b in utterance.words]
+            sounds = [
+                (begin, end, phone_names[phone])
+                for (phone, _), begin, end in zip(utterance.phones, times, times[1:], strict=False)
+            ]
+            words += [_ctm_line(name, *word) for word in said]
+            phones += [_ctm_line(name, *sound) for sound in sounds]
+            if textgrids:
+                text = textgrid({"words": said, "phones": sounds}, times[-1])
+                (directory / TEXTGRIDS / files[name]).write_text(text, encoding="utf-8")
         alignments = {name: utterance.phones for name, utterance in aligned.items()}
         write_alignments(directory / FILE, alignments, phone_names)
         shutil.copyfile(lang.path / PHONES, directory / PHONES)
         _write_lines(directory / CTM, words)
         _write_lines(directory / PHONES_CTM, phones)
-        _write_lines(directory / SCORES, scores)
+        _write_lines(directory / SCORES, [f"{n} {aligned[n].score:.4f}" for n in names])
         if dropped:
             _write_lines(directory / DROPPED, [f"{n} {dropped[n]}" for n in sorted(dropped)])
-        if textgrids:
-            (directory / "textgrid").mkdir()
-        for file, text in grids.items():
-            (directory / "textgrid" / file).write_text(text, encoding="utf-8")
 
 
 def _ctm_line(utterance: str, begin: float, end: float, what: str) -> str:

@@ -45,7 +45,7 @@ def run(
     waiting = list(enumerate(jobs))
     codes = [0] * len(jobs)
     running: list[tuple[int, int, _Running]] = []  # (job, slot, process)
-    with _terminate_as_interrupt():
+    with _signals_kept() as raise_interrupt:
         try:
             while waiting or running:
                 while waiting and free:
@@ -54,6 +54,7 @@ def run(
                     own = gpus[slot * resources.gpu : (slot + 1) * resources.gpu]
                     running.append((index, slot, _Running(job, _environment(threads, own))))
                 time.sleep(POLL_SECONDS)
+                raise_interrupt()
                 for item in list(running):
                     index, slot, process = item
                     code = process.poll()
@@ -63,6 +64,7 @@ def run(
                         codes[index] = process.finish(code, threads or 1)
                         running.remove(item)
                         free.append(slot)
+            raise_interrupt()
         finally:
             _stop([process for _, _, process in running], threads or 1)
     return codes
@@ -176,18 +178,28 @@ def _stop(running: Sequence[_Running], threads: int) -> None:
 
 
 @contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Makes SIGTERM raise KeyboardInterrupt, so that jobs do not outlive their runner."""
+def _signals_kept() -> Iterator[Callable[[], None]]:
+    """Keeps SIGINT and SIGTERM back until the function that it gives is called, which then raises
+    KeyboardInterrupt: in between a job may have been started and not yet be known to `_stop`."""
+    came: list[int] = []
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def keep(number: int, frame: FrameType | None) -> None:
+        came.append(number)
 
+    def raise_interrupt() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as a shell's background jobs have it
+        numbers.append(signal.SIGINT)
     try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
+        previous = {number: signal.signal(number, keep) for number in numbers}
     except ValueError:  # not the main thread: signals are somebody else's business
-        yield
+        yield raise_interrupt
         return
     try:
-        yield
+        yield raise_interrupt
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

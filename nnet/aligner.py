@@ -48,7 +48,8 @@ class Aligner:
         shift: input frames by which boundaries are moved (`input_durations`).
         boost_silence: nats added to the outputs of silence's pdfs in every frame. Nothing in LF-MMI
             from transcripts teaches a model to say "silence" in a short pause rather than to let
-            the last phone last; words then end late. (Kaldi's --boost-silence, as a logarithm.)
+            the last phone last; words then end late. A leaf that silence shares with another phone
+            is raised for both. (Kaldi's --boost-silence, as a logarithm.)
     """
 
     def __init__(

@@ -6,8 +6,12 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from chainstitch.nnet import infer
+from chainstitch.nnet.chain import DenominatorGraph, Leaves
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.manifests import cut_text, read_cuts
 from chainstitch.utils.lang.directory import read_lang
@@ -160,3 +164,26 @@ def test_score_ali(ali: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     table = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert table[3] == ["all", str(2 * len(truth)), *["40.0"] * 4, "0.0", "0.0", "100.0", "100.0"]
     assert [abs(float(number)) for number in table[4][3:7]] == [0.0] * 4
+
+
+def test_broken_outputs_and_other_graphs_are_named(
+    toy: Toy, exp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    command = ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", tmp_path / "a"]
+
+    def broken(_: object, features: list[np.ndarray]) -> list[np.ndarray]:
+        return [np.full((-(-len(f) // 3), 8), np.nan, np.float32) for f in features]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(infer, "log_likes", broken)
+        assert run(*command) == 1
+    first = sorted(cut.id for cut in read_cuts(toy.dev))[0]
+    assert f"{first}: " in (error := capsys.readouterr().err)
+    assert "of the outputs are not finite" in error and not (tmp_path / "a").exists()
+    other = Path(shutil.copytree(exp, tmp_path / "exp"))
+    ring = DenominatorGraph.from_arcs(*torch.tensor([[0], [0], [5]]), torch.ones(1))
+    ring.leaves = Leaves(np.zeros((1, 4, 2), int), 6)  # type: ignore[attr-defined]
+    monkeypatch.setattr(DenominatorGraph, "load", lambda _: ring)
+    assert run("align", other, *command[2:]) == 1
+    assert "den.npz has 6 pdfs, the network 8" in capsys.readouterr().err

@@ -25,6 +25,7 @@ class Batch:
         first, count: (batch,) the output frames that the targets are of, from the first of the
             features on.
         targets: what the loss wants: a `NumeratorBatch`, or a `FrameLabels`.
+        ivectors: (batch, dim) one of each example, for networks that have such an input.
     """
 
     features: Tensor
@@ -32,6 +33,7 @@ class Batch:
     first: Tensor
     count: Tensor
     targets: Any
+    ivectors: Tensor | None = None
 
     @property
     def frames(self) -> int:
@@ -40,7 +42,8 @@ class Batch:
 
     def outputs(self, network: nn.Module, device: str, shift: int = 0) -> tuple[Tensor, Tensor]:
         """(batch, frames, pdfs) of the frames with targets, padded, and (batch,) how many."""
-        outputs, lengths = network(self.features.to(device), self.lengths, shift)
+        more = {} if self.ivectors is None else {"ivectors": self.ivectors.to(device)}
+        outputs, lengths = network(self.features.to(device), self.lengths, shift, **more)
         if not bool(self.first.any()) and torch.equal(self.count, lengths):
             return outputs, lengths
         frame = self.first[:, None] + torch.arange(int(self.count.max()))

@@ -43,7 +43,8 @@ Where we depart from Kaldi: Σ_i is diagonal (there: full), so (5) keeps its dia
 stay above VARIANCE_FLOOR of their mean over Gaussians (there: the matrix, likewise); only where one
 is floored may (7) fall. A Gaussian with a count below MIN_COUNT (there: 100) keeps T_i and Σ_i.
 Estimates are exact (there: some steps of conjugate gradient in the online case). Weights do not
-depend on x, as in Kaldi's online recipes.
+depend on x, as in Kaldi's online recipes. The axes of x behind the first are left as they fall
+(there: turned so that mean U_i is diagonal).
 """
 
 from __future__ import annotations

@@ -72,17 +72,23 @@ class DiagonalUbm:
     def posteriors(self, x: Tensor, top: int, min_post: float) -> tuple[Tensor, Tensor]:
         """The posteriors of each frame's best Gaussians, pruned and made to add up to 1 again.
 
+        As Kaldi's `VectorToPosteriorEntry` does it: what is not above `min_post` times the best is
+        left out of the sum that the others are compared with.
+
         Args:
             x: (n, F).
             top: how many Gaussians a frame is shared among, at most.
-            min_post: smaller ones become 0, but for the best.
+            min_post: smaller ones become 0, but for the best; below 1.
 
         Returns:
             which (n, min(top, I)) and their posteriors, best first.
         """
         best, which = self.log_likes(x).topk(min(top, self.num_gauss), dim=1)
-        post = best.softmax(1)
-        keep = post >= min_post
+        post = (best - best[:, :1]).exp()
+        keep = post > min_post
+        keep[:, 0] = True
+        post = torch.where(keep, post, 0.0)
+        keep &= post >= min_post * post.sum(1, keepdim=True)
         keep[:, 0] = True
         post = torch.where(keep, post, 0.0)
         return which, post / post.sum(1, keepdim=True)

@@ -26,10 +26,12 @@ def posteriors(x, weights, means, variances, top, min_post):
     found = np.zeros((len(x), len(weights)))
     for row, likes in zip(found, log_likes(x, weights, means, variances), strict=True):
         best = np.argsort(-likes)[:top]
-        odds = np.exp(likes[best] - likes[best[0]])
-        odds = odds / odds.sum()
-        odds[1:][odds[1:] < min_post] = 0
-        row[best] = odds / odds.sum()
+        odds = {i: math.exp(likes[i] - likes[best[0]]) for i in best}
+        odds = {i: p for i, p in odds.items() if p > min_post or i == best[0]}
+        total = sum(odds.values())
+        odds = {i: p for i, p in odds.items() if p >= min_post * total or i == best[0]}
+        for i, p in odds.items():
+            row[i] = p / sum(odds.values())
     return found
 
 

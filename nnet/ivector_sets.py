@@ -1,7 +1,7 @@
 """Training an i-vector model on a feature directory, and the i-vectors of one.
 
 An experiment: `ivector.pt` (the model), `config.toml`, `features.toml` (of the training features,
-which all others must agree with), `train.jsonl` (a line an iteration of EM).
+which all others must agree with), `train.jsonl` (a line an iteration of EM), `receipt.json`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import dataclasses
 import json
 import logging
 import math
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +33,7 @@ from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import report_progress
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.log import environment
 
 BATCH = 64  # groups at a time, offline
 KEEP_BYTES = 2e9  # of statistics in memory
@@ -166,6 +169,14 @@ def train_set(
         shutil.copyfile(Path(data) / CONFIG, temporary / CONFIG)
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (temporary / "train.jsonl").write_text(text, encoding="utf-8")
+        receipt = {
+            "command": shlex.join(["chainstitch", *sys.argv[1:]]),
+            "data": str(data),
+            "utterances": len(reader.cuts),
+            "frames": total,
+            "environment": environment(),
+        }
+        (temporary / "receipt.json").write_text(json.dumps(receipt, indent=1), encoding="utf-8")
     return lines
 
 

@@ -40,6 +40,8 @@ def test_training_is_logged_repeatable_and_refused_twice(
     for model, number in (("ubm", 5), ("extractor", 4)):
         seen = [line["objective"] for line in lines if line["model"] == model]
         assert len(seen) == number and seen == sorted(seen)
+    receipt = json.loads((exp / "receipt.json").read_text())
+    assert receipt["utterances"] == 24 and "torch" in receipt["environment"]
     command = ("ivectors", "train", exp.parent / "conf.toml", "--data", toy.train, "--out")
     assert run(*command, exp) == 2
     assert "--overwrite" in capsys.readouterr().err

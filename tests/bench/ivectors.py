@@ -2,9 +2,10 @@
 
     python tests/bench/ivectors.py --train data/train_hires train.h5 --test data/test_hires test.h5
 
-Each utterance has its last i-vector; test utterances the estimate at --frame, if given. The mean of all training i-vectors is subtracted, each is
-scaled to length 1, and a test utterance is given to the speaker whose mean training i-vector has
-the largest cosine with it. Speed-perturbed copies are left out. Prints one JSON line a test set.
+Each utterance has its last i-vector; test utterances the estimate at --frame, if given. The mean of
+all training i-vectors is subtracted, each is scaled to length 1, and a test utterance is given to
+the speaker whose mean training i-vector has the largest cosine with it. Speed-perturbed copies are
+left out. Prints one JSON line a test set.
 """
 
 from __future__ import annotations

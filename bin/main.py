@@ -25,8 +25,9 @@ from chainstitch.utils import log
 from chainstitch.utils.errors import UserError
 
 NAMES = (
-    *("prepare", "validate", "features", "lang", "tree", "den-graph", "train", "combine", "align"),
-    *("decode", "transcribe", "score", "score-ali", "compare", "plot", "run", "doctor", "info"),
+    *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
+    *("combine", "align", "decode", "transcribe", "score", "score-ali", "compare", "plot"),
+    *("run", "doctor", "info"),
 )
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)
@@ -73,6 +74,13 @@ def _top(
 
 
 for _name, _function in COMMANDS.items():
+    _parts = getattr(sys.modules[_function.__module__], "SUBCOMMANDS", None)
+    if _parts is not None:
+        _group = typer.Typer(rich_markup_mode=None)
+        for _part, _does in _parts.items():
+            _group.command(_part, help=_help(_does))(_does)
+        cli.add_typer(_group, name=_name, help=_help(_function))
+        continue
     # the options after `run LOG` belong to the command that it runs
     _settings = {"allow_interspersed_args": False} if _name == "run" else {}
     cli.command(_name, help=_help(_function), context_settings=_settings)(_function)

@@ -2,7 +2,8 @@
 
 Utterances are cut once, by the seed (utils/data/chunks.py), and each chunk keeps its own numerator,
 which follows the alignment within a tolerance (pdf_acceptor.py). The features of a chunk reach
-`left` frames before it and `right` behind it, as far as the utterance does.
+`left` frames before it and `right` behind it, as far as the utterance does. Its i-vector, if the
+network takes any, is the estimate at one of its frames, drawn once for all epochs, as Kaldi does.
 
 What cannot be trained on is found before training starts, counted and named.
 """
@@ -18,7 +19,7 @@ import torch
 from lhotse.cut import Cut
 
 from chainstitch.nnet.batch import Batch
-from chainstitch.nnet.chain.examples import MAX_DROPPED, report_dropped
+from chainstitch.nnet.chain.examples import MAX_DROPPED, load_ivectors, report_dropped
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler, NumeratorGraph
 from chainstitch.nnet.chain.pdf_acceptor import TOLERANCE, aligned_acceptor
 from chainstitch.nnet.chain.topology import Leaves
@@ -26,6 +27,7 @@ from chainstitch.nnet.loss.frame import NO_LABEL, FrameLabels, frame_labels
 from chainstitch.utils.data.alignments import Alignment
 from chainstitch.utils.data.chunks import ChunkSplitter
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import IvectorReader
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class ChunkExamples:
         tolerance: of numerators, input frames.
         seed: of the cutting.
         max_dropped: share of utterances that may be unusable.
+        ivectors: of these utterances, if the network takes any.
 
     Attributes:
         chunks; dropped: reason -> ids; frames: as in `Examples`.
@@ -73,8 +76,9 @@ class ChunkExamples:
         subsampling: int = 3,
         seed: int = 0,
         max_dropped: float = MAX_DROPPED,
+        ivectors: IvectorReader | None = None,
     ) -> None:
-        self.reader, self.subsampling = reader, subsampling
+        self.reader, self.subsampling, self.ivectors = reader, subsampling, ivectors
         # in whole output frames, so that the chunk's frames are every third one's
         self.left = -(-left // subsampling) * subsampling
         self.right = right
@@ -111,6 +115,11 @@ class ChunkExamples:
                 else:
                     self.chunks.append(Chunk(cut, first, length, graph))
         self.frames = np.array([c.length * subsampling for c in self.chunks], np.int64)
+        starts = np.array([c.first * subsampling for c in self.chunks], np.int64)
+        drawn = np.random.default_rng([seed, 3]).integers(self.frames)
+        self._ivector_frames = starts + drawn
+        if ivectors is not None:
+            ivectors.check(chunk.cut.id for chunk in self.chunks)
         report_dropped(
             reader.directory, self.dropped, len(reader.cuts), bool(self.chunks), max_dropped,
             "check alignments, chunk widths and den-graph",
@@ -126,13 +135,15 @@ class ChunkExamples:
             ids.append(cut.id)
 
     def check_features(self) -> None:
-        """Reads all features once, so that damaged ones are found before training.
+        """Reads all features once, so that damaged ones are found before training; i-vectors too.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
         """
         for cut in {chunk.cut.id: chunk.cut for chunk in self.chunks}.values():
             self.reader.load_raw(cut)
+            if self.ivectors is not None:
+                self.ivectors.load(cut.id)
 
     def label_counts(self, num_pdfs: int) -> torch.Tensor:
         """(pdfs,) how often each is a label."""
@@ -159,6 +170,7 @@ class ChunkExamples:
             first.append((begin - start) // self.subsampling)
         count = torch.tensor([chunk.length for chunk in chunks])
         names = [chunk.cut.id for chunk in chunks]
+        at = [int(self._ivector_frames[i]) for i in indices]
         targets: NumeratorBatch | FrameLabels
         graphs = [c.target for c in chunks if isinstance(c.target, NumeratorGraph)]
         if graphs:
@@ -169,4 +181,5 @@ class ChunkExamples:
         return Batch(
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True),
             torch.tensor([len(a) for a in arrays]), torch.tensor(first), count, targets,
+            load_ivectors(self.ivectors, list(zip(names, at, strict=True))),
         )  # fmt: skip

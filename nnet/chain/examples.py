@@ -17,6 +17,7 @@ from chainstitch.nnet.batch import Batch
 from chainstitch.nnet.chain.numerator import NumeratorBatch
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_text
 from chainstitch.utils.errors import UserError
 
@@ -35,6 +36,7 @@ class ChainExamples:
         subsampling: input frames per output frame.
         max_dropped: share of utterances that may be unusable; 1 for a validation set, whose
             sentences an unsmoothed phone LM need not be able to say.
+        ivectors: of these utterances, if the network takes any; each utterance gets its last one.
 
     Attributes:
         cuts: usable ones, in file order; dropped: reason -> ids.
@@ -49,8 +51,10 @@ class ChainExamples:
         store: NumeratorStore,
         subsampling: int = 3,
         max_dropped: float = MAX_DROPPED,
+        ivectors: IvectorReader | None = None,
     ) -> None:
         self.reader, self.store, self.subsampling = reader, store, subsampling
+        self.ivectors = ivectors
         self.dropped: dict[str, list[str]] = {}
         self.cuts = []
         for cut in reader.cuts:
@@ -75,18 +79,22 @@ class ChainExamples:
             reader.directory, self.dropped, len(reader.cuts), bool(self.cuts), max_dropped,
             "check transcripts, lexicon and den-graph",
         )  # fmt: skip
+        if ivectors is not None:
+            ivectors.check(cut.id for cut in self.cuts)
 
     def _drop(self, reason: str, cut_id: str) -> None:
         self.dropped.setdefault(reason, []).append(cut_id)
 
     def check_features(self) -> None:
-        """Reads all features once, so that damaged ones are found before training.
+        """Reads all features once, so that damaged ones are found before training; i-vectors too.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
         """
         for cut in self.cuts:
             self.reader.load_raw(cut)
+            if self.ivectors is not None:
+                self.ivectors.load(cut.id)
 
     @property
     def num_utterances(self) -> int:
@@ -109,7 +117,21 @@ class ChainExamples:
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths,
             torch.zeros_like(lengths), -(-lengths // self.subsampling),
             NumeratorBatch([g for g in graphs if g is not None], names),
+            load_ivectors(self.ivectors, [(name, None) for name in names]),
         )  # fmt: skip
+
+
+def load_ivectors(
+    reader: IvectorReader | None, places: Sequence[tuple[str, int | None]]
+) -> torch.Tensor | None:
+    """(batch, dim) the i-vectors of utterances at input frames (None: the last); None without any.
+
+    Raises:
+        UserError: from the reader: missing or damaged, named.
+    """
+    if reader is None:
+        return None
+    return torch.from_numpy(np.stack([reader.load(name, frame) for name, frame in places]))
 
 
 def report_dropped(

@@ -34,7 +34,7 @@ def ordered_map(
         function: picklable when nj > 1. A UserError that it raises ends the map and is raised here.
         what: the word in progress reports.
     """
-    return _progress(_map(function, tasks, nj), len(tasks), what)
+    return report_progress(_map(function, tasks, nj), len(tasks), what)
 
 
 def _map(function: Callable[[Task], Result], tasks: Sequence[Task], nj: int) -> Iterator[Result]:
@@ -79,7 +79,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _progress(items: Iterable[Result], total: int, what: str) -> Iterator[Result]:
+def report_progress(items: Iterable[Result], total: int, what: str) -> Iterator[Result]:
     """Passes items on, with a bar on a terminal and a log line every ten seconds elsewhere."""
     from rich.console import Console
     from rich.progress import Progress

@@ -1,0 +1,139 @@
+"""The file of a set's i-vectors: `ivectors.h5`, written by `chainstitch ivectors extract`.
+
+One float32 matrix (number, dim) an utterance, by its id. Row k is the estimate at input frame
+k * period, from the frames up to that one; with period 0 there is one row, for all frames. The
+attributes of the file: `period`, `dim`, and `extractor`, which says by what they were made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainstitch.utils.data.means import Features
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.files import atomic_file, refuse_existing
+
+STORE = "ivectors.h5"  # in a feature directory
+
+
+def write_ivectors(
+    path: Path | str,
+    matrices: Iterable[tuple[str, np.ndarray]],
+    period: int,
+    dim: int,
+    extractor: str,
+    overwrite: bool = False,
+) -> int:
+    """Writes the file, whole or not at all; how many utterances it holds.
+
+    Args:
+        matrices: (utterance id, (number, dim)), taken one after the other.
+        period: input frames from row to row; 0: one row for all frames.
+        extractor: what made them, to tell files of different extractors apart.
+
+    Raises:
+        UsageError: `path` exists and `overwrite` is false.
+        UserError: i-vectors that are not finite; names the utterance.
+    """
+    import h5py
+
+    refuse_existing(path, overwrite)
+    count = 0
+    # HDF5 opens the same file by its temporary name; `stream` is there to flush and rename it
+    with atomic_file(path, "wb") as stream, h5py.File(stream.name, "w") as file:
+        file.attrs.update({"period": period, "dim": dim, "extractor": extractor})
+        for name, matrix in matrices:
+            if not np.isfinite(matrix).all():
+                raise UserError(f"{path}: the i-vectors of {name} are not finite numbers")
+            file.create_dataset(name, data=np.asarray(matrix, dtype=np.float32))
+            count += 1
+    return count
+
+
+class IvectorReader:
+    """The i-vectors of a feature directory.
+
+    Attributes:
+        path: of the file; dim: of an i-vector.
+        period: input frames from one estimate to the next; 0: one for all frames.
+        extractor: what made them; of a test set it must be the training set's.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        """Reads the attributes, no i-vectors yet.
+
+        Args:
+            directory: one with an `ivectors.h5`, or such a file by whatever name.
+
+        Raises:
+            UsageError: there is none.
+            UserError: the file is damaged.
+        """
+        self.path = Path(directory)
+        if self.path.is_dir():
+            self.path = self.path / STORE
+        if not self.path.is_file():
+            raise UsageError(
+                f"{self.path} does not exist; make it with `chainstitch ivectors extract`"
+            )
+        self._store: tuple[int, Any] = (-1, None)
+        try:
+            attributes = self._open().attrs
+            self.period, self.dim = int(attributes["period"]), int(attributes["dim"])
+            self.extractor = str(attributes["extractor"])
+        except (OSError, KeyError, RuntimeError) as error:
+            raise UserError(f"{self.path} is damaged ({error}); {self._again}") from None
+
+    @property
+    def _again(self) -> str:
+        return f"run `chainstitch ivectors extract ... --out {self.path} --overwrite`"
+
+    def check(self, cut_ids: Iterable[str]) -> None:
+        """Raises UserError when one of these utterances has no i-vectors; names the first."""
+        file = self._open()
+        for cut_id in cut_ids:
+            if cut_id not in file:
+                raise UserError(f"{self.path} lacks utterance {cut_id}; {self._again}")
+
+    def load(self, cut_id: str, frame: int | None = None) -> Features:
+        """float32 (dim,) the estimate at or before an input frame; by default, the last one.
+
+        A frame behind the last estimate gets the last one, however far behind.
+
+        Raises:
+            ValueError: a negative frame.
+            UserError: none for this utterance, or a damaged file; names both.
+        """
+        if frame is not None and frame < 0:
+            raise ValueError(f"i-vector of {cut_id} at frame {frame}: wanted 0 or more")
+        try:
+            rows = self._open()[cut_id]
+            number = len(rows) - 1
+            if frame is not None and self.period > 0:
+                number = min(number, frame // self.period)
+            ivector = np.asarray(rows[number], dtype=np.float32)
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{self.path}: cannot read the i-vectors of {cut_id} ({error}); {self._again}"
+            ) from None
+        if ivector.shape != (self.dim,) or not np.isfinite(ivector).all():
+            raise UserError(
+                f"{self.path}: an i-vector of {cut_id} has shape {ivector.shape} or numbers that "
+                f"are not finite, wanted ({self.dim},); {self._again}"
+            )
+        return ivector
+
+    def _open(self) -> Any:
+        if self._store[0] != os.getpid():  # an HDF5 handle must not be shared across a fork
+            import h5py
+
+            self._store = (os.getpid(), h5py.File(self.path, "r"))
+        return self._store[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_store": (-1, None)}

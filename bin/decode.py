@@ -61,6 +61,7 @@ def decode(
     refs = {cut.id: cut_text(cut) for cut in reader.cuts}
     speakers = {cut.id: cut_speaker(cut) for cut in reader.cuts}
     model = infer.load_model(exp, pick_device(device))
+    ivectors = infer.ivector_reader(model, data)
     graph = load_graph(exp, lang, topology, load_leaves(exp))
     logging.getLogger(__name__).info(
         "decoding %d utterances of %s at %d points", len(refs), data, len(points)
@@ -69,7 +70,8 @@ def decode(
     def items() -> Iterator[tuple[str, Any]]:
         for first in range(0, len(reader.cuts), BATCH):
             cuts = reader.cuts[first : first + BATCH]
-            outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts])
+            voices = [ivectors.load(cut.id) for cut in cuts] if ivectors else None
+            outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts], voices)
             yield from zip([cut.id for cut in cuts], outputs, strict=True)
 
     utterances = decode_items(graph, items(), points, beam, lattice_beam, nj, decoder)

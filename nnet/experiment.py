@@ -38,6 +38,7 @@ from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
@@ -203,6 +204,7 @@ def load_examples(
     """
     training, subsampling = config.training, config.network.subsampling
     cross_entropy = training.criterion == "cross_entropy"
+    ivectors = load_ivectors(network, inputs.data, inputs.valid)
     if not inputs.ali:
         if cross_entropy or training.chunk_widths:
             raise UsageError(
@@ -211,8 +213,10 @@ def load_examples(
                 "and give --ali DIR"
             )
         # an unsmoothed phone LM need not be able to say the sentences of the validation set
-        sets = ((inputs.data, MAX_DROPPED), (inputs.valid, 1.0))
-        train, valid = (ChainExamples(FeatureReader(d), store, subsampling, m) for d, m in sets)
+        train, valid = (
+            ChainExamples(FeatureReader(data), store, subsampling, max_dropped, ivectors[data])
+            for data, max_dropped in ((inputs.data, MAX_DROPPED), (inputs.valid, 1.0))
+        )
         return chain, train, valid
 
     def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
@@ -223,7 +227,7 @@ def load_examples(
             None if cross_entropy else store.compiler, training.chunk_widths,
             training.left_context + network.left_context,
             training.right_context + network.right_context,
-            config.chain.tolerance, subsampling, inputs.seed, max_dropped,
+            config.chain.tolerance, subsampling, inputs.seed, max_dropped, ivectors[data],
         )  # fmt: skip
 
     loss: Loss = FrameLoss() if cross_entropy else chain
@@ -234,6 +238,31 @@ def load_examples(
         aligned(inputs.data, inputs.ali, limit),
         aligned(inputs.valid, inputs.valid_ali, 1.0),
     )
+
+
+def load_ivectors(network: Network, *directories: str) -> dict[str, IvectorReader | None]:
+    """Readers of the sets' i-vectors, by directory; None for a network that takes none.
+
+    Raises:
+        UsageError: there are none, or of another dimension than the xconfig says.
+        UserError: they are damaged, or of different extractors.
+    """
+    if not network.ivector_dim:
+        return dict.fromkeys(directories)
+    readers = {directory: IvectorReader(directory) for directory in directories}
+    first = readers[directories[0]]
+    for reader in readers.values():
+        if reader.dim != network.ivector_dim:
+            raise UsageError(
+                f"the xconfig's input name=ivector has dim={network.ivector_dim}, but "
+                f"{reader.path} has i-vectors of {reader.dim}; write dim={reader.dim}"
+            )
+        if reader.extractor != first.extractor:
+            raise UserError(
+                f"{first.path} and {reader.path} are of different extractors; run `chainstitch "
+                "ivectors extract` with one for both"
+            )
+    return dict(readers)
 
 
 def _set_xent_branch(network: Network, chain: ChainLoss, criterion: str) -> None:
@@ -267,11 +296,6 @@ def _check_features(train: FeatureReader, valid: FeatureReader, network: Network
         raise UsageError(
             f"the xconfig's input has dim={network.input_dim}, but {train.directory} has "
             f"{train.config.num_ceps} features a frame; write input dim={train.config.num_ceps}"
-        )
-    if network.ivector_dim:
-        raise UsageError(
-            f"the xconfig has an input name=ivector, but {train.directory} has no i-vectors; leave "
-            "it and ReplaceIndex(ivector,t,0) out"
         )
 
 

@@ -85,6 +85,7 @@ def combine_models(
         "subsampling": run.network.subsampling,
         "method": method,
         **run.scores_of_frames(),
+        **run.extractor(),
         **said,
     }
     checkpoint.save(state, exp / "final.pt")
@@ -138,6 +139,11 @@ class _Reopened:
         prior = (count + 1) / (count + 1).sum()
         scale = FRAME_SCALE * self.network.subsampling
         return {"log_prior": prior.log().float(), "acoustic_scale": scale}
+
+    def extractor(self) -> dict[str, str]:
+        """What made the i-vectors that the network was trained with, if it takes any."""
+        reader = getattr(self.train, "ivectors", None)
+        return {} if reader is None else {"ivector_extractor": reader.extractor}
 
     @contextmanager
     def finite(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.nets.network import Network
+from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.errors import UserError
 
 BATCH = 32
@@ -32,6 +33,8 @@ class ScaledLikelihoods(nn.Module):
         super().__init__()
         self.network, self.scale = network, scale
         self.num_outputs, self.subsampling = network.num_outputs, network.subsampling
+        self.ivector_dim = network.ivector_dim
+        self.ivector_extractor = network.ivector_extractor
         self.register_buffer("log_prior", log_prior)
 
     def forward(
@@ -65,25 +68,63 @@ def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> 
         network.load_state_dict(state["model"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{exp / name} does not fit {exp / 'network.xconfig'}: {error}") from None
+    network.ivector_extractor = str(state.get("ivector_extractor", ""))
     model: Model = network
     if "log_prior" in state:
         model = ScaledLikelihoods(network, state["log_prior"], float(state["acoustic_scale"]))
     return model.to(device).eval()
 
 
-def log_likes(model: Model, features: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """float32 log-likelihoods (ceil(frames / subsampling), pdfs) per (frames, dim) array."""
-    return list(iterate_log_likes(model, features))
+def ivector_reader(model: Model, directory: Path | str) -> IvectorReader | None:
+    """The i-vectors of a feature directory; None for a model that takes none.
+
+    Raises:
+        UsageError: there are none.
+        UserError: they are damaged, or not of the extractor that the model was trained with.
+    """
+    if not model.ivector_dim:
+        return None
+    reader = IvectorReader(directory)
+    if reader.extractor != model.ivector_extractor or reader.dim != model.ivector_dim:
+        raise UserError(
+            f"{reader.path} is not of the extractor that the model was trained with; run "
+            "`chainstitch ivectors extract` with that one"
+        )
+    return reader
+
+
+def log_likes(
+    model: Model, features: Sequence[np.ndarray], ivectors: Sequence[np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """float32 log-likelihoods (ceil(frames / subsampling), pdfs) per (frames, dim) array.
+
+    Args:
+        ivectors: (ivector_dim,) of each, for a model that takes any.
+
+    Raises:
+        UserError: it takes i-vectors, and there are none.
+    """
+    return list(iterate_log_likes(model, features, ivectors))
 
 
 @torch.no_grad()
-def iterate_log_likes(model: Model, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def iterate_log_likes(
+    model: Model, features: Sequence[np.ndarray], ivectors: Sequence[np.ndarray] | None = None
+) -> Iterator[np.ndarray]:
     """`log_likes`, a batch at a time."""
+    if model.ivector_dim and ivectors is None:
+        raise UserError(
+            f"the model takes i-vectors of {model.ivector_dim} numbers, which this command has "
+            "not; use `chainstitch decode`, which reads those of `chainstitch ivectors extract`"
+        )
     device = next(model.parameters()).device
     for begin in range(0, len(features), BATCH):
         arrays = [torch.from_numpy(np.asarray(f)) for f in features[begin : begin + BATCH]]
         lengths = torch.tensor([len(a) for a in arrays])
         padded = torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True)
-        outputs, out_lengths = model(padded.to(device), lengths)
+        voices = None
+        if ivectors is not None:
+            voices = torch.from_numpy(np.stack(ivectors[begin : begin + BATCH])).to(device)
+        outputs, out_lengths = model(padded.to(device), lengths, 0, voices)
         for output, length in zip(outputs.cpu(), out_lengths.tolist(), strict=True):
             yield output[:length].numpy()

@@ -26,6 +26,7 @@ from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.utils.data.alignments import write_alignments
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import write_ivectors
 from chainstitch.utils.data.manifests import CUTS, read_cuts, to_bytes
 from chainstitch.utils.lang.directory import read_lang
 
@@ -167,6 +168,15 @@ def align_evenly(toy: Toy, directory: Path, out: Path) -> dict[str, list[tuple[i
     out.mkdir(exist_ok=True)
     write_alignments(out / "ali.gz", found, {number: name for name, number in phones.items()})
     return found
+
+
+def make_ivectors(directory: Path, dim: int, extractor: str) -> None:
+    """Writes i-vectors that are a function of the utterance's name."""
+    matrices = (
+        (cut.id, np.random.default_rng(list(cut.id.encode())).normal(size=(1, dim)))
+        for cut in read_cuts(directory)
+    )
+    write_ivectors(directory / "ivectors.h5", matrices, 0, dim, extractor, overwrite=True)
 
 
 def retext(directory: Path, texts: dict[int, str]) -> list[str]:

@@ -42,6 +42,7 @@ class Network(nn.Module):
 
     Attributes:
         input_dim, ivector_dim: of a frame, and of a sequence (0: there is no such input).
+        ivector_extractor: what made the i-vectors of its training, once loaded; see infer.py.
         output_names: of the output layers, the main one first.
         left_context, right_context: input frames used before and after the output's own frame; of
             an LSTM only what its own rows need, not what it remembers.
@@ -73,6 +74,7 @@ class Network(nn.Module):
             self.layers[node.key], self.dims[node.name] = layer, dim
         self.input = next(n.name for n in self.nodes if n.kind == "input" and n.name != IVECTOR)
         self.input_dim, self.ivector_dim = self.dims[self.input], self.dims.get(IVECTOR, 0)
+        self.ivector_extractor = ""
         outputs = [node.name for node in self.nodes if node.kind == "output-layer"]
         self.output_names = sorted(outputs, key=lambda name: name == OUTPUTS[1])
         self._output_grid = Grid(0, 0, subsampling)

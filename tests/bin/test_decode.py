@@ -53,7 +53,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "exp").mkdir()
     infer: Any = ModuleType("chainstitch.nnet.infer")
     infer.load_model = lambda exp, device: "broken" if (exp / "broken").exists() else "model"
-    infer.log_likes = _log_likes
+    infer.log_likes = lambda model, features, ivectors: _log_likes(model, features)
+    infer.ivector_reader = lambda model, data: None
     monkeypatch.setitem(sys.modules, "chainstitch.nnet.infer", infer)
     monkeypatch.setattr("chainstitch.nnet.infer", infer, raising=False)
     monkeypatch.setattr("chainstitch.utils.data.features.FeatureReader", _Reader)

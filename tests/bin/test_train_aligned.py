@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from chainstitch.nnet import infer
 from chainstitch.nnet.experiment import start_training
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config
-from tests.toy import XCONFIG, Toy, align_evenly, rows, run
+from tests.toy import XCONFIG, Toy, align_evenly, make_ivectors, rows, run
 
 CHUNKS = ("--set", "training.chunk_widths=40,25", "--set", "training.left_context=9")
 CROSS_ENTROPY = ("--set", "training.criterion=cross_entropy")
@@ -157,3 +159,34 @@ def test_branch_and_factor_go_together(
     )
     assert run(*arguments) == 2
     assert f"has {'an' if there else 'no'} output-layer name=output-xent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_networks_with_ivectors_train_combine_and_decode(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...], capsys: pytest.CaptureFixture[str],
+    aligned: bool,
+) -> None:  # fmt: skip
+    conf, out = tmp_path / "ivector.toml", tmp_path / "exp"
+    text = XCONFIG.replace("input name=input", "input name=ivector dim=3\ninput name=input")
+    text = text.replace("(-1,0,1)", "(-1,0,1,ReplaceIndex(ivector,t,0))")
+    conf.write_text(toy.conf.read_text().replace(XCONFIG, text))
+    shutil.copytree(toy.train, tmp_path / "train")
+    shutil.copytree(toy.dev, tmp_path / "dev_hires")
+    sets = {"data": tmp_path / "train", "valid": tmp_path / "dev_hires"}
+    for directory in sets.values():
+        make_ivectors(directory, 3, "mine")
+    more = (*ali, *CHUNKS) if aligned else ()
+    assert run(*toy.arguments(out, *more, conf=conf, **sets)) == 0
+    assert run("combine", out) == 0
+    model = infer.load_model(out)
+    features = [np.zeros((30, 13), np.float32)]
+    one, other = (infer.log_likes(model, features, [np.full(3, x, np.float32)]) for x in (0, 1))
+    assert not np.allclose(one, other)
+    decode = ("decode", out, "--data", tmp_path / "dev_hires", "--lang", toy.lang, "--nj", "1")
+    assert run(*decode, "--out", out / "decode_dev") == 0
+    make_ivectors(tmp_path / "dev_hires", 3, "another")
+    capsys.readouterr()
+    assert run(*decode, "--out", out / "decode_other") == 1
+    assert "not of the extractor that the model was trained with" in capsys.readouterr().err
+    assert run("align", out, "--data", tmp_path / "dev_hires", "--out", tmp_path / "own") == 1
+    assert "takes i-vectors of 3 numbers, which this command has not" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.toy import LEXICON, Toy, fingerprint, retext, rows, run, spawn
+from tests.toy import LEXICON, Toy, fingerprint, make_ivectors, retext, rows, run, spawn
 
 # Five iterations of about half a second, with everything on that has a state: backstitch (random
 # phases, rewound generators), natural gradient and, in the xconfig, dropout and batch-norm.
@@ -69,6 +69,18 @@ def ivectors(own: Toy) -> list[str]:
         text.replace("input name=input", "input name=ivector dim=3\ninput name=input")
     )
     return own.arguments(out(own))
+
+
+def other_ivectors(own: Toy) -> list[str]:
+    for directory in (own.train, own.dev):
+        make_ivectors(directory, 2, "one")
+    return ivectors(own)
+
+
+def strange_ivectors(own: Toy) -> list[str]:
+    make_ivectors(own.train, 3, "one")
+    make_ivectors(own.dev, 3, "another")
+    return ivectors(own)
 
 
 def misspelt_xconfig(own: Toy) -> list[str]:
@@ -167,7 +179,9 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (misspelt_key, 2, ["train.toml", "'optim.inital_lr'; did you mean 'optim.initial_lr'?"]),
     (misspelt_section, 2, ["'optim.backstich'; did you mean 'optim.backstitch'?"]),
     (misspelt_xconfig, 2, ["xconfig line 3", "did you mean 'relu-renorm-layer'?"]),
-    (ivectors, 2, ["name=ivector", "has no i-vectors; leave it"]),
+    (ivectors, 2, ["ivectors.h5 does not exist", "chainstitch ivectors extract"]),
+    (other_ivectors, 2, ["input name=ivector has dim=3, but", "i-vectors of 2; write dim=2"]),
+    (strange_ivectors, 1, ["different extractors"]),
     (existing_output, 2, ["exp exists already", "--overwrite"]),
     (output_of_something_else, 2, ["exp was not made by `train`", "delete it"]),
     (missing_graph, 1, ["den.npz does not exist", "chainstitch den-graph"]),

@@ -50,6 +50,7 @@ Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --protocols folds"
 . ../../utils/parse_options.sh
 . ../../utils/recipe.sh
 . ../../utils/systems.sh
+. local/stages.sh
 
 
 if [[ $protocols == folds ]]; then
@@ -116,23 +117,7 @@ if stage 5 "train" "3 minutes a system" "60 MB a system"; then
   done
 fi
 
-if stage 6 "combine the last models" "20 s a system" "2 MB a system"; then
-  for exp in "${systems[@]}"; do
-    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
-  done
-fi
-
-if stage 7 "decode dev and test; choose LM weight and penalty on dev" "1 minute a system"; then
-  for n in "${!systems[@]}"; do
-    for kind in isolated strings; do decode_system "${systems[n]}" "$data/${of[n]}" $kind; done
-  done
-fi
-
-if stage 8 "score" "10 s a system" "1 MB"; then
-  for exp in "${systems[@]}"; do
-    for kind in isolated strings; do score_system "$exp" $kind; done
-  done
-fi
+combine_decode_score 6
 
 if stage 9 "plot the objectives and compare" "10 s" "1 MB"; then
   chainstitch plot "${systems[@]}" --out "$work/exp/objective.png"

@@ -46,8 +46,9 @@ conf="" name=""
 . ../../utils/parse_options.sh
 . ../../utils/recipe.sh
 . ../../utils/systems.sh
+. local/stages.sh
 
-exps=() # and of each its protocol, config and settings
+systems=() # and of each its protocol, config and settings
 of=()
 confs=()
 ways=()
@@ -64,7 +65,7 @@ for net in $nets; do
     esac
     for protocol in $protocols; do
       for seed in $seeds; do
-        exps+=("$work/exp/${net}_${form}_${protocol}_s$seed")
+        systems+=("$work/exp/${net}_${form}_${protocol}_s$seed")
         of+=("$protocol")
         confs+=("conf/$net.toml")
         ways+=("$way")
@@ -99,35 +100,19 @@ if stage 2 "denominator graphs" "5 s a protocol" "1 MB"; then
 fi
 
 if stage 3 "train" "2 minutes a system" "60 MB a system"; then
-  for n in "${!exps[@]}"; do
+  for n in "${!systems[@]}"; do
     # shellcheck disable=SC2034 # for train_system
     conf=${confs[n]} settings=()
     for setting in ${ways[n]}; do settings+=(--set "$setting"); done
-    ali=$work/exp/ali_${of[n]} here=$data/${of[n]} exp=${exps[n]}
+    ali=$work/exp/ali_${of[n]} here=$data/${of[n]} exp=${systems[n]}
     settings+=(--ali "$ali/train" --valid-ali "$ali/dev_strings")
     train_system "$exp" "${exp##*_s}" "$here/train_hires" "$here/dev_strings_hires" \
       "$work/exp/den_tree_${of[n]}.npz"
   done
 fi
 
-if stage 4 "combine the last models" "20 s a system" "2 MB a system"; then
-  for exp in "${exps[@]}"; do
-    chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
-  done
-fi
-
-if stage 5 "decode dev and test; choose LM weight and penalty on dev" "1 minute a system"; then
-  for n in "${!exps[@]}"; do
-    for kind in isolated strings; do decode_system "${exps[n]}" "$data/${of[n]}" $kind; done
-  done
-fi
-
-if stage 6 "score" "10 s a system" "1 MB"; then
-  for exp in "${exps[@]}"; do
-    for kind in isolated strings; do score_system "$exp" $kind; done
-  done
-fi
+combine_decode_score 4
 
 if stage 7 "compare" "10 s" "1 MB"; then
-  chainstitch compare "${exps[@]}" --folds "${protocols// /,}"
+  chainstitch compare "${systems[@]}" --folds "${protocols// /,}"
 fi

@@ -30,7 +30,8 @@ def transcribe(
     """
     from chainstitch.nnet import infer
     from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.experiment import Inputs, load_leaves, pick_device
+    from chainstitch.nnet.experiment import pick_device
+    from chainstitch.nnet.material import Inputs, load_leaves
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
     from chainstitch.utils.data.waveform import read_features

@@ -19,45 +19,29 @@ from pathlib import Path
 
 import torch
 
-from chainstitch.nnet.batch import Examples, Loss
-from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
-from chainstitch.nnet.chain.chunk_examples import ChunkExamples
-from chainstitch.nnet.chain.examples import MAX_DROPPED, ChainExamples
-from chainstitch.nnet.chain.supervision import NumeratorStore
-from chainstitch.nnet.chain.topology import num_pdfs as count_pdfs
+from chainstitch.nnet.chain import ChainLoss
 from chainstitch.nnet.layers import Affine
-from chainstitch.nnet.loss import FrameLoss
+from chainstitch.nnet.material import (
+    Inputs,
+    estimate_first_layer,
+    load_chain,
+    load_examples,
+)
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.nets.xconfig import OUTPUTS
 from chainstitch.nnet.train import Schedule, Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs
 from chainstitch.utils import log
-from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
-from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
-from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
-from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang, read_table
-from chainstitch.utils.optional import load_k2
+from chainstitch.utils.lang.directory import PHONES
 
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass
-class Inputs:
-    """What a run was made from, besides its config. `ali` and `valid_ali` may be empty."""
-
-    data: str
-    valid: str
-    lang: str
-    seed: int
-    ali: str = ""
-    valid_ali: str = ""
 
 
 def pick_device(name: str) -> str:
@@ -145,124 +129,14 @@ def start_training(
     if not resuming:
         for part in (examples, valid_examples):
             part.check_features()
+        estimate_first_layer(config, inputs, store, network)
         # everything was found good: now touch the disk
         with atomic_directory(out, overwrite) as directory:
             _write_directory(directory, config, inputs, den, data, pdfs)
     elif not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
+        estimate_first_layer(config, inputs, store, network)
     return trainer
-
-
-def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, NumeratorStore]:
-    """The loss over a denominator graph, and the numerators of a lang directory.
-
-    Raises:
-        UserError: one is damaged, or they are of different phones; or k2 is asked for and does not
-            load.
-    """
-    if config.chain.backend == "k2":
-        load_k2()
-    denominator = DenominatorGraph.load(den)
-    language = read_lang(lang)
-    if denominator.phones:
-        again = "make it again with `chainstitch den-graph`"
-        check_phones(language, denominator.phones, den, again)
-    else:  # from OpenFst, which has no place for them; the last pdfs may not occur
-        wanted = count_pdfs(language.num_phones)
-        if denominator.num_pdfs > wanted:
-            raise UserError(
-                f"{den} has {denominator.num_pdfs} pdfs, the {language.num_phones} phones of "
-                f"{lang} have {wanted}; give the lang directory that it was made with"
-            )
-        denominator.num_pdfs = wanted
-    chain = config.chain
-    loss = ChainLoss(
-        denominator, chain.leaky, chain.output_l2, chain.backend, chain.xent_regularize,
-        chain.out_of_range,
-    )  # fmt: skip
-    return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
-
-
-def load_leaves(exp: Path) -> Leaves | None:
-    """The leaves of the context tree that the model in `exp` has for pdfs; None: it has no tree.
-
-    Raises:
-        UserError: its den.npz is damaged.
-    """
-    den = exp / "den.npz"
-    return DenominatorGraph.load(den).leaves if den.is_file() else None
-
-
-def load_examples(
-    config: TrainConfig, inputs: Inputs, chain: ChainLoss, store: NumeratorStore, network: Network
-) -> tuple[Loss, Examples, Examples]:
-    """The loss of a run's criterion, and its training and validation examples.
-
-    Raises:
-        UsageError: the criterion or the chunks want alignments.
-        UserError: alignments are missing or damaged; too few examples are usable.
-    """
-    training, subsampling = config.training, config.network.subsampling
-    cross_entropy = training.criterion == "cross_entropy"
-    ivectors = load_ivectors(network, inputs.data, inputs.valid)
-    if not inputs.ali:
-        if cross_entropy or training.chunk_widths:
-            raise UsageError(
-                f"training.criterion = {training.criterion!r} with chunk_widths = "
-                f"{training.chunk_widths!r} wants alignments; make them with `chainstitch align` "
-                "and give --ali DIR"
-            )
-        # an unsmoothed phone LM need not be able to say the sentences of the validation set
-        train, valid = (
-            ChainExamples(FeatureReader(data), store, subsampling, max_dropped, ivectors[data])
-            for data, max_dropped in ((inputs.data, MAX_DROPPED), (inputs.valid, 1.0))
-        )
-        return chain, train, valid
-
-    def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
-        phones = read_table(Path(inputs.lang) / PHONES)
-        alignments = read_alignments(Path(ali) / ALIGNMENTS, phones)
-        return ChunkExamples(
-            FeatureReader(data), alignments, store.leaves,
-            None if cross_entropy else store.compiler, training.chunk_widths,
-            training.left_context + network.left_context,
-            training.right_context + network.right_context,
-            config.chain.tolerance, subsampling, inputs.seed, max_dropped, ivectors[data],
-        )  # fmt: skip
-
-    loss: Loss = FrameLoss() if cross_entropy else chain
-    # short utterances have no chunk
-    limit = 1.0 if training.chunk_widths else MAX_DROPPED
-    return (
-        loss,
-        aligned(inputs.data, inputs.ali, limit),
-        aligned(inputs.valid, inputs.valid_ali, 1.0),
-    )
-
-
-def load_ivectors(network: Network, *directories: str) -> dict[str, IvectorReader | None]:
-    """Readers of the sets' i-vectors, by directory; None for a network that takes none.
-
-    Raises:
-        UsageError: there are none, or of another dimension than the xconfig says.
-        UserError: they are damaged, or of different extractors.
-    """
-    if not network.ivector_dim:
-        return dict.fromkeys(directories)
-    readers = {directory: IvectorReader(directory) for directory in directories}
-    first = readers[directories[0]]
-    for reader in readers.values():
-        if reader.dim != network.ivector_dim:
-            raise UsageError(
-                f"the xconfig's input name=ivector has dim={network.ivector_dim}, but "
-                f"{reader.path} has i-vectors of {reader.dim}; write dim={reader.dim}"
-            )
-        if reader.extractor != first.extractor:
-            raise UserError(
-                f"{first.path} and {reader.path} are of different extractors; run `chainstitch "
-                "ivectors extract` with one for both"
-            )
-    return dict(readers)
 
 
 def _set_xent_branch(network: Network, chain: ChainLoss, criterion: str) -> None:

@@ -17,8 +17,9 @@ from chainstitch.nnet.batch import Examples
 from chainstitch.nnet.chain import ChainLoss
 from chainstitch.nnet.chain.chunk_examples import ChunkExamples
 from chainstitch.nnet.combine import State, running_average
-from chainstitch.nnet.experiment import Inputs, load_chain, load_examples, pick_device
+from chainstitch.nnet.experiment import pick_device
 from chainstitch.nnet.loss import FrameLoss
+from chainstitch.nnet.material import Inputs, load_chain, load_examples
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs

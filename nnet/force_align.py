@@ -19,7 +19,7 @@ import numpy as np
 from chainstitch.nnet import infer
 from chainstitch.nnet.aligner import Aligner, NotAlignable
 from chainstitch.nnet.chain.examples import MAX_DROPPED
-from chainstitch.nnet.experiment import Inputs
+from chainstitch.nnet.material import Inputs
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.alignment_directory import AlignedUtterance
 from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean

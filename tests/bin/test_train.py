@@ -15,7 +15,7 @@ import torch
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.chain import DenominatorGraph
 from chainstitch.nnet.chain.fst_format import write_fst_text
-from chainstitch.nnet.experiment import load_chain
+from chainstitch.nnet.material import load_chain
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config
 from chainstitch.utils.errors import UserError

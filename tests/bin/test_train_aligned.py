@@ -190,3 +190,39 @@ def test_networks_with_ivectors_train_combine_and_decode(
     assert "not of the extractor that the model was trained with" in capsys.readouterr().err
     assert run("align", out, "--data", tmp_path / "dev_hires", "--out", tmp_path / "own") == 1
     assert "takes i-vectors of 3 numbers, which this command has not" in capsys.readouterr().err
+
+
+def with_lda(toy: Toy, tmp_path: Path) -> Path:
+    conf = tmp_path / "lda.toml"
+    first = "fixed-affine-layer name=lda input=Append(-1,0,1)\nrelu-batchnorm-layer"
+    text = XCONFIG.replace("relu-batchnorm-layer", first, 1)
+    text = text.replace("input=Append(-1,0,1) drop", "drop")
+    conf.write_text(toy.conf.read_text().replace(XCONFIG, text))
+    return conf
+
+
+def test_the_first_layer_is_estimated_once_and_stays(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...]
+) -> None:
+    conf, out = with_lda(toy, tmp_path), tmp_path / "exp"
+    assert run(*toy.arguments(out, *ali, *CHUNKS, conf=conf)) == 0
+    states = [torch.load(out / f"{n}.pt", weights_only=True)["model"] for n in (1, 2)]
+    weight = states[0]["layers.lda.weight"]
+    assert torch.equal(weight, states[1]["layers.lda.weight"])
+    assert not torch.allclose(weight, torch.eye(39))
+    # killed before the first checkpoint, it comes out the same
+    wanted = rows(out)
+    for path in out.glob("[0-9]*.pt"):
+        path.unlink()
+    assert run(*toy.arguments(out, *ali, *CHUNKS, "--resume", "auto", conf=conf)) == 0
+    assert rows(out) == wanted
+    assert run("combine", out) == 0
+    assert torch.equal(infer.load_model(out).layers["lda"].weight, weight)
+
+
+def test_a_first_layer_without_alignments_is_refused(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*toy.arguments(tmp_path / "exp", conf=with_lda(toy, tmp_path))) == 2
+    assert "estimated from alignments; give --ali DIR" in capsys.readouterr().err
+    assert not (tmp_path / "exp").exists()

@@ -18,7 +18,7 @@ from chainstitch.nnet.chain import (
     aligned_acceptor,
 )
 from chainstitch.nnet.chain.tree import Tree
-from chainstitch.nnet.experiment import load_leaves
+from chainstitch.nnet.material import load_leaves
 from chainstitch.utils.data.alignments import read_alignments, write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import cut_text

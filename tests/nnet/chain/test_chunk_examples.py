@@ -54,6 +54,39 @@ def test_outputs_of_chunks_are_those_of_the_whole_utterance(toy, alignments):
         torch.testing.assert_close(outputs[i, : lengths[i]], wanted, atol=1e-5, rtol=1e-5)
 
 
+LSTM = """
+input name=input dim=13
+fast-lstmp-layer name=lstm cell-dim=12 delay=-3 decay-time=20
+output-layer name=output
+"""
+
+
+def test_a_memory_filled_by_left_context_is_that_of_the_whole_utterance(toy, alignments):
+    torch.manual_seed(0)
+    network = Network(LSTM, 8).eval()
+    torch.nn.init.normal_(network.layers["output"].weight)
+    whole, errors = make(toy, alignments), []
+    with torch.no_grad():
+        everything = {
+            chunk.cut.id: whole.batch([i]).outputs(network, "cpu")[0][0]
+            for i, chunk in enumerate(whole.chunks)
+        }
+        for left in (0, 12, 39, 999):
+            chunks = make(toy, alignments, widths="25", left=left, right=network.right_context)
+            outputs, lengths = chunks.batch(range(len(chunks))).outputs(network, "cpu")
+            inner = [i for i, chunk in enumerate(chunks.chunks) if chunk.first > 15]
+            assert inner
+            errors.append(
+                max(
+                    float((outputs[i, : lengths[i]] - everything[c.cut.id][c.first :][: c.length])
+                    .abs().max())
+                    for i in inner for c in [chunks.chunks[i]]
+                )
+            )  # fmt: skip
+    assert errors[0] > 3 * errors[1] > 9 * errors[2]  # it forgets
+    assert errors[3] < 1e-5
+
+
 def test_context_is_as_long_as_asked_for_and_as_there_is(toy, alignments):
     chunks = make(toy, alignments, widths="25", left=20, right=7)
     batch = chunks.batch(range(len(chunks)))

@@ -33,26 +33,21 @@ def transcribe(
     from chainstitch.nnet.experiment import pick_device
     from chainstitch.nnet.material import Inputs, load_leaves
     from chainstitch.utils import config as configs
-    from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
-    from chainstitch.utils.data.waveform import read_features
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.lattice import LatticeDecoder
     from chainstitch.utils.score.sweep import read_choice
 
     network = infer.load_model(model, pick_device(device))
     inputs = configs.load(model / "inputs.toml", Inputs)
-    settings = configs.load(model / CONFIG, FeatureConfig)
     point = (10.0, 0.0)
     if choice is not None:
         chosen = read_choice(choice)
         point = (chosen.lmwt, chosen.wip)
     graph = load_graph(model, lang or Path(inputs.lang), topology, load_leaves(model))
     decoder = LatticeDecoder(graph)
-    prior = FeatureReader(inputs.data).global_mean if settings.mean == "causal" else None
-    raw = [read_features(wav, settings) for wav in wavs]
-    speakers = [list(range(len(wavs)))] if one_speaker else [[i] for i in range(len(wavs))]
-    for members in speakers:
-        features = subtract_mean([raw[i] for i in members], settings, prior)
-        for i, outputs in zip(members, infer.iterate_log_likes(network, features), strict=True):
-            lattice = decoder.decode(outputs, str(wavs[i]))
-            print(wavs[i], *decoder.best_path(lattice, *point).words, flush=True)
+    files = iter(wavs)
+    for features in infer.wav_features(model, wavs, one_speaker):
+        for outputs in infer.iterate_log_likes(network, features):
+            wav = next(files)
+            lattice = decoder.decode(outputs, str(wav))
+            print(wav, *decoder.best_path(lattice, *point).words, flush=True)

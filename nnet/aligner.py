@@ -69,7 +69,7 @@ class Aligner:
         self._boost_silence = boost_silence
         self._boost = np.zeros(leaves.num_pdfs, np.float32)
         self._boost[np.unique(leaves.table[:, self._silence - 1])] = boost_silence
-        self._pronunciations = {w: lang.pronunciations[lang.words[w]] for w in lang.lexicon}
+        self._pronunciations = lang.pronunciations_of
 
     def align(self, text: str, log_likes: np.ndarray, frames: int) -> AlignedUtterance:
         """The alignment of an utterance.
@@ -130,7 +130,7 @@ def load_aligner(
         wanted = real_phones(read_table(exp / PHONES))
         check_phones(lang, wanted, exp, "align with a lang directory of the phones of training")
     denominator = DenominatorGraph.load(exp / "den.npz")
-    leaves = getattr(denominator, "leaves", None) or monophones(lang.num_phones)
+    leaves = denominator.leaves or monophones(lang.num_phones)
     if leaves.num_pdfs != model.num_outputs:
         raise UserError(
             f"{exp}: den.npz has {leaves.num_pdfs} pdfs, the network {model.num_outputs}; give a "

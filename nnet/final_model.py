@@ -106,8 +106,9 @@ class _Reopened:
         self.loss, self.train, self.valid = load_examples(
             config, inputs, chain, store, self.network
         )
-        bare = ChainLoss(chain.denominator, chain.leaky, 0.0, chain.backend)
-        self.bare = bare if self.loss is chain else self.loss
+        self.bare = self.loss
+        if self.loss is chain:
+            self.bare = ChainLoss(chain.denominator, chain.leaky, 0.0, chain.backend)
 
     def parameters(self, name: str) -> State:
         """Those of a checkpoint, on the host."""

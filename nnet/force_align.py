@@ -6,12 +6,12 @@ stated share of that is an error, for then data, lexicon and model do not belong
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,9 @@ import numpy as np
 from chainstitch.nnet import infer
 from chainstitch.nnet.aligner import Aligner, NotAlignable
 from chainstitch.nnet.chain.examples import MAX_DROPPED
-from chainstitch.nnet.material import Inputs
-from chainstitch.utils import config as configs
 from chainstitch.utils.data.alignment_directory import AlignedUtterance
-from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
+from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import cut_text
-from chainstitch.utils.data.waveform import read_features
 from chainstitch.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -76,10 +73,6 @@ def file_items(exp: Path, wavs: Sequence[Path], one_speaker: bool = False) -> li
     Raises:
         UserError: a file or its text is missing or cannot be read, or two have one name.
     """
-    settings = configs.load(exp / CONFIG, FeatureConfig)
-    prior = None
-    if settings.mean == "causal":
-        prior = FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
     names, texts = [wav.stem for wav in wavs], []
     for wav in wavs:
         path = wav.with_suffix(".txt")
@@ -91,10 +84,8 @@ def file_items(exp: Path, wavs: Sequence[Path], one_speaker: bool = False) -> li
             raise UserError(
                 f"{path} cannot be read ({error}); write the words of {wav} there"
             ) from None
-    raw = [read_features(wav, settings) for wav in wavs]
-    speakers = [raw] if one_speaker else [[features] for features in raw]
-    means = [f for members in speakers for f in subtract_mean(members, settings, prior)]
-    return list(zip(names, texts, means, strict=True))
+    groups = infer.wav_features(exp, wavs, one_speaker)
+    return list(zip(names, texts, itertools.chain.from_iterable(groups), strict=True))
 
 
 def align_items(
@@ -116,7 +107,7 @@ def align_items(
     done, sums = Alignments(), 0.0
     begin = reported = time.monotonic()
     waiting = iter(items)
-    while batch := list(islice(waiting, infer.BATCH)):
+    while batch := list(itertools.islice(waiting, infer.BATCH)):
         outputs = infer.log_likes(model, [features for _, _, features in batch])
         for (name, text, features), log_likes in zip(batch, outputs, strict=True):
             try:

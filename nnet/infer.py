@@ -19,8 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet import checkpoint
+from chainstitch.nnet.material import Inputs
 from chainstitch.nnet.nets.network import Network
+from chainstitch.utils import config as configs
+from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
 from chainstitch.utils.data.ivectors import IvectorReader
+from chainstitch.utils.data.waveform import read_features
 from chainstitch.utils.errors import UserError
 
 BATCH = 32
@@ -91,6 +95,27 @@ def ivector_reader(model: Model, directory: Path | str) -> IvectorReader | None:
             "`chainstitch ivectors extract` with that one"
         )
     return reader
+
+
+def wav_features(
+    exp: Path, wavs: Sequence[Path], one_speaker: bool = False
+) -> Iterator[list[np.ndarray]]:
+    """Features (frames, dim) of audio files as a model wants them, speaker by speaker, in order.
+
+    Args:
+        exp: the experiment directory, for the settings.
+        one_speaker: all files are one speaker, whose mean is subtracted; else each is its own.
+
+    Raises:
+        UserError: a file is missing or cannot be read; all are read before the first is given.
+    """
+    settings = configs.load(exp / CONFIG, FeatureConfig)
+    prior = None
+    if settings.mean == "causal":
+        prior = FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
+    raw = [read_features(wav, settings) for wav in wavs]
+    for members in [raw] if one_speaker else [[features] for features in raw]:
+        yield subtract_mean(members, settings, prior)
 
 
 def log_likes(

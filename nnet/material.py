@@ -94,7 +94,7 @@ def load_examples(
     """
     training, subsampling = config.training, config.network.subsampling
     cross_entropy = training.criterion == "cross_entropy"
-    ivectors = load_ivectors(network, inputs.data, inputs.valid)
+    ivectors = ivector_readers(network, inputs.data, inputs.valid)
     if not inputs.ali:
         if cross_entropy or training.chunk_widths:
             raise UsageError(
@@ -130,7 +130,7 @@ def load_examples(
     )
 
 
-def load_ivectors(network: Network, *directories: str) -> dict[str, IvectorReader | None]:
+def ivector_readers(network: Network, *directories: str) -> dict[str, IvectorReader | None]:
     """Readers of the sets' i-vectors, by directory; None for a network that takes none.
 
     Raises:
@@ -175,7 +175,7 @@ def estimate_first_layer(
     examples = ChunkExamples(
         FeatureReader(inputs.data), read_alignments(Path(inputs.ali) / ALIGNMENTS, phones),
         store.leaves, None, subsampling=config.network.subsampling, seed=inputs.seed,
-        ivectors=load_ivectors(network, inputs.data)[inputs.data],
+        ivectors=ivector_readers(network, inputs.data)[inputs.data],
     )  # fmt: skip
     chosen = np.linspace(0, len(examples) - 1, min(len(examples), LDA_UTTERANCES)).astype(int)
 

@@ -38,12 +38,11 @@ Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --stop-stage 6 \\
            --protocols 'heldout-george heldout-theo'
          egs/digits/run_aligned.sh --seeds '0 1 2'"
 
-override=
-without=
-conf="" name=""
 . ./path.sh
 . ./cmd.sh
 . ../../utils/parse_options.sh
+# of systems.sh, and no options here
+override="" without="" conf="" name=""
 . ../../utils/recipe.sh
 . ../../utils/systems.sh
 . local/stages.sh

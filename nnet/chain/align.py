@@ -53,6 +53,7 @@ import numba
 import numpy as np
 
 from chainstitch.nnet.chain.numerator import NumeratorGraph
+from chainstitch.nnet.chain.pdf_acceptor import Place, next_places
 from chainstitch.nnet.chain.phone_graph import PhoneGraph
 from chainstitch.nnet.chain.topology import Leaves
 
@@ -80,19 +81,15 @@ class BestPath:
 
 def alignment_graph(graph: PhoneGraph, leaves: Leaves) -> AlignmentGraph:
     """The graph (1) of a transcript."""
-    # (node of the phone graph, the phone that led there, the one before it)
-    index = {(0, 0, 0): 0}
-    queue = [(0, 0, 0)]
+    index: dict[Place, int] = {(0, 0, 0): 0}
+    queue: list[Place] = [(0, 0, 0)]
     rows: list[tuple[int, int, int]] = []
-    for number, (n, phone, left) in enumerate(queue):
-        if phone:
-            rows.append((number, number, leaves.loop(left, phone)))
-        for q, m in graph.arcs[n].items():
-            state = (m, q, phone)
-            if state not in index:
-                index[state] = len(queue)
-                queue.append(state)
-            rows.append((number, index[state], leaves.entry(phone, q)))
+    for number, place in enumerate(queue):
+        for label, to in next_places(graph, leaves, place):
+            if to not in index:
+                index[to] = len(queue)
+                queue.append(to)
+            rows.append((number, index[to], label))
     src, dst, pdf = (np.array([row[k] for row in rows], np.int32) for k in range(3))
     final = np.array([graph.final[n] for n, _, _ in queue])
     return AlignmentGraph(

@@ -19,7 +19,7 @@ construction (subsets.py): a state is a set of *items*, one for each way that le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chainstitch.nnet.chain.phone_graph import PhoneGraph
@@ -27,6 +27,9 @@ from chainstitch.nnet.chain.subsets import determinised
 from chainstitch.nnet.chain.topology import Leaves
 
 TOLERANCE = 5  # input frames, Kaldi's default on either side
+
+# within a phone: the phone graph's state after it, the phone (0: none yet), the one before it
+Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,23 @@ class PdfAcceptor:
 
 def pdf_acceptor(graph: PhoneGraph, leaves: Leaves) -> PdfAcceptor:
     """All pdf strings of all phone strings of `graph`; a state's own phone may go on for ever."""
-    # item: (state of the graph after the phone, the phone, the one before it)
-    Item = tuple[int, int, int]
 
-    def steps(item: Item) -> Iterable[tuple[int, Item]]:
-        n, phone, left = item
-        if phone:
-            yield leaves.loop(left, phone), item
-        for q, to in graph.arcs[n].items():
-            yield leaves.entry(phone, q), (to, q, phone)
+    def steps(place: Place) -> Iterable[tuple[int, Place]]:
+        return next_places(graph, leaves, place)
 
-    def final(item: Item) -> bool:
-        return graph.final[item[0]]
+    def final(place: Place) -> bool:
+        return graph.final[place[0]]
 
     return PdfAcceptor(*determinised([(0, 0, 0)], steps, final))
+
+
+def next_places(graph: PhoneGraph, leaves: Leaves, place: Place) -> Iterator[tuple[int, Place]]:
+    """The pdfs that a frame may have after a place, and the places that they lead to."""
+    n, phone, left = place
+    if phone:
+        yield leaves.loop(left, phone), place
+    for q, to in graph.arcs[n].items():
+        yield leaves.entry(phone, q), (to, q, phone)
 
 
 def aligned_acceptor(

@@ -35,7 +35,6 @@ def phone_sentences(
     """
     draw = random.Random(seed)
     silence = lang.phones[SILENCE]
-    pronunciations = {w: lang.pronunciations[lang.words[w]] for w in lang.lexicon}
     sentences = []
     for words in transcripts:
         order = list(words)
@@ -45,7 +44,7 @@ def phone_sentences(
         for i, word in enumerate(order):
             if i and draw.random() < silence_between:
                 phones.append(silence)
-            phones += draw.choice(pronunciations[word])
+            phones += draw.choice(lang.pronunciations_of[word])
         if draw.random() < silence_edges:
             phones.append(silence)
         sentences.append(phones)
@@ -70,7 +69,7 @@ class NumeratorStore:
         self.compiler = compiler
         self.leaves = leaves or monophones(lang.num_phones)
         self._silence = lang.phones[SILENCE]
-        self._pronunciations = {w: lang.pronunciations[lang.words[w]] for w in lang.lexicon}
+        self._pronunciations = lang.pronunciations_of
         self._graphs: dict[str, tuple[NumeratorGraph | None, int]] = {}
 
     def get(self, text: str) -> tuple[NumeratorGraph | None, int]:

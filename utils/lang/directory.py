@@ -65,6 +65,11 @@ class Lang:
             for word, prons in self.lexicon.items()
         }
 
+    @cached_property
+    def pronunciations_of(self) -> dict[str, list[tuple[int, ...]]]:
+        """The same by word; of the lexicon's words only."""
+        return {word: self.pronunciations[self.words[word]] for word in self.lexicon}
+
     def fst(self, name: str) -> Any:
         """`L.fst`, `L_disambig.fst` or `G.fst` as a `kaldifst.StdVectorFst`."""
         return compose.read_fst(self.path / name)

@@ -84,6 +84,12 @@ class Leaves:
     def num_phones(self) -> int:
         return int(self.table.shape[1])
 
+    @property
+    def context_width(self) -> int:
+        """1: the phone alone, 2: with the one on its left, 3: with those on both sides."""
+        lefts, _, rights, _ = self.table.shape
+        return 3 if rights > 1 else 2 if lefts > 1 else 1
+
     def pdfs(self, left: int, phone: int, right: int) -> tuple[int, int]:
         """(entry, loop) of `phone` between `left` and `right`."""
         lefts, _, rights, _ = self.table.shape

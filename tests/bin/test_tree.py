@@ -150,6 +150,9 @@ def test_a_model_is_trained_and_decodes_with_no_more_said_of_its_tree(
         found = read_alignments(ali / "ali.gz", read_lang(toy.lang).phones)
         assert len(found) == len(FeatureReader(toy.train).cuts)
     capsys.readouterr()
+    assert run("info", exp) == 0
+    width = Tree.load(place / "tree" / "tree.npz").context_width
+    assert f"14 leaves, context width {width}" in capsys.readouterr().out
     wavs = sorted((toy.place / "wav").glob("*/*.wav"))[:2]
     assert run("transcribe", exp, *wavs) == 0
     said = capsys.readouterr().out.splitlines()

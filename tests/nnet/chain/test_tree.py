@@ -298,11 +298,11 @@ def test_every_phone_has_an_output_frame(durations, wanted):
 def test_statistics_count_the_frames_that_the_network_will_see():
     features = np.random.default_rng(0).normal(size=(20, 2))
     stats = {}
-    assert tree_statistics.add_statistics(stats, features, [(1, 7), (3, 5), (1, 8)])
+    assert tree_statistics.add_statistics(stats, features, [(1, 7), (3, 5), (2, 8)])
     # output frames stand at inputs 0 3 6 | 9 | 12 15 18
     for context, inputs in {
-        (0, 1, 3, 0): [0], (0, 1, 3, 1): [3, 6], (1, 3, 1, 0): [9], (3, 1, 0, 0): [12],
-        (3, 1, 0, 1): [15, 18],
+        (0, 1, 3, 0): [0], (0, 1, 3, 1): [3, 6], (1, 3, 2, 0): [9], (3, 2, 0, 0): [12],
+        (3, 2, 0, 1): [15, 18],
     }.items():  # fmt: skip
         np.testing.assert_allclose(
             stats.pop(context), clustering.statistics(features[inputs]), atol=1e-12

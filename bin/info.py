@@ -34,6 +34,12 @@ def info(
     is_network = path.is_file()
     found = {"path": str(path), "kind": "network"} if is_network else summary.summarise(path)
     num_pdfs = num_pdfs or _own_pdfs(path)
+    if (path / "den.npz").is_file():
+        from chainstitch.nnet.material import load_leaves
+
+        leaves = load_leaves(path)
+        if leaves is not None:
+            found["tree"] = f"{leaves.num_pdfs} leaves, context width {leaves.context_width}"
     if is_network or (num_pdfs and (path / "network.xconfig").is_file()):
         found |= _network(path, num_pdfs)
     if as_json:

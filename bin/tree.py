@@ -1,4 +1,4 @@
-"""`chainstitch tree`: a left-biphone context tree from alignments."""
+"""`chainstitch tree`: a left-biphone or triphone context tree from alignments."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ def tree(
     lang: Annotated[Path, typer.Option(help="Lang directory.")],
     out: Annotated[Path, typer.Option(help="Directory to write, exp/tree say.")],
     leaves: Annotated[int, typer.Option(min=1, help="How many pdfs to make.")],
+    context_width: Annotated[
+        int,
+        typer.Option(
+            min=2, max=3, help="2: ask about the phone on the left; 3: on both sides (triphones)."
+        ),
+    ] = 2,
     min_gain: Annotated[
         float, typer.Option(min=0.0, help="Make no split that gains less log-likelihood.")
     ] = 0.0,
@@ -28,7 +34,9 @@ def tree(
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")
     ] = False,
 ) -> None:
-    """Grow a tree that says which pdf a phone has after each other phone; for `den-graph --tree`.
+    """Grow a tree that says which pdfs a phone has between others; for `den-graph --tree`.
+
+    Triphone trees (--context-width 3) make larger graphs; no later command has to be told.
 
     Example: chainstitch tree --data data/train_hires --ali exp/ali --lang data/lang
     --out exp/tree --leaves 500
@@ -51,13 +59,16 @@ def tree(
             f"ask for {language.num_phones} or more"
         )
     alignments = read_alignments(ali / ALI, language.phones)
-    stats = gather(FeatureReader(data), alignments, language.num_phones, num_ceps, subsampling)
-    made, growth = build_tree(stats, language.phone_names, leaves, min_gain, merge)
+    stats = gather(FeatureReader(data), alignments, num_ceps, subsampling)
+    made, growth = build_tree(
+        stats, language.phone_names, leaves, min_gain, merge, context_width=context_width
+    )
     with atomic_directory(out, overwrite) as directory:
         made.save(directory / FILE)
         (directory / PHONES).write_bytes((language.path / PHONES).read_bytes())
     print(
         f"{out}: {made.num_pdfs} leaves for {language.num_phones} phones ({growth.split} split, "
-        f"{growth.merged} merged), {len(made.sets)} questions, {growth.frames} frames; "
+        f"{growth.merged} merged), context width {made.context_width}, {len(made.sets)} sets of "
+        f"phones asked for, {growth.frames} frames; "
         f"log-likelihood per frame {growth.before:.3f} with a leaf a phone, {growth.after:.3f} now"
     )

@@ -1,6 +1,7 @@
 """LF-MMI: graphs, exact forward-backward and the loss. Needs no compiler and no k2."""
 
-from chainstitch.nnet.chain.denominator import DenominatorGraph, denominator_from_phone_lm
+from chainstitch.nnet.chain.denominator import DenominatorGraph
+from chainstitch.nnet.chain.denominator_composition import denominator_from_phone_lm
 from chainstitch.nnet.chain.forward_backward import forward_backward
 from chainstitch.nnet.chain.loss import ChainLoss
 from chainstitch.nnet.chain.numerator import (

@@ -3,11 +3,13 @@ r"""The best path of an utterance through its transcript: which phone was said i
 Symbols: T output frames, K pdfs, y(t, k) the network's outputs (T x K, log-likelihoods up to a
 constant of the frame), c the acoustic scale. The transcript's phone graph (phone_graph.py: every
 pronunciation, silence where it may be) meets the chain topology (topology.py) in an *alignment
-graph*. Its state i = (n, q, p) says: the frame before belongs to phone q, which was said after
-phone p and leads to node n of the phone graph. State 0 is the start. Two kinds of arcs,
+graph*. Its state i = (n, q, p, R) says: the frame before belongs to phone q, which was said after
+phone p, leads to node n of the phone graph and will be followed by one of R (one set for each pair
+of pdfs that q has by what follows; 0 is the end). State 0 is the start. Two kinds of arcs,
 
-    (n, q, p) --loop(p, q)-->  (n, q, p)       the phone goes on
-    (n, q, p) --entry(q, r)--> (m, r, q)       for every arc n --r--> m of the phone graph     (1)
+    (n, q, p, R) --loop(p, q, R)-->  (n, q, p, R)    the phone goes on
+    (n, q, p, R) --entry(q, r, S)--> (m, r, q, S)    for every arc n --r--> m, r in R, of the
+                                                     phone graph, and every set S of r there  (1)
 
 **Naive.** Among all phone strings of the graph and all ways to give each phone of a string d >= 1
 of the T frames, the one with the largest sum of c y(t, k_t), k_t the pdfs that (1) gives.
@@ -53,7 +55,7 @@ import numba
 import numpy as np
 
 from chainstitch.nnet.chain.numerator import NumeratorGraph
-from chainstitch.nnet.chain.pdf_acceptor import Place, next_places
+from chainstitch.nnet.chain.pdf_acceptor import Place, first_place, may_end, next_places
 from chainstitch.nnet.chain.phone_graph import PhoneGraph
 from chainstitch.nnet.chain.topology import Leaves
 
@@ -81,8 +83,8 @@ class BestPath:
 
 def alignment_graph(graph: PhoneGraph, leaves: Leaves) -> AlignmentGraph:
     """The graph (1) of a transcript."""
-    index: dict[Place, int] = {(0, 0, 0): 0}
-    queue: list[Place] = [(0, 0, 0)]
+    queue: list[Place] = [first_place(graph)]
+    index = {queue[0]: 0}
     rows: list[tuple[int, int, int]] = []
     for number, place in enumerate(queue):
         for label, to in next_places(graph, leaves, place):
@@ -91,10 +93,10 @@ def alignment_graph(graph: PhoneGraph, leaves: Leaves) -> AlignmentGraph:
                 queue.append(to)
             rows.append((number, index[to], label))
     src, dst, pdf = (np.array([row[k] for row in rows], np.int32) for k in range(3))
-    final = np.array([graph.final[n] for n, _, _ in queue])
+    final = np.array([may_end(place) for place in queue])
     return AlignmentGraph(
         NumeratorGraph(src, dst, pdf, np.zeros(len(rows)), final),
-        np.array([phone for _, phone, _ in queue], np.int32),
+        np.array([phone for _, phone, _, _ in queue], np.int32),
     )
 
 

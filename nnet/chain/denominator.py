@@ -1,21 +1,6 @@
-"""The denominator graph: phone LM and chain topology as one acceptor over pdfs.
+"""The denominator graph of LF-MMI: an acceptor over pdfs, with its initial probabilities.
 
-With the chain topology (topology.py) a phone p emits its *entry* pdf once and then any number of
-*loop* pdfs, each frame continuing with probability 1/2 or leaving with 1/2. Composing the phone LM
-with it leaves nothing to search for: a state of the graph is (LM state, phone just entered), and
-
-    (h, p) --loop(p)/0.5--> (h, p)
-    (h, p) --entry(q)/ 0.5 P(q|h)--> (h', q)          for every LM arc h --q--> h'
-    start  --entry(q)/ P(q|start)--> (h', q)
-
-Epsilon-free and deterministic: at most one arc per state and pdf. (Kaldi reaches an equivalent
-graph through FST composition, epsilon removal and minimisation.) Since every LM state except the
-start is entered with one phone only when histories are kept, there are about as many graph states
-as LM states; fewer when those with the same future are made one (minimise.py).
-
-With a left-biphone tree, entry(q) is entry(p, q), a leaf that depends on the phone p of the state
-that is left, and the state has to know its own loop leaf. Where q and r share a leaf after p, two
-arcs of a state have the same pdf.
+How it comes from a phone LM and the chain topology: denominator_composition.py.
 
 **Initial probabilities.** Training sees chunks that start anywhere, so the start state does not
 matter: all mass is put on it, propagated 100 steps, and the 100 distributions averaged. All states
@@ -24,7 +9,6 @@ are final with probability 1. (Kaldi chain-den-graph.cc, SetInitialProbs.)
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,13 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.chain.minimise import minimised
-from chainstitch.nnet.chain.phone_lm import PhoneLM
-from chainstitch.nnet.chain.topology import LOOP_PROBABILITY, Leaves, monophones
+from chainstitch.nnet.chain.topology import Leaves
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
-
-logger = logging.getLogger(__name__)
 
 NUM_PROPAGATION_STEPS = 100
 
@@ -152,6 +132,8 @@ class DenominatorGraph:
             with np.load(path, allow_pickle=False) as data:
                 phones = data["phones"].tolist()
                 table = data["leaves"] if "leaves" in data.files else None
+                if table is not None and table.ndim == 3:  # written before there was a right side
+                    table = table[:, :, None]
                 others = [k for k in data.files if k not in ("phones", "leaves")]
                 arrays = {k: torch.from_numpy(data[k]) for k in others}
             pdfs = int(arrays["num_pdfs"])
@@ -223,61 +205,3 @@ def _initial_probabilities(
             raise ValueError("denominator graph: no arc leaves the states reached from the start")
         current /= current.sum()
     return mean
-
-
-def denominator_from_phone_lm(
-    lm: PhoneLM, num_phones: int, leaves: Leaves | None = None
-) -> DenominatorGraph:
-    """The graph of the module's text, for phones 1..num_phones.
-
-    Args:
-        leaves: of a context tree; default: two pdfs a phone, whatever stands before it.
-
-    Raises:
-        ValueError: the LM has a phone above num_phones, or the leaves are of other phones.
-    """
-    tree = leaves or monophones(num_phones)
-    if tree.num_phones != num_phones:
-        raise ValueError(
-            f"denominator graph: leaves of {tree.num_phones} phones for {num_phones} phones"
-        )
-    # (LM state, phone entered, its loop pdf) -> graph state
-    index: dict[tuple[int, int, int], int] = {(0, 0, -1): 0}
-    queue = [(0, 0, -1)]
-    arcs: list[tuple[int, int, int, float]] = []
-    final: list[float] = []
-    while len(final) < len(queue):
-        h, p, loop = queue[len(final)]
-        state = len(final)
-        leave = 1.0 - LOOP_PROBABILITY if p else 1.0
-        if p:
-            arcs.append((state, state, loop, LOOP_PROBABILITY))
-        for q, probability, to in lm.arcs[h]:
-            if q > num_phones:
-                raise ValueError(
-                    f"denominator graph: phone {q} is not among the {num_phones} phones"
-                )
-            key = (to, q, tree.loop(p, q))
-            if key not in index:
-                index[key] = len(queue)
-                queue.append(key)
-            arcs.append((state, index[key], tree.entry(p, q), leave * probability))
-        final.append(leave * lm.final[h])
-    states = len(final)
-    arcs, final, start = minimised(arcs, final)
-    logger.info(
-        "denominator: %d states, %d of them after minimisation, %d arcs, %d pdfs",
-        states, len(final), len(arcs), tree.num_pdfs,
-    )  # fmt: skip
-    src, dst, pdf, prob = zip(*arcs, strict=True)
-    graph = DenominatorGraph.from_arcs(
-        torch.tensor(src),
-        torch.tensor(dst),
-        torch.tensor(pdf),
-        torch.tensor(prob, dtype=torch.float64),
-        torch.tensor(final, dtype=torch.float64),
-        start,
-        tree.num_pdfs,
-    )
-    graph.leaves = leaves
-    return graph

@@ -24,12 +24,13 @@ from dataclasses import dataclass
 
 from chainstitch.nnet.chain.phone_graph import PhoneGraph
 from chainstitch.nnet.chain.subsets import determinised
-from chainstitch.nnet.chain.topology import Leaves
+from chainstitch.nnet.chain.topology import Leaves, in_context
 
 TOLERANCE = 5  # input frames, Kaldi's default on either side
 
-# within a phone: the phone graph's state after it, the phone (0: none yet), the one before it
-Place = tuple[int, int, int]
+# within a phone: the phone graph's state after it, the phone (0: none yet), the one before it, and
+# those that may follow it, 0 the end (topology.py says why)
+Place = tuple[int, int, int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,28 @@ def pdf_acceptor(graph: PhoneGraph, leaves: Leaves) -> PdfAcceptor:
     def steps(place: Place) -> Iterable[tuple[int, Place]]:
         return next_places(graph, leaves, place)
 
-    def final(place: Place) -> bool:
-        return graph.final[place[0]]
+    return PdfAcceptor(*determinised([first_place(graph)], steps, may_end))
 
-    return PdfAcceptor(*determinised([(0, 0, 0)], steps, final))
+
+def first_place(graph: PhoneGraph) -> Place:
+    """Where all strings begin."""
+    return 0, 0, 0, graph.following(0)
+
+
+def may_end(place: Place) -> bool:
+    """Whether nothing has to follow."""
+    return 0 in place[3]
 
 
 def next_places(graph: PhoneGraph, leaves: Leaves, place: Place) -> Iterator[tuple[int, Place]]:
     """The pdfs that a frame may have after a place, and the places that they lead to."""
-    n, phone, left = place
+    n, phone, left, rights = place
     if phone:
-        yield leaves.loop(left, phone), place
+        yield leaves.loop(left, phone, rights[0]), place  # the same one before all of them
     for q, to in graph.arcs[n].items():
-        yield leaves.entry(phone, q), (to, q, phone)
+        if q in rights:
+            for (entry, _), ahead in leaves.by_right(phone, q, graph.following(to)).items():
+                yield entry, (to, q, phone, ahead)
 
 
 def aligned_acceptor(
@@ -116,17 +126,16 @@ def aligned_acceptor(
     if not at[first]:
         return None
 
-    def left(i: int) -> int:
-        return phones[i - 1] if i else 0
+    contexts = in_context(phones)
 
     def steps(item: tuple[int, int]) -> Iterable[tuple[int, tuple[int, int]]]:
         t, i = item
         if t == last:
             return
         if i in at[t + 1]:
-            yield leaves.loop(left(i), phones[i]), (t + 1, i)
+            yield leaves.loop(*contexts[i]), (t + 1, i)
         if i + 1 in at[t + 1]:
-            yield leaves.entry(left(i + 1), phones[i + 1]), (t + 1, i + 1)
+            yield leaves.entry(*contexts[i + 1]), (t + 1, i + 1)
 
     begins = [(first, i) for i in sorted(at[first])]
     return PdfAcceptor(*determinised(begins, steps, lambda item: item[0] == last), last - first)

@@ -21,6 +21,10 @@ class PhoneGraph:
     arcs: list[dict[int, int]]
     final: list[bool]
 
+    def following(self, state: int) -> tuple[int, ...]:
+        """The phones that may come after a state, ascending, with 0 where it may be the last."""
+        return (*((0,) if self.final[state] else ()), *sorted(self.arcs[state]))
+
     @cached_property
     def min_frames(self) -> int:
         """Phones on the shortest path: the least number of output frames that can carry it."""

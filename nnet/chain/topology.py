@@ -9,14 +9,21 @@ Phone p (p = 1..P, 0 is epsilon) emits its *entry* pdf in the frame in which it 
 So a phone of d frames costs d log 2, whatever d is: a path over T frames pays T log 2 in all, and
 the two halves matter only as the price of one frame.
 
-With a context tree the two pdfs are leaves of the tree instead, and may depend on the phone before:
-`Leaves` is that table.
+With a context tree the two pdfs are leaves of the tree instead, and may depend on the phones before
+and behind: `Leaves` is that table.
+
+**The phone behind is not known yet** when p begins. All graphs here settle that in one way: a phone
+begins together with a guess of what follows, one of the sets into which the phones that can follow
+fall by the pdfs that p has before them (`Leaves.by_right`), and goes on with a phone of that set
+only. Each string of phones has one string of guesses that comes true, so that no path is counted
+twice. Without context on the right there is one set, and nothing to guess. (Kaldi's C puts phones
+off by one instead, and ends a sentence with an extra symbol, `$`.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +49,11 @@ def num_pdfs(num_phones: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Leaves:
-    """Which pdfs a phone has: of its own alone, or by the phone on its left (a left-biphone tree).
+    """Which pdfs a phone has: of its own alone, or by the phones on its left and on its right.
 
     Attributes:
-        table: (1, P, 2) or (P + 1, P, 2) pdfs; [left, phone - 1] is (entry, loop), left 0 is the
-            beginning of the sentence. With one row the left phone does not matter.
+        table: (L, P, R, 2) pdfs; [left, phone - 1, right] is (entry, loop). L and R are P + 1, 0
+            being the beginning or the end of the sentence, or 1 where that side does not matter.
         num_pdfs: leaves of the tree, those included that the table does not use.
     """
 
@@ -54,10 +61,11 @@ class Leaves:
     num_pdfs: int
 
     def __post_init__(self) -> None:
-        lefts, phones, pdfs = self.table.shape
-        if lefts not in (1, phones + 1) or pdfs != 2:
+        shape = self.table.shape
+        sides = {1, shape[1] + 1} if len(shape) == 4 else set()
+        if not {*shape[::2]} <= sides or shape[3] != 2:
             raise ValueError(
-                f"leaves: the table must be (1, P, 2) or (P + 1, P, 2), got {self.table.shape}"
+                f"leaves: the table must be (L, P, R, 2), L and R 1 or P + 1, got {shape}"
             )
         if int(self.table.min()) < 0 or int(self.table.max()) >= self.num_pdfs:
             raise ValueError(
@@ -76,34 +84,71 @@ class Leaves:
     def num_phones(self) -> int:
         return int(self.table.shape[1])
 
-    def entry(self, left: int, phone: int) -> int:
-        """The pdf of the first frame of `phone` after `left`."""
-        return int(self.table[left if len(self.table) > 1 else 0, phone - 1, 0])
+    @property
+    def context_width(self) -> int:
+        """1: the phone alone, 2: with the one on its left, 3: with those on both sides."""
+        lefts, _, rights, _ = self.table.shape
+        return 3 if rights > 1 else 2 if lefts > 1 else 1
 
-    def loop(self, left: int, phone: int) -> int:
-        """The pdf of the other frames of `phone` after `left`."""
-        return int(self.table[left if len(self.table) > 1 else 0, phone - 1, 1])
+    def pdfs(self, left: int, phone: int, right: int) -> tuple[int, int]:
+        """(entry, loop) of `phone` between `left` and `right`."""
+        lefts, _, rights, _ = self.table.shape
+        row = self.table[left if lefts > 1 else 0, phone - 1, right if rights > 1 else 0]
+        return int(row[0]), int(row[1])
+
+    def entry(self, left: int, phone: int, right: int) -> int:
+        """The pdf of the first frame of `phone` between `left` and `right`."""
+        return self.pdfs(left, phone, right)[0]
+
+    def loop(self, left: int, phone: int, right: int) -> int:
+        """The pdf of the other frames of `phone` between `left` and `right`."""
+        return self.pdfs(left, phone, right)[1]
+
+    def by_right(
+        self, left: int, phone: int, rights: Iterable[int]
+    ) -> dict[tuple[int, int], tuple[int, ...]]:
+        """`rights` (0: the end), ascending, by the (entry, loop) of `phone` before them."""
+        if self.table.shape[2] == 1:  # one group, so the first of `rights` may stand for all
+            members = tuple(sorted(rights))
+            return {self.pdfs(left, phone, 0): members} if members else {}
+        groups: dict[tuple[int, int], tuple[int, ...]] = {}
+        for right in sorted(rights):
+            key = self.pdfs(left, phone, right)
+            groups[key] = (*groups.get(key, ()), right)
+        return groups
+
+
+def in_context(phones: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(left, phone, right) of each phone of a sentence.
+
+    >>> in_context([4, 2])
+    [(0, 4, 2), (4, 2, 0)]
+    """
+    return list(zip([0, *phones], phones, [*phones[1:], 0], strict=False))
 
 
 def monophones(num_phones: int) -> Leaves:
     """No context: the pdfs of the module's text."""
-    return Leaves(np.arange(num_pdfs(num_phones)).reshape(1, num_phones, 2), num_pdfs(num_phones))
+    pdfs = num_pdfs(num_phones)
+    return Leaves(np.arange(pdfs).reshape(1, num_phones, 1, 2), pdfs)
 
 
 def hmm_fst(num_phones: int, disambig: Sequence[int] = (), leaves: Leaves | None = None) -> Any:
     """H, with the tree's context in it: a `kaldifst.StdVectorFst` from pdfs to phones.
 
-    With context on the left only, H o C is this small (Kaldi makes the two apart). A state of one
-    kind stands between two phones and knows the one that is over, l (0 at the start); one of the
-    other kind lies inside phone p and knows its loop leaf r:
+    Kaldi makes H and C apart and composes them. Here a state of one kind stands between two phones:
+    it knows the one that is over, l (0 at the start), and the set R of those that may follow, the
+    guess of the module's text. One of the other kind lies inside phone p and knows its loop leaf k:
 
-        l      -> (p, r)   entry(l, p) + 1 : p      0          p begins; r = loop(l, p)
-        (p, r) -> (p, r)   r + 1           : eps    log 2      it stays
-        (p, r) -> p        eps             : eps    log 2      it is over
-        l      -> l        eps             : d      0          for each disambiguation symbol d
+        (l, R)    -> (p, k, S)   entry + 1 : p      0          p of R begins
+        (p, k, S) -> (p, k, S)   k + 1     : eps    log 2      it stays
+        (p, k, S) -> (p, S)      eps       : eps    log 2      it is over
+        (l, R)    -> (l, R)      eps       : d      0          for each disambiguation symbol d
 
-    All l are final, 0 is the start; those that the table makes no difference between are one
-    state. So without a tree there are 1 + P states: 0, and p inside phone p.
+    There is one S for each pair (entry, k) that p has after l. (l, R) is final if the end, 0, is in
+    R; the start is (0, all). The l that the table makes no difference between are one state. So
+    without a tree there are 1 + P states: (0, all), and one inside each phone. Guesses that the
+    phones after do not bear out end nowhere, and composition with LG cuts them off.
 
     A disambiguation symbol passes between two phones and is epsilon on the input side already:
     behind H nothing is determinised any more, so nothing needs it there, and leaves that phones
@@ -131,26 +176,31 @@ def hmm_fst(num_phones: int, disambig: Sequence[int] = (), leaves: Leaves | None
         raise ValueError(f"leaves of {tree.num_phones} phones for phones 1..{num_phones}")
     stay, leave = -math.log(LOOP_PROBABILITY), -math.log(1.0 - LOOP_PROBABILITY)
     hmm = kaldifst.StdVectorFst()
-    between: dict[bytes, int] = {}  # by the row of the table
-    inside: dict[tuple[int, int], int] = {}  # by phone and loop leaf
-    rows = [tree.table[left if len(tree.table) > 1 else 0] for left in range(num_phones + 1)]
-    for left, row in enumerate(rows):
-        if row.tobytes() in between:
-            continue
-        state = between[row.tobytes()] = hmm.add_state()
-        hmm.set_final(state, 0.0)
-        for phone in range(1, num_phones + 1):
-            key = (phone, tree.loop(left, phone))
-            if key not in inside:
-                inside[key] = hmm.add_state()
-            entry = tree.entry(left, phone) + 1
-            hmm.add_arc(state, kaldifst.StdArc(entry, phone, 0.0, inside[key]))
+    everything = tuple(range(num_phones + 1))
+    rows = [tree.table[left if len(tree.table) > 1 else 0].tobytes() for left in everything]
+    same = [rows.index(row) for row in rows]  # the first left phone with this row of the table
+    between: dict[tuple[int, tuple[int, ...]], int] = {(0, everything): hmm.add_state()}
+    inside: dict[tuple[int, int, tuple[int, ...]], int] = {}
+    queue = list(between)
+    for left, following in queue:
+        state = between[left, following]
+        if 0 in following:
+            hmm.set_final(state, 0.0)
+        for phone in filter(None, following):
+            for (entry, loop), rights in tree.by_right(left, phone, everything).items():
+                key = (phone, loop, rights)
+                if key not in inside:
+                    inside[key] = hmm.add_state()
+                    after = (same[phone], rights)
+                    if after not in between:
+                        between[after] = hmm.add_state()
+                        queue.append(after)
+                    hmm.add_arc(inside[key], kaldifst.StdArc(loop + 1, 0, stay, inside[key]))
+                    hmm.add_arc(inside[key], kaldifst.StdArc(0, 0, leave, between[after]))
+                hmm.add_arc(state, kaldifst.StdArc(entry + 1, phone, 0.0, inside[key]))
         for symbol in disambig:
             hmm.add_arc(state, kaldifst.StdArc(0, symbol, 0.0, state))
-    for (phone, loop), state in inside.items():
-        hmm.add_arc(state, kaldifst.StdArc(loop + 1, 0, stay, state))
-        hmm.add_arc(state, kaldifst.StdArc(0, 0, leave, between[rows[phone].tobytes()]))
-    hmm.start = between[rows[0].tobytes()]
+    hmm.start = 0
     kaldifst.arcsort(hmm, "olabel")
     return hmm
 

@@ -1,17 +1,17 @@
-"""Left-biphone trees: which pdf a phone's frames have, by the phone before it.
+"""Context trees: which pdf a phone's frames have, by the phones around it.
 
-Every phone p has a tree. It is asked about the *context* (l, c): l is the phone on the left (0: the
-beginning of the sentence) and c the pdf class, 0 for the first frame of a phone (entry), 1 for the
-others (loop). A question is "is c = 0?" or "is l in this set of phones?"; the leaf that the answers
-lead to is the pdf, and as questions answer for contexts that nobody has heard, every context has
-one. The beginning of the sentence, and phones without data, are in no set.
+Every phone p has a tree. It is asked about the *context* (l, r, c): l is the phone on the left (0:
+the beginning of the sentence), r the phone on the right (0: the end) and c the pdf class, 0 for the
+first frame of a phone (entry), 1 for the others (loop). A question is "is c = 0?", "is l in this
+set of phones?" or, in a triphone tree, "is r in this set?"; the leaf that the answers lead to is
+the pdf, and as questions answer for contexts that nobody has heard, every context has one. The
+ends of the sentence, and phones without data, are in no set.
 
 How a tree is grown: tree_growing.py.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
 FILE = "tree.npz"  # in a tree directory
-LEAF, CLASS = -1, 0  # in `Tree.question`; others are rows of `Tree.sets`, from 1
+LEAF, CLASS = -1, 0  # in `Tree.question`; others are rows of `Tree.sets`
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Tree:
 
     Attributes:
         phones: names of phones 1..P.
-        sets: (Q, P + 1) bool, the questions: [q - 1, l] whether phone l is in set q.
-        question: (N,) LEAF, CLASS or q. yes, no: (N,) the nodes below, behind their parent; -1 for
-            a leaf. pdf: (N,) of a leaf, which others may have, too; else -1.
+        sets: (Q, P + 1) bool, what is asked for: [q - 1, l] whether phone l is in set q.
+        question: (N,) LEAF, CLASS, q for "is l in set q?", or Q + q for "is r?".
+        yes, no: (N,) the nodes below, behind their parent; -1 for a leaf.
+        pdf: (N,) of a leaf, which others may have, too; else -1.
     """
 
     phones: list[str]
@@ -48,16 +49,33 @@ class Tree:
     def num_pdfs(self) -> int:
         return int(self.pdf.max()) + 1
 
+    @property
+    def context_width(self) -> int:
+        """3 if anything is asked about the phone on the right, else 2."""
+        return 3 if bool((self.question > len(self.sets)).any()) else 2
+
     def leaves(self) -> Leaves:
         """The table of all contexts, those without data included."""
-        phones = len(self.phones)
-        table = np.empty((phones + 1, phones, 2), np.int64)
-        for left, p, c in itertools.product(range(phones + 1), range(phones), range(2)):
-            node = p
-            while (q := self.question[node]) != LEAF:
-                answer = c == 0 if q == CLASS else self.sets[q - 1, left]
-                node = self.yes[node] if answer else self.no[node]
-            table[left, p, c] = self.pdf[node]
+        phones, chosen = len(self.phones), len(self.sets)
+        everyone = np.ones(phones + 1, bool)
+        rights = everyone if self.context_width == 3 else everyone[:1]
+        table = np.empty((phones + 1, phones, len(rights), 2), np.int64)
+        for p in range(phones):
+            # a node's contexts are all of some lefts with all of some rights and classes
+            stack = [(p, everyone, rights, np.ones(2, bool))]
+            while stack:
+                node, *sides = stack.pop()
+                q = self.question[node]
+                if q == LEAF:
+                    lefts, rest, classes = sides
+                    table[:, p][np.ix_(lefts, rest, classes)] = self.pdf[node]
+                    continue
+                side = 2 if q == CLASS else int(q > chosen)
+                yes = np.array([True, False]) if q == CLASS else self.sets[(q - 1) % chosen]
+                for below, answer in ((self.yes[node], yes), (self.no[node], ~yes)):
+                    kept = [*sides]
+                    kept[side] = sides[side] & answer
+                    stack.append((below, *kept))
         return Leaves(table, self.num_pdfs)
 
     def save(self, path: Path | str) -> None:
@@ -101,7 +119,7 @@ class Tree:
             and {len(self.yes), len(self.no), len(self.pdf)} == {nodes}
             and 0 < phones <= nodes
             and bool((self.question[inner] >= CLASS).all())
-            and bool((self.question <= len(self.sets)).all())
+            and bool((self.question <= 2 * len(self.sets)).all())
             and bool((below > np.tile(inner, 2)).all())  # so that answering comes to an end
             and np.array_equal(np.sort(below), np.arange(phones, nodes))
             and np.array_equal(np.unique(self.pdf[leaf]), np.arange(self.num_pdfs))

@@ -1,6 +1,6 @@
 r"""Growing a context tree: Gaussian likelihood, automatic questions, best split first.
 
-**Splitting.** With the statistics s(l, p, c) of clustering.py, a leaf of the phone p with the
+**Splitting.** With the statistics s(l, p, r, c) of clustering.py, a leaf of the phone p with the
 contexts C has the log-likelihood L(sum of s over C), and a question q that cuts C in two gains
 
     g(q, C) = L(s(C & q)) + L(s(C - q)) - L(s(C)).                                              (1)
@@ -8,7 +8,9 @@ contexts C has the log-likelihood L(sum of s over C), and a question q that cuts
 The naive form: try all questions at all leaves, split where (1) is largest, start again. As the
 best question of a leaf does not depend on the other leaves, each is found once and waits in a heap;
 a split only adds those of the two new leaves. Of questions that gain the same (they differ in
-contexts without data) the first one is taken: the class, then large sets before small ones.
+contexts without data) the first one is taken: the class, then sets of phones on the left, then on
+the right, large ones before small ones. Only contexts with data count in (1): the others have
+their leaf by the same questions.
 
 **Merging.** Leaves of one phone, wherever they are in its tree, are merged bottom up as long as
 that loses less than the worst split gained; and for each leaf merged away another split is made,
@@ -17,8 +19,9 @@ N - `leaves` merges taken, each of which loses less than any split gained. (Kald
 --cluster-thresh=-1 merges as far as that goes and ends with fewer leaves than it was told.)
 
 As Kaldi's `chain/build_tree.sh` with the roots that `prepare_lang.sh` writes ("shared split", one
-set a phone): one root a phone, the class a question like another, no leaf for two phones. Not done:
-its --thresh of 300 (here `min_gain`, 0), trees with context on the right.
+set a phone): one root a phone, the class a question like another, no leaf for two phones, the same
+sets asked for on both sides. `context_width` is Kaldi's --context-width, with its
+--central-position=1. Not done: its --thresh of 300 (here `min_gain`, 0).
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from chainstitch.nnet.chain.clustering import (
     phone_sets,
 )
 from chainstitch.nnet.chain.tree import CLASS, LEAF, Tree
+from chainstitch.nnet.chain.tree_statistics import Statistics
 
 logger = logging.getLogger(__name__)
 
@@ -64,40 +68,49 @@ class Growth:
 
 
 def build_tree(
-    stats: Array,
+    stats: Statistics,
     phones: Sequence[str],
     leaves: int,
     min_gain: float = 0.0,
     merge: bool = True,
     floor: float = VARIANCE_FLOOR,
+    context_width: int = 2,
 ) -> tuple[Tree, Growth]:
     """Grows a tree with exactly `leaves` leaves, or with as many as the data allow (logged).
 
     Args:
-        stats: (P + 1, P, 2, 1 + 2 D) by left phone, phone - 1 and class (tree_statistics.py).
+        stats: of phones 1..P (tree_statistics.py).
         phones: names of phones 1..P.
         min_gain: splits that gain no more log-likelihood than this are not made.
         merge: whether leaves are merged after splitting.
+        context_width: 2 to ask about the phone on the left, 3 for both sides.
 
     Raises:
-        ValueError: fewer leaves than phones, or statistics of another shape or without frames.
+        ValueError: fewer leaves than phones, statistics of other phones or without frames, or
+            another context width.
     """
-    if stats.ndim != 4 or stats.shape[:3] != (len(phones) + 1, len(phones), 2):
-        raise ValueError(f"tree: statistics {stats.shape} are not those of {len(phones)} phones")
+    if context_width not in (2, 3):
+        raise ValueError(f"context_width is {context_width}; wanted 2 (left) or 3 (both sides)")
+    contexts = sorted(context for context, row in stats.items() if row[0] > 0)
+    if not all(context[1] > 0 and max(context[:3]) <= len(phones) for context in contexts):
+        raise ValueError(f"tree: statistics of other phones than 1..{len(phones)}")
     if leaves < len(phones):
         raise ValueError(
             f"{leaves} leaves for {len(phones)} phones: wanted at least one leaf a phone"
         )
-    frames = int(stats[..., 0].sum())
-    if frames == 0:
+    if not contexts:
         raise ValueError("tree: there are no frames to grow it from")
-    silent = [name for p, name in enumerate(phones) if not stats[:, p, :, 0].any()]
+    seen, rows = np.array(contexts), np.stack([stats[context] for context in contexts])
+    by_phone = np.zeros((len(phones), rows.shape[1]))
+    np.add.at(by_phone, seen[:, 1] - 1, rows)
+    frames = int(by_phone[:, 0].sum())
+    silent = [name for p, name in enumerate(phones) if not by_phone[p, 0]]
     if silent:
         logger.warning("tree: %d phones have no data: %s", len(silent), ", ".join(silent[:5]))
     sets = np.zeros((0, len(phones) + 1), bool)
-    for members in phone_sets(stats.sum(axis=(0, 2)), floor):
+    for members in phone_sets(by_phone, floor):
         sets = np.vstack([sets, np.isin(np.arange(len(phones) + 1), list(members))])
-    growing = _Growing(stats, sets, min_gain, floor)
+    growing = _Growing(seen, rows, sets, context_width, min_gain, floor)
     number = growing.grow(leaves)
     if number < leaves:
         logger.warning(
@@ -112,7 +125,7 @@ def build_tree(
             number = more
     pairs = growing.merges(number)[: max(0, number - leaves)]
     tree, after = growing.tree(list(phones), number, pairs)
-    before = float(log_likelihood(stats.sum(axis=(0, 2)), floor).sum())
+    before = float(log_likelihood(by_phone, floor).sum())
     growth = Growth(number, len(pairs), frames, before / frames, after / frames)
     return tree, growth
 
@@ -120,8 +133,9 @@ def build_tree(
 @dataclass
 class _Node:
     phone: int
-    contexts: NDArray[np.bool_]  # (P + 1, 2) those that lead here
+    contexts: NDArray[np.int64]  # those that lead here, of the ones with data
     total: Array
+    yes: NDArray[np.bool_]  # (contexts,) what they answer to the question
     question: int = LEAF  # the best one; `below` are the nodes that it leads to
     below: tuple[int, int] = (-1, -1)
 
@@ -130,29 +144,29 @@ class _Growing:
     """Splits the forest of stumps, best first; its first P + 2 k nodes are those after k splits."""
 
     def __init__(
-        self, stats: Array, sets: NDArray[np.bool_], min_gain: float, floor: float
-    ) -> None:
-        self.stats, self.sets, self.min_gain, self.floor = stats, sets, min_gain, floor
-        self.num_phones = int(stats.shape[1])
+        self, contexts: NDArray[np.int64], rows: Array, sets: NDArray[np.bool_],
+        context_width: int, min_gain: float, floor: float,
+    ) -> None:  # fmt: skip
+        self.contexts, self.rows, self.sets = contexts, rows, sets
+        self.context_width, self.min_gain, self.floor = context_width, min_gain, floor
+        self.num_phones = int(sets.shape[1]) - 1
         self.nodes: list[_Node] = []
         self.gains: list[float] = []  # of the splits made
         self._order: list[int] = []  # which nodes they split
         self._heap: list[tuple[float, int]] = []
-        everything = np.ones((self.num_phones + 1, 2), bool)
         for phone in range(1, self.num_phones + 1):
-            self._add(phone, everything)
+            self._add(phone, np.flatnonzero(contexts[:, 1] == phone))
 
     def grow(self, leaves: int) -> int:
         """Splits until there are so many leaves; how many there are then."""
         while self.num_phones + len(self.gains) < leaves and self._heap:
             gain, number = heapq.heappop(self._heap)
             node = self.nodes[number]
-            yes = self._answers(node.question) & node.contexts
             node.below = (len(self.nodes), len(self.nodes) + 1)
             self.gains.append(-gain)
             self._order.append(number)
-            self._add(node.phone, yes)
-            self._add(node.phone, node.contexts & ~yes)
+            self._add(node.phone, node.contexts[node.yes])
+            self._add(node.phone, node.contexts[~node.yes])
         return min(leaves, self.num_phones + len(self.gains))
 
     def merges(self, leaves: int) -> list[tuple[int, int]]:
@@ -204,26 +218,24 @@ class _Growing:
         split = set(self._order[:splits])
         return [n for n in range(self.num_phones + 2 * splits) if n not in split]
 
-    def _answers(self, question: int) -> NDArray[np.bool_]:
-        """(P + 1, 2) or what broadcasts to it: the contexts that say yes."""
-        if question == CLASS:
-            return np.array([[True, False]])
-        answers: NDArray[np.bool_] = self.sets[question - 1, :, None]
-        return answers
+    def _answers(self, contexts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(questions, contexts): who says yes, to the questions in the order of `Tree.question`."""
+        left, _, right, pdf_class = self.contexts[contexts].T
+        sides = [left, right][: self.context_width - 1]
+        return np.vstack([pdf_class == 0, *(self.sets[:, side] for side in sides)])
 
-    def _add(self, phone: int, contexts: NDArray[np.bool_]) -> None:
+    def _add(self, phone: int, contexts: NDArray[np.int64]) -> None:
         """Adds a leaf with its best question, (1), where that gains enough."""
-        own = np.where(contexts[..., None], self.stats[:, phone - 1], 0.0)
-        node = _Node(phone, contexts, own.sum(axis=(0, 1)))
+        own, answers = self.rows[contexts], self._answers(contexts)
+        node = _Node(phone, contexts, own.sum(axis=0), answers[CLASS])
         self.nodes.append(node)
-        by_left = own.sum(axis=1)
-        chosen = self.sets.astype(np.float64)
-        yes = np.vstack([own.sum(axis=0)[:1], chosen @ by_left])
-        no = np.vstack([own.sum(axis=0)[1:], (1.0 - chosen) @ by_left])
+        chosen = answers.astype(np.float64)
+        yes, no = chosen @ own, (1.0 - chosen) @ own
         whole = float(log_likelihood(node.total, self.floor))
         gains = log_likelihood(yes, self.floor) + log_likelihood(no, self.floor) - whole
         gains[(yes[:, 0] == 0) | (no[:, 0] == 0)] = 0.0
         rounding = _SAME * abs(whole)
         if gains.max() > max(self.min_gain, rounding):
             node.question = int(np.argmax(gains >= gains.max() - rounding))
+            node.yes = answers[node.question]
             heapq.heappush(self._heap, (-float(gains.max()), len(self.nodes) - 1))

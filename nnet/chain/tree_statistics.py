@@ -1,4 +1,4 @@
-r"""What trees are grown from: sums of features by left phone, phone and pdf class.
+r"""What trees are grown from: sums of features by phone, the phones around it, and pdf class.
 
 Alignments are of input frames (10 ms), a chain model's pdfs of every f-th one. Phone i, which
 begins at input frame b_i of T, is given the output frames from s_i to s_(i+1) - 1,
@@ -23,11 +23,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from chainstitch.nnet.chain.clustering import Array
+from chainstitch.nnet.chain.topology import in_context
 from chainstitch.utils.data.alignments import Alignment
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+# (left phone, phone, right phone, pdf class) -> (1 + 2 D,) as of clustering.py; 0 is no phone
+Statistics = dict[tuple[int, int, int, int], Array]
 
 NUM_CEPS = 13  # as in Kaldi's plain MFCC; higher ones tell voices apart rather than phones
 
@@ -60,12 +64,12 @@ def output_begins(durations: list[int], subsampling: int = 3) -> list[int] | Non
 
 
 def add_statistics(
-    stats: Array, features: Array, alignment: Alignment, subsampling: int = 3
+    stats: Statistics, features: Array, alignment: Alignment, subsampling: int = 3
 ) -> bool:
     """Adds an utterance's frames; False if it has more phones than output frames.
 
     Args:
-        stats: (P + 1, P, 2, 1 + 2 D) by left phone (0: none), phone - 1 and class; changed.
+        stats: changed.
         features: (T, D) of all input frames; alignment: of T frames.
     """
     begins = output_begins([frames for _, frames in alignment], subsampling)
@@ -73,35 +77,34 @@ def add_statistics(
         return False
     x = features[::subsampling].astype(np.float64)
     rows = np.concatenate([np.ones((len(x), 1)), x, x**2], axis=1)
-    left = 0
-    for (phone, _), begin, end in zip(alignment, begins, [*begins[1:], len(x)], strict=True):
-        stats[left, phone - 1, 0] += rows[begin]
-        stats[left, phone - 1, 1] += rows[begin + 1 : end].sum(axis=0)
-        left = phone
+    contexts = in_context([phone for phone, _ in alignment])
+    for context, begin, end in zip(contexts, begins, [*begins[1:], len(x)], strict=True):
+        for pdf_class, frames in enumerate((rows[begin : begin + 1], rows[begin + 1 : end])):
+            if len(frames):
+                key = (*context, pdf_class)
+                stats[key] = stats.get(key, 0.0) + frames.sum(axis=0)
     return True
 
 
 def gather(
     reader: FeatureReader,
     alignments: Mapping[str, Alignment],
-    num_phones: int,
     num_ceps: int = NUM_CEPS,
     subsampling: int = 3,
-) -> Array:
+) -> Statistics:
     """The statistics of all utterances that have both features and an alignment.
 
     Args:
         num_ceps: of the features' dimensions, the first so many (or all there are).
 
     Returns:
-        (P + 1, P, 2, 1 + 2 D), D = 3 min(num_ceps, dim).
+        Of the contexts that occur, with D = 3 min(num_ceps, dim).
 
     Raises:
         UserError: no utterance has both, an alignment is of another number of frames, or features
             cannot be read.
     """
-    dim = 3 * min(num_ceps, reader.config.num_ceps)
-    stats = np.zeros((num_phones + 1, num_phones, 2, 1 + 2 * dim))
+    stats: Statistics = {}
     cuts = [cut for cut in reader.cuts if cut.id in alignments]
     if not cuts:
         raise UserError(

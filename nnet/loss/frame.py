@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.chain.forward_backward import NonFiniteError
-from chainstitch.nnet.chain.topology import Leaves
+from chainstitch.nnet.chain.topology import Leaves, in_context
 
 NO_LABEL = -100  # past a sequence's end; torch's own choice
 
@@ -38,11 +38,11 @@ def frame_labels(
     frames = -(-sum(durations) // subsampling)
     middle = np.minimum(np.arange(frames) * subsampling + subsampling // 2, sum(durations) - 1)
     which = np.searchsorted(np.cumsum(durations), middle, side="right")
-    lefts = [0, *phones]
+    contexts = in_context(phones)
     begins = np.diff(which, prepend=-1) > 0
     return np.array(
         [
-            (leaves.entry if begin else leaves.loop)(lefts[i], phones[i])
+            (leaves.entry if begin else leaves.loop)(*contexts[i])
             for i, begin in zip(which.tolist(), begins, strict=True)
         ],
         np.int64,

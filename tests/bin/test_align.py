@@ -183,7 +183,7 @@ def test_broken_outputs_and_other_graphs_are_named(
     assert "of the outputs are not finite" in error and not (tmp_path / "a").exists()
     other = Path(shutil.copytree(exp, tmp_path / "exp"))
     ring = DenominatorGraph.from_arcs(*torch.tensor([[0], [0], [5]]), torch.ones(1))
-    ring.leaves = Leaves(np.zeros((1, 4, 2), int), 6)  # type: ignore[attr-defined]
+    ring.leaves = Leaves(np.zeros((1, 4, 1, 2), int), 6)  # type: ignore[attr-defined]
     monkeypatch.setattr(DenominatorGraph, "load", lambda _: ring)
     assert run("align", other, *command[2:]) == 1
     assert "den.npz has 6 pdfs, the network 8" in capsys.readouterr().err

@@ -44,12 +44,15 @@ def align(toy: Toy, directory: Path) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def place(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Alignments, a tree and the denominator graph made with them."""
+@pytest.fixture(scope="module", params=[2, 3])
+def place(
+    toy: Toy, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Path:
+    """Alignments, a tree of that context width and the denominator graph made with them."""
     place = tmp_path_factory.mktemp("tree")
     align(toy, place / "ali")
-    assert run(*arguments(toy, place)) == 0
+    assert run(*arguments(toy, place, **{"context-width": request.param})) == 0
+    assert Tree.load(place / "tree" / "tree.npz").context_width == request.param
     graph = ["den-graph", toy.conf, "--tree", place / "tree", "--ali", place / "ali"]
     assert run(*graph, "--lang", toy.lang, "--out", place / "den.npz") == 0
     return place
@@ -76,8 +79,10 @@ def refusal(capsys: pytest.CaptureFixture[str], *command: object) -> tuple[int, 
 def test_tree_has_the_leaves_asked_for_and_is_summed_up(
     toy: Toy, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(*arguments(toy, place, out=tmp_path / "tree")) == 0
+    width = Tree.load(place / "tree" / "tree.npz").context_width
+    assert run(*arguments(toy, place, out=tmp_path / "tree", **{"context-width": width})) == 0
     said = capsys.readouterr().out
+    assert f"context width {width}, " in said
     frames = sum(-(-c.features.num_frames // 3) for c in FeatureReader(toy.train).cuts)
     assert f"{tmp_path / 'tree'}: 14 leaves for 4 phones" in said and f"{frames} frames" in said
     before, after = (float(w.strip(",")) for w in said.split() if w.strip(",").startswith("-"))
@@ -139,6 +144,20 @@ def test_a_model_is_trained_and_decodes_with_no_more_said_of_its_tree(
     words = sum(len(line.split()) - 1 for line in lines)
     assert words > 6  # it does say something
     assert len((exp / "decode_dev" / "ctm").read_text().splitlines()) == words
+    for more in ([], ["--weights"]):  # the phone LM can say what it was estimated from
+        ali = tmp_path / f"ali{len(more)}"
+        assert run("align", exp, "--data", toy.train, "--lang", toy.lang, "--out", ali, *more) == 0
+        found = read_alignments(ali / "ali.gz", read_lang(toy.lang).phones)
+        assert len(found) == len(FeatureReader(toy.train).cuts)
+    capsys.readouterr()
+    assert run("info", exp) == 0
+    width = Tree.load(place / "tree" / "tree.npz").context_width
+    assert f"14 leaves, context width {width}" in capsys.readouterr().out
+    wavs = sorted((toy.place / "wav").glob("*/*.wav"))[:2]
+    assert run("transcribe", exp, *wavs) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == list(map(str, wavs))
+    assert sum(len(line.split()) for line in said) > len(wavs)  # words, too
     (graph,) = exp.glob("graph_lang_*")
     shutil.copy(toy.den, exp / "den.npz")  # a model with another number of pdfs, of no tree
     code, line = refusal(capsys, *decode, "--out", exp / "decode_again")
@@ -174,6 +193,7 @@ def test_foreign_and_damaged_trees_are_refused(
     ("replaced", "code", "wanted"),
     [
         ({"leaves": 3}, 2, "need a leaf each; ask for 4 or more"),
+        ({"context-width": 1}, 2, "'--context-width': Input should be greater than or equal to 2"),
         ({"ali": "nowhere"}, 1, "nowhere/ali.gz does not exist; make it with `chainstitch align`"),
         ({"data": "nowhere"}, 2, "nowhere has no features.toml"),
         ({"lang": "nowhere"}, 2, "nowhere has no words.txt"),

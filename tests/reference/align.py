@@ -11,12 +11,11 @@ def paths(strings, frames, leaves):
     for string in filter(None, strings):
         for cuts in itertools.combinations(range(1, frames), len(string) - 1):
             bounds = [0, *cuts, frames]
-            pdfs, phones, left = [], [], 0
-            for phone, begin, end in zip(string, bounds[:-1], bounds[1:], strict=True):
-                pdfs += [leaves.entry(left, phone)]
-                pdfs += [leaves.loop(left, phone)] * (end - begin - 1)
-                phones.append((phone, end - begin))
-                left = phone
+            pdfs, phones = [], []
+            contexts = zip((0, *string), string, (*string[1:], 0), strict=False)
+            for context, begin, end in zip(contexts, bounds[:-1], bounds[1:], strict=True):
+                pdfs += [leaves.entry(*context)] + [leaves.loop(*context)] * (end - begin - 1)
+                phones.append((context[1], end - begin))
             yield phones, tuple(pdfs)
 
 

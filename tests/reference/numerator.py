@@ -14,8 +14,10 @@ def spoken(string, frames, leaves):
     for cuts in itertools.combinations(range(1, frames), len(string) - 1):
         bounds = [0, *cuts, frames]
         pdfs, left = [], 0
-        for phone, begin, end in zip(string, bounds[:-1], bounds[1:], strict=True):
-            pdfs += [leaves.entry(left, phone)] + [leaves.loop(left, phone)] * (end - begin - 1)
+        for i, (phone, begin, end) in enumerate(zip(string, bounds[:-1], bounds[1:], strict=True)):
+            right = string[i + 1] if i + 1 < len(string) else 0
+            pdfs += [leaves.entry(left, phone, right)]
+            pdfs += [leaves.loop(left, phone, right)] * (end - begin - 1)
             left = phone
         found.add(tuple(pdfs))
     return found
@@ -35,10 +37,12 @@ def aligned(phones, durations, leaves, tolerance, subsampling):
             for t, i in enumerate(at)
         )
         if inside:
-            lefts = [0, *phones]
+            lefts, rights = [0, *phones], [*phones[1:], 0]
             found.add(
                 tuple(
-                    (leaves.entry if t == 0 or at[t - 1] != i else leaves.loop)(lefts[i], phones[i])
+                    (leaves.entry if t == 0 or at[t - 1] != i else leaves.loop)(
+                        lefts[i], phones[i], rights[i]
+                    )
                     for t, i in enumerate(at)
                 )
             )

@@ -47,24 +47,24 @@ def split(data, phones, questions, floor):
     """The leaves after 0, 1, 2, ... splits, and the gain of each.
 
     Args:
-        data: (left, phone, class) -> (n, D) frames.
-        questions: sets of (left, class), the first one wins a tie.
+        data: (left, phone, right, class) -> (n, D) frames.
+        questions: sets of (left, right, class), the first one wins a tie.
 
     Returns:
-        ([sets of frozensets of (left, phone, class)], [gains]).
+        ([sets of frozensets of (left, phone, right, class)], [gains]).
     """
-    contexts = list(itertools.product(range(phones + 1), range(2)))
+    contexts = list(itertools.product(range(phones + 1), range(phones + 1), range(2)))
     leaves = [(p, frozenset(contexts)) for p in range(1, phones + 1)]
     dim = next(iter(data.values())).shape[1]
 
     def frames(phone, members):
         return np.concatenate(
-            [np.zeros((0, dim))] + [data.get((left, phone, c), np.zeros((0, dim)))
-                                    for left, c in sorted(members)]
+            [np.zeros((0, dim))] + [data.get((left, phone, right, c), np.zeros((0, dim)))
+                                    for left, right, c in sorted(members)]
         )  # fmt: skip
 
     def named():
-        return {frozenset((left, p, c) for left, c in m) for p, m in leaves}
+        return {frozenset((left, p, right, c) for left, right, c in m) for p, m in leaves}
 
     history, gains = [named()], []
     while True:

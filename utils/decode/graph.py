@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,8 +43,10 @@ class Leaves(Protocol):
     def table(self) -> NDArray[Any]: ...
     @property
     def num_pdfs(self) -> int: ...
-    def entry(self, left: int, phone: int) -> int: ...
-    def loop(self, left: int, phone: int) -> int: ...
+    def pdfs(self, left: int, phone: int, right: int) -> tuple[int, int]: ...
+    def by_right(
+        self, left: int, phone: int, rights: Iterable[int]
+    ) -> dict[tuple[int, int], tuple[int, ...]]: ...
 
 
 class Topology(Protocol):
@@ -62,7 +64,7 @@ class Graph:
         path: of HLG.fst.
         words: word id -> word.
         pronunciations: word id -> its pronunciations in phone ids.
-        leaves: which pdfs a phone has, by the phone on its left.
+        leaves: which pdfs a phone has, by the phones around it.
         silence: the silence phone.
     """
 

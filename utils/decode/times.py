@@ -4,7 +4,7 @@ In a determinised graph a word's label stands where the word becomes certain, no
 But the words are known, in their order, and so is the pdf of each frame. So the pdfs are split into
 the words' pronunciations, with silence between any two: a word that begins at frame b after the
 phone l may be over at each frame e for which the pdfs b .. e - 1 are, phone by phone, one entry
-leaf and any number of loop leaves.
+leaf and any number of loop leaves. Those of its last phone may also say which phones can follow.
 
 This is exact for any tree. Where it is not unique (two ways to say a word, or leaves that belong to
 several phones or to both entry and loop), all ways are true to the path; the one is taken in which
@@ -19,7 +19,8 @@ from typing import TypeVar
 from chainstitch.utils.decode.graph import Graph
 
 Word = TypeVar("Word", int, str)
-Place = tuple[int, int]  # a frame where a word or a silence is over, and its last phone
+# a frame where a word or a silence is over, its last phone, and those that may follow (0: the end)
+Place = tuple[int, int, tuple[int, ...]]
 
 
 def word_times(
@@ -37,7 +38,8 @@ def word_times(
         ValueError: the pdfs do not spell the words: pdfs and labels are not of one path.
     """
     # reach[j]: where word j - 1 can be over -> (its first frame, where the word before it was over)
-    reach: list[dict[Place, tuple[int, Place]]] = [{(0, 0): (0, (0, 0))}]
+    start: Place = (0, 0, _everything(graph))
+    reach: list[dict[Place, tuple[int, Place]]] = [{start: (0, start)}]
     for n, label in enumerate(labels):
         cut = not complete and n == len(labels) - 1
         ends: dict[Place, tuple[int, Place]] = {}
@@ -61,28 +63,45 @@ def word_times(
 
 def _over(pdfs: Sequence[int], place: Place, graph: Graph) -> bool:
     """Whether nothing follows, or one silence."""
-    rest = _ends(pdfs, place, (graph.silence,), graph)
-    return place[0] == len(pdfs) or any(frame == len(pdfs) for frame, _ in rest)
+    ends = [place, *_ends(pdfs, place, (graph.silence,), graph)]
+    return any(frame == len(pdfs) and 0 in rights for frame, _, rights in ends)
+
+
+def _everything(graph: Graph) -> tuple[int, ...]:
+    """All that may follow a phone."""
+    return tuple(range(graph.leaves.table.shape[1] + 1))
 
 
 def _ends(
     pdfs: Sequence[int], place: Place, phones: tuple[int, ...], graph: Graph, cut: bool = False
 ) -> Iterator[Place]:
     """Where phones that begin at a place can be over; with `cut`, inside them at the end, too."""
-    (begin, left), leaves = place, graph.leaves
-    lefts = (left, *phones)
+    (begin, left, rights), leaves = place, graph.leaves
+    if phones[0] not in rights:
+        return
+    *lefts, before = (left, *phones[:-1])
+    known = [leaves.pdfs(*c) for c in zip(lefts, phones[:-1], phones[1:], strict=True)]
+    for own, following in leaves.by_right(before, phones[-1], _everything(graph)).items():
+        for end in _ends_of(pdfs, begin, [*known, own], graph, cut):
+            yield end, phones[-1], following
+
+
+def _ends_of(
+    pdfs: Sequence[int], begin: int, phones: Sequence[tuple[int, int]], graph: Graph, cut: bool
+) -> Iterator[int]:
+    """The same, of phones given as (entry, loop)."""
     last = len(phones) - 1
     inside = {-1}  # which of the phones the frame before can belong to; -1: none yet
     for t in range(begin, len(pdfs)):
-        stay = {k for k in inside if k >= 0 and pdfs[t] == leaves.loop(lefts[k], phones[k])}
+        stay = {k for k in inside if k >= 0 and pdfs[t] == phones[k][1]}
         ahead = (k + 1 for k in inside if k < last)
-        inside = stay | {k for k in ahead if pdfs[t] == leaves.entry(lefts[k], phones[k])}
+        inside = stay | {k for k in ahead if pdfs[t] == phones[k][0]}
         if not inside:
             return
         if last in inside and (t + 1 == len(pdfs) or pdfs[t + 1] in graph.entry_pdfs):
-            yield t + 1, phones[-1]
+            yield t + 1
     if cut:
-        yield len(pdfs), phones[-1]
+        yield len(pdfs)
 
 
 def word_spans(

@@ -67,8 +67,8 @@ def test_many_arcs_into_a_state_and_long_utterances():
     leaves = monophones(400)
     graph = alignment_graph(phone_graph(["w"], pronunciations, None), leaves)
     y = np.zeros((50, 800), np.float32)
-    y[:20, leaves.loop(0, 333)] = y[20:, leaves.entry(333, 400)] = 1.0
-    y[21:, leaves.loop(333, 400)] = 2.0
+    y[:20, leaves.loop(0, 333, 400)] = y[20:, leaves.entry(333, 400, 0)] = 1.0
+    y[21:, leaves.loop(333, 400, 0)] = 2.0
     assert best_path(graph, y).phones == [(333, 20), (400, 30)]
 
 

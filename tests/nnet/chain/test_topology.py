@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import topology
+from tests.leaves import random_leaves
 from tests.reference.numerator import spoken
 
 
@@ -45,14 +46,10 @@ def test_hmm_takes_exactly_entry_then_loops_at_log_two_a_frame() -> None:
             assert cost.value == pytest.approx(length * math.log(2.0), abs=1e-5)
 
 
-def _biphones(seed: int, pdfs: int, phones: int = 3) -> topology.Leaves:
-    """Leaves at random; with few pdfs, phones share them."""
-    table = np.random.default_rng(seed).integers(0, pdfs, (phones + 1, phones, 2))
-    return topology.Leaves(table, pdfs)
-
-
-@pytest.mark.parametrize("leaves", [_biphones(0, 30), _biphones(1, 6), _biphones(2, 2)])
-def test_hmm_of_a_tree_takes_what_its_leaves_say_once_each(leaves: topology.Leaves) -> None:
+@pytest.mark.parametrize("pdfs", [200, 30, 6, 2])
+@pytest.mark.parametrize("context_width", [2, 3])
+def test_hmm_of_a_tree_takes_what_its_leaves_say_once_each(pdfs: int, context_width: int) -> None:
+    leaves = random_leaves(pdfs, pdfs, 3, context_width)
     hmm = topology.hmm_fst(3, leaves=leaves)
     strings = [s for n in (1, 2, 3) for s in itertools.product((1, 2, 3), repeat=n)]
     for string in strings:
@@ -64,6 +61,8 @@ def test_hmm_of_a_tree_takes_what_its_leaves_say_once_each(leaves: topology.Leav
         )
         # a string may have two paths where entry and loop share a leaf; the pdfs are the same
         assert sorted({pdfs for pdfs, _ in found}) == wanted
+        ways = math.comb(4, len(string))  # to share out up to four frames: no guess counts twice
+        assert len(found) == ways
         assert all(c == pytest.approx(len(p) * math.log(2.0), abs=1e-5) for p, c in found)
 
 
@@ -82,16 +81,18 @@ def _paths(fst: object, frames: int) -> list[tuple[tuple[int, ...], float]]:
     return found
 
 
-def test_lefts_that_make_no_difference_are_one_state() -> None:
+@pytest.mark.parametrize("sides", [(4, 1), (1, 4), (4, 4)])
+def test_contexts_that_make_no_difference_are_one_state(sides: tuple[int, int]) -> None:
     """So a table that says monophones in every row gives the very FST of monophones."""
-    alike = topology.Leaves(np.tile(topology.monophones(3).table, (4, 1, 1)), 6)
+    tiled = np.tile(topology.monophones(3).table, (sides[0], 1, sides[1], 1))
+    alike = topology.Leaves(tiled, 6)
     assert str(topology.hmm_fst(3, [4, 5], alike)) == str(topology.hmm_fst(3, [4, 5]))
     assert topology.hmm_fst(3).num_states == 4
     with pytest.raises(ValueError, match=r"leaves of 3 phones for phones 1\.\.2"):
         topology.hmm_fst(2, leaves=alike)
 
 
-@pytest.mark.parametrize("leaves", [None, _biphones(0, 9, 2)])
+@pytest.mark.parametrize("leaves", [None, *(random_leaves(0, 9, 2, w) for w in (2, 3))])
 def test_disambiguation_symbols_pass_wherever_they_are(leaves: topology.Leaves | None) -> None:
     phones = kaldifst.make_linear_acceptor([3, 1, 3, 4, 2, 3])
     fst = kaldifst.compose(topology.hmm_fst(2, [3, 4], leaves), phones)
@@ -99,7 +100,7 @@ def test_disambiguation_symbols_pass_wherever_they_are(leaves: topology.Leaves |
     _, pdfs, labels, _ = kaldifst.get_linear_symbol_sequence(best)
     tree = leaves or topology.monophones(2)
     assert labels == [3, 1, 3, 4, 2, 3]
-    assert pdfs == [tree.entry(0, 1) + 1, tree.entry(1, 2) + 1]
+    assert pdfs == [tree.entry(0, 1, 2) + 1, tree.entry(1, 2, 0) + 1]
 
 
 def test_disambiguation_symbols_pass_as_epsilon() -> None:

@@ -18,41 +18,50 @@ FLOOR = 0.05
 NAMES = ["SIL", "A", "B", "C", "D"]
 
 
-def frames(seed, phones, dim=2, most=6, missing=0.3):
-    """(left, phone, class) -> frames, some contexts without any."""
+def frames(seed, phones, dim=2, most=6, missing=0.3, rights=(0,)):
+    """(left, phone, right, class) -> frames, some contexts without any."""
     rng = np.random.default_rng(seed)
     data = {}
-    for left, p, c in itertools.product(range(phones + 1), range(1, phones + 1), range(2)):
+    everything = itertools.product(range(phones + 1), range(1, phones + 1), rights, range(2))
+    for context in everything:
         n = int(rng.integers(0, most)) * (rng.random() > missing)
-        centre = rng.normal(size=dim) * 2 + np.arange(dim) * p
+        centre = rng.normal(size=dim) * 2 + np.arange(dim) * context[1]
         if n:
-            data[left, p, c] = centre + rng.normal(size=(n, dim)) * rng.choice([0.0, 0.5, 2.0])
+            data[context] = centre + rng.normal(size=(n, dim)) * rng.choice([0.0, 0.5, 2.0])
     return data
 
 
-def statistics(data, phones):
-    dim = next(iter(data.values())).shape[1]
-    stats = np.zeros((phones + 1, phones, 2, 1 + 2 * dim))
-    for (left, p, c), x in data.items():
-        stats[left, p - 1, c] = clustering.statistics(x)
-    return stats
+def triphone_frames(seed, phones, missing=0.6):
+    """What stands behind a phone matters as well."""
+    return frames(seed, phones, most=4, missing=missing, rights=range(phones + 1))
+
+
+def statistics(data):
+    return {context: clustering.statistics(x) for context, x in data.items()}
 
 
 def partition(tree):
-    """The contexts of each pdf."""
-    table, found = tree.leaves().table, {}
-    for left, p, c in itertools.product(*(range(n) for n in table.shape)):
-        found.setdefault(int(table[left, p, c]), set()).add((left, p + 1, c))
+    """The contexts of each pdf, all of them."""
+    leaves, found = tree.leaves(), {}
+    phones = range(leaves.num_phones + 1)
+    for left, p, right in itertools.product(phones, phones[1:], phones):
+        for c, pdf in enumerate(leaves.pdfs(left, p, right)):
+            found.setdefault(pdf, set()).add((left, p, right, c))
     return {frozenset(members) for members in found.values()}
 
 
-def questions(stats):
-    """As sets of (left, class): the class first, then those that the tree asks."""
-    lefts = range(len(stats))
-    sets = clustering.phone_sets(stats.sum(axis=(0, 2)), FLOOR)
-    return [frozenset((left, 0) for left in lefts)] + [
-        frozenset(itertools.product(members, range(2))) for members in sets
-    ]
+def questions(data, phones, context_width=2):
+    """As sets of (left, right, class): the class, then those that the tree asks, left and right."""
+    everyone, classes = range(phones + 1), range(2)
+    stats = np.zeros((phones, 5))
+    for (_, p, _, _), x in data.items():
+        stats[p - 1] += clustering.statistics(x)
+    sets = clustering.phone_sets(stats, FLOOR)
+    asked = [itertools.product(everyone, everyone, [0])]
+    asked += [itertools.product(members, everyone, classes) for members in sets]
+    if context_width == 3:
+        asked += [itertools.product(everyone, members, classes) for members in sets]
+    return [frozenset(question) for question in asked]
 
 
 @pytest.mark.parametrize("floor", [0.01, 1.0])
@@ -91,28 +100,45 @@ def test_phone_sets_are_the_nodes_of_the_clustering_without_its_root(seed):
     assert clustering.phone_sets(np.ones((1, 5)), FLOOR) == []
 
 
-@pytest.mark.parametrize(("seed", "phones"), [(0, 2), (1, 3), (2, 3), (3, 4), (4, 4)])
-def test_splits_are_those_of_a_brute_force_search(seed, phones):
-    data = frames(seed, phones)
-    stats = statistics(data, phones)
-    history, gains = twin.split(data, phones, questions(stats), FLOOR)
+CORPORA = [
+    *((frames(seed, n), n, 2) for seed, n in ((0, 2), (1, 3), (2, 3), (3, 4), (4, 4))),
+    *((triphone_frames(seed, n), n, 3) for seed, n in ((0, 2), (1, 3), (2, 3))),
+    (triphone_frames(3, 3), 3, 2),  # a left-biphone tree of the same statistics
+]
+
+
+@pytest.mark.parametrize(("data", "phones", "context_width"), CORPORA)
+def test_splits_are_those_of_a_brute_force_search(data, phones, context_width):
+    stats = statistics(data)
+    history, gains = twin.split(data, phones, questions(data, phones, context_width), FLOOR)
     assert len(gains) > 5
+    widths = set()
     for leaves, wanted in enumerate(history, phones):
-        tree, growth = build_tree(stats, NAMES[:phones], leaves, merge=False, floor=FLOOR)
+        tree, growth = build_tree(
+            stats, NAMES[:phones], leaves, merge=False, floor=FLOOR, context_width=context_width
+        )
+        widths.add(tree.context_width)
         assert tree.num_pdfs == growth.split == leaves and growth.merged == 0
         assert partition(tree) == wanted
         per_frame = (growth.after - growth.before) * growth.frames
         assert per_frame == pytest.approx(sum(gains[: leaves - phones]), abs=1e-7)
+    assert max(widths) == context_width
 
 
-@pytest.mark.parametrize(("seed", "phones"), [(0, 3), (1, 3), (2, 4), (5, 4)])
-def test_merged_leaves_are_those_of_a_brute_force_search(seed, phones):
-    data = frames(seed, phones, missing=0.1)
-    stats = statistics(data, phones)
-    history, gains = twin.split(data, phones, questions(stats), FLOOR)
+DENSE = [
+    *((frames(seed, n, missing=0.1), n, 2) for seed, n in ((0, 3), (1, 3), (2, 4), (5, 4))),
+    *((triphone_frames(seed, n), n, 3) for seed, n in ((0, 2), (1, 2), (2, 3))),
+]
+
+
+@pytest.mark.parametrize(("data", "phones", "context_width"), DENSE)
+def test_merged_leaves_are_those_of_a_brute_force_search(data, phones, context_width):
+    stats = statistics(data)
+    history, gains = twin.split(data, phones, questions(data, phones, context_width), FLOOR)
     merged = 0
+    options = {"floor": FLOOR, "context_width": context_width}
     for leaves in range(phones, phones + len(gains)):
-        tree, growth = build_tree(stats, NAMES[:phones], leaves, floor=FLOOR)
+        tree, growth = build_tree(stats, NAMES[:phones], leaves, **options)
         assert tree.num_pdfs == leaves == growth.split - growth.merged
         clusters = sorted(map(sorted, history[growth.split - phones]))
         members = [
@@ -125,15 +151,15 @@ def test_merged_leaves_are_those_of_a_brute_force_search(seed, phones):
             clusters.append(clusters[i] + clusters[j])
             clusters[i] = clusters[j] = []
         assert partition(tree) == {frozenset(c) for c in clusters if c}
-        plain, without = build_tree(stats, NAMES[:phones], leaves, merge=False, floor=FLOOR)
+        plain, without = build_tree(stats, NAMES[:phones], leaves, merge=False, **options)
         assert growth.after > without.after - 1e-9  # merging and splitting on can only help
         merged += growth.merged
     assert merged > 1
 
 
 def test_leaves_are_of_one_phone_and_numbered_phone_by_phone():
-    data = frames(1, 4, most=20)
-    tree, _ = build_tree(statistics(data, 4), NAMES[:4], 17)
+    data = triphone_frames(1, 4)
+    tree, _ = build_tree(statistics(data), NAMES[:4], 17, context_width=3)
     table = tree.leaves().table
     owners = [np.unique(table[:, p]).tolist() for p in range(4)]
     assert sum(owners, []) == list(range(17))
@@ -141,62 +167,75 @@ def test_leaves_are_of_one_phone_and_numbered_phone_by_phone():
 
 def test_without_context_the_classes_are_the_monophones_pdfs():
     rng = np.random.default_rng(0)
-    data = {(0, p, c): rng.normal(5.0 * p + 2 * c, 1.0, (30, 2)) for p in (1, 2, 3) for c in (0, 1)}
-    tree, _ = build_tree(statistics(data, 3), NAMES[:3], 6)
-    assert (tree.leaves().table == np.arange(6).reshape(1, 3, 2)).all()
+    data = {
+        (0, p, 0, c): rng.normal(5.0 * p + 2 * c, 1.0, (30, 2)) for p in (1, 2, 3) for c in (0, 1)
+    }
+    for context_width in (2, 3):
+        tree, _ = build_tree(statistics(data), NAMES[:3], 6, context_width=context_width)
+        assert (tree.leaves().table == np.arange(6).reshape(1, 3, 1, 2)).all()
 
 
-def test_contexts_that_nobody_heard_have_the_leaf_of_their_answers():
-    """C is said after A and B only, which differ; SIL and D sound like A, so what follows does."""
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_contexts_that_nobody_heard_have_the_leaf_of_their_answers(side):
+    """C is said beside A and B only, which differ; SIL and D sound like A, so C there is alike."""
     rng = np.random.default_rng(0)
     sound = {1: 0.0, 2: 0.1, 3: 9.0, 4: 4.0, 5: 0.2}
-    data = {(0, p, c): rng.normal(m, 0.1, (20, 2)) for p, m in sound.items() for c in (0, 1)}
-    data |= {(2, 4, 0): rng.normal(3, 0.1, (20, 2)), (3, 4, 0): rng.normal(6, 0.1, (20, 2))}
-    data |= {(2, 4, 1): rng.normal(3, 0.1, (20, 2)), (3, 4, 1): rng.normal(6, 0.1, (20, 2))}
-    stats = statistics(data, 5)
-    tree, _ = build_tree(stats, NAMES, 12, merge=False)
+    data = {(0, p, 0, c): rng.normal(m, 0.1, (20, 2)) for p, m in sound.items() for c in (0, 1)}
+    for other, mean in ((2, 3.0), (3, 6.0)):
+        for c in (0, 1):
+            context = (other, 4, 0, c) if side == "left" else (0, 4, other, c)
+            data[context] = rng.normal(mean, 0.1, (20, 2))
+    tree, _ = build_tree(statistics(data), NAMES, 12, merge=False, context_width=3)
     leaves = tree.leaves()
-    for c in (leaves.entry, leaves.loop):
-        assert c(1, 4) == c(2, 4) == c(5, 4)  # asked for a set that has SIL, A and D
-        assert c(3, 4) not in {c(2, 4)}
+    assert tree.context_width == (2 if side == "left" else 3)
+    beside = {p: leaves.pdfs(p, 4, 0) if side == "left" else leaves.pdfs(0, 4, p) for p in range(6)}
+    assert beside[1] == beside[2] == beside[5]  # asked for a set that has SIL, A and D
+    assert not set(beside[3]) & set(beside[2])
+    # neither end of the sentence is in a set, so it says no to all of them
+    assert beside[0] != beside[2]
     assert sorted(np.unique(leaves.table)) == list(range(tree.num_pdfs))
 
 
 def test_too_many_leaves_are_said_to_be(caplog):
-    data = frames(0, 3)
-    stats = statistics(data, 3)
+    stats = statistics(frames(0, 3))
     with caplog.at_level(logging.WARNING):
         tree, growth = build_tree(stats, NAMES[:3], 100)
         strict, _ = build_tree(stats, NAMES[:3], 100, min_gain=20.0)
-    seen = np.count_nonzero(stats[..., 0])
-    assert tree.num_pdfs == growth.split <= seen and strict.num_pdfs < tree.num_pdfs
+    assert tree.num_pdfs == growth.split <= len(stats) and strict.num_pdfs < tree.num_pdfs
     assert f"{tree.num_pdfs} leaves instead of 100: no question gains more than 0" in caplog.text
     assert f"{strict.num_pdfs} leaves instead of 100: no question gains more than 20" in caplog.text
 
 
 def test_phones_without_data_have_a_leaf_and_are_named(caplog):
-    data = {k: v for k, v in frames(0, 4).items() if k[1] != 3 and k[0] != 3}
-    tree, _ = build_tree(statistics(data, 4), NAMES[:4], 9)
+    data = {k: v for k, v in triphone_frames(0, 4).items() if 3 not in k[:3]}
+    tree, _ = build_tree(statistics(data), NAMES[:4], 9, context_width=3)
     assert tree.num_pdfs == 9 and len(np.unique(tree.leaves().table[:, 2])) == 1
     assert "1 phones have no data: B" in caplog.text
     assert not tree.sets[:, 3].any() and not tree.sets[:, 0].any()
 
 
 def test_sizes_that_cannot_be_are_refused():
-    stats = statistics(frames(0, 3), 3)
+    stats = statistics(triphone_frames(0, 3))
     with pytest.raises(ValueError, match="2 leaves for 3 phones"):
         build_tree(stats, NAMES[:3], 2)
-    with pytest.raises(ValueError, match="not those of 4 phones"):
-        build_tree(stats, NAMES[:4], 9)
+    with pytest.raises(ValueError, match=r"other phones than 1\.\.2"):
+        build_tree(stats, NAMES[:2], 9)
     with pytest.raises(ValueError, match="no frames"):
-        build_tree(0 * stats, NAMES[:3], 9)
+        build_tree({(0, 1, 0, 0): np.zeros(5)}, NAMES[:3], 9)
+    for width in (1, 4):
+        with pytest.raises(ValueError, match=f"context_width is {width}; wanted 2 .* or 3"):
+            build_tree(stats, NAMES[:3], 9, context_width=width)
 
 
-def test_tree_is_read_as_it_was_written(tmp_path):
-    tree, _ = build_tree(statistics(frames(0, 4), 4), NAMES[:4], 14)
+@pytest.mark.parametrize("context_width", [2, 3])
+def test_tree_is_read_as_it_was_written(tmp_path, context_width):
+    stats = statistics(triphone_frames(0, 4))
+    tree, _ = build_tree(stats, NAMES[:4], 14, context_width=context_width)
+    assert tree.context_width == context_width
     tree.save(tmp_path / "tree.npz")
     again = Tree.load(tmp_path / "tree.npz")
     assert again.leaves() == tree.leaves() and again.phones == tree.phones
+    assert again.context_width == context_width
     tree.save(tmp_path / "twice.npz")
     assert (tmp_path / "twice.npz").read_bytes() == (tmp_path / "tree.npz").read_bytes()
 
@@ -226,7 +265,7 @@ def _damages():
 
 @pytest.mark.parametrize("damage", _damages())
 def test_damaged_trees_are_refused_by_name(tmp_path, damage):
-    tree, _ = build_tree(statistics(frames(0, 4), 4), NAMES[:4], 14)
+    tree, _ = build_tree(statistics(triphone_frames(0, 4)), NAMES[:4], 14, context_width=3)
     path = tmp_path / "tree.npz"
     tree.save(path)
     with np.load(path) as data:
@@ -258,21 +297,19 @@ def test_every_phone_has_an_output_frame(durations, wanted):
 
 def test_statistics_count_the_frames_that_the_network_will_see():
     features = np.random.default_rng(0).normal(size=(20, 2))
-    stats = np.zeros((4, 3, 2, 5))
-    assert tree_statistics.add_statistics(stats, features, [(1, 7), (3, 5), (1, 8)])
+    stats = {}
+    assert tree_statistics.add_statistics(stats, features, [(1, 7), (3, 5), (2, 8)])
     # output frames stand at inputs 0 3 6 | 9 | 12 15 18
     for context, inputs in {
-        (0, 1, 0): [0], (0, 1, 1): [3, 6], (1, 3, 0): [9], (1, 3, 1): [], (3, 1, 0): [12],
-        (3, 1, 1): [15, 18],
+        (0, 1, 3, 0): [0], (0, 1, 3, 1): [3, 6], (1, 3, 2, 0): [9], (3, 2, 0, 0): [12],
+        (3, 2, 0, 1): [15, 18],
     }.items():  # fmt: skip
-        left, p, c = context
         np.testing.assert_allclose(
-            stats[left, p - 1, c], clustering.statistics(features[inputs]), atol=1e-12
+            stats.pop(context), clustering.statistics(features[inputs]), atol=1e-12
         )
-        stats[left, p - 1, c] = 0
-    assert not stats.any()
+    assert not stats  # a phone of one output frame has no loop
     assert not tree_statistics.add_statistics(stats, features[:3], [(1, 1), (2, 2)])
-    assert not stats.any()
+    assert not stats
 
 
 def test_differences_are_slopes():

@@ -60,7 +60,10 @@ def test_labels_are_the_pdfs_in_the_middle_of_output_frames():
     assert every.tolist() == [0, 1, 2, 0, 1]
 
 
-def test_labels_know_the_phone_before():
-    table = np.arange(3 * 2 * 2).reshape(3, 2, 2)  # [left, phone - 1] -> entry, loop
+def test_labels_know_the_phones_around():
+    table = np.arange(3 * 2 * 2).reshape(3, 2, 1, 2)  # [left, phone - 1] -> entry, loop
     labels = frame_labels([2, 1, 1], [3, 6, 3], Leaves(table, 12))
     assert labels.tolist() == [2, 8, 9, 4]
+    table = np.arange(3 * 2 * 3 * 2).reshape(3, 2, 3, 2)  # and by the phone behind
+    labels = frame_labels([2, 1, 1], [3, 6, 3], Leaves(table, 36))
+    assert labels.tolist() == [8, 26, 27, 12]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import topology
@@ -12,6 +11,7 @@ from chainstitch.utils.decode.graph import Graph, load_graph
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
 from chainstitch.utils.lang.lexicon import Lexicon
+from tests.leaves import random_leaves
 
 LEXICON: Lexicon = {  # phones: SIL 1, A 2, B 3, C 4
     "ab": [("A", "B")],
@@ -46,19 +46,27 @@ def trigram(workplace: Path) -> Graph:
     return load_graph(workplace / "exp", workplace / "trigram", topology)
 
 
-def biphones(seed: int, pdfs: int, phones: int = 4) -> topology.Leaves:
-    """Leaves at random; with few pdfs, phones share them."""
-    table = np.random.default_rng(seed).integers(0, pdfs, (phones + 1, phones, 2))
-    return topology.Leaves(table, pdfs)
-
-
 @pytest.fixture(scope="session")
 def tree(workplace: Path) -> Graph:
     """The graph of the uniform loop with a left-biphone tree."""
-    return load_graph(workplace / "exp", workplace / "uniform", topology, biphones(0, 25))
+    return load_graph(workplace / "exp", workplace / "uniform", topology, random_leaves(0, 25, 4))
+
+
+@pytest.fixture(scope="session")
+def triphones(workplace: Path) -> Graph:
+    """The graph of the uniform loop with a tree that asks on both sides."""
+    leaves = random_leaves(2, 120, 4, 3)
+    return load_graph(workplace / "exp", workplace / "uniform", topology, leaves)
 
 
 @pytest.fixture(scope="session")
 def shared(workplace: Path) -> Graph:
     """The trigram's with a tree of so few leaves that phones share them."""
-    return load_graph(workplace / "exp", workplace / "trigram", topology, biphones(1, 7))
+    return load_graph(workplace / "exp", workplace / "trigram", topology, random_leaves(1, 7, 4))
+
+
+@pytest.fixture(scope="session")
+def shared_triphones(workplace: Path) -> Graph:
+    """The same with context on both sides."""
+    leaves = random_leaves(3, 7, 4, 3)
+    return load_graph(workplace / "exp", workplace / "trigram", topology, leaves)

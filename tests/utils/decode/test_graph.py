@@ -13,7 +13,7 @@ from chainstitch.utils.decode.graph import Graph, load_graph
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
-from tests.utils.decode.conftest import biphones
+from tests.leaves import random_leaves
 
 
 def _lang(path: Path, word: str = "b", overwrite: bool = False) -> Path:
@@ -51,14 +51,20 @@ def test_each_tree_has_a_graph_of_its_own(tmp_path: Path) -> None:
     lang = _lang(tmp_path / "lang")
     found = [load_graph(tmp_path, lang, topology, leaves) for leaves in LEAVES]
     assert len({graph.path for graph in found}) == len(LEAVES) == len(_graphs(tmp_path))
-    assert [graph.num_pdfs for graph in found] == [6, 9, 9, 10]
+    assert [graph.num_pdfs for graph in found] == [6, 9, 9, 10, 9]
     again = load_graph(tmp_path, lang, topology, LEAVES[1])
     assert again == found[1] != found[2]
     assert {a.ilabel for s in range(found[1].hlg.num_states)
             for a in kaldifst.ArcIterator(found[1].hlg, s)} <= set(range(10))  # fmt: skip
 
 
-LEAVES = [None, biphones(0, 9, 3), biphones(1, 9, 3), topology.Leaves(biphones(1, 9, 3).table, 10)]
+LEAVES = [
+    None,
+    random_leaves(0, 9, 3),
+    random_leaves(1, 9, 3),
+    topology.Leaves(random_leaves(1, 9, 3).table, 10),
+    random_leaves(1, 9, 3, context_width=3),
+]
 
 
 def test_pickle_reads_the_same_graph_again(uniform: Graph) -> None:

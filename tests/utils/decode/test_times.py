@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import monophones
+from chainstitch.nnet.chain.topology import in_context
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.times import word_times
-from tests.utils.decode.conftest import biphones
+from tests.leaves import random_leaves
 
 SIL, A, B = 1, 2, 3
 GRAPH = Graph(
@@ -72,9 +73,9 @@ def _every_way(
                 continue
             for cuts in itertools.combinations(range(1, len(pdfs)), max(0, len(phones) - 1)):
                 bounds = [0, *cuts, len(pdfs)]
-                contexts = list(itertools.pairwise([0, *phones]))
+                contexts = in_context(phones)
                 path = [
-                    (leaves.entry if t == begin else leaves.loop)(*context)
+                    leaves.pdfs(*context)[t > begin]
                     for context, (begin, end) in zip(
                         contexts, itertools.pairwise(bounds), strict=False
                     )
@@ -85,10 +86,10 @@ def _every_way(
     return found
 
 
-@pytest.mark.parametrize("pdfs", [2, 5, 24])
+@pytest.mark.parametrize(("pdfs", "context_width"), [(2, 2), (5, 2), (24, 2), (4, 3), (96, 3)])
 @pytest.mark.parametrize("seed", range(25))
-def test_times_under_a_tree_are_one_of_all_ways(seed: int, pdfs: int) -> None:
-    graph = dataclasses.replace(GRAPH, leaves=biphones(seed, pdfs, 3))
+def test_times_under_a_tree_are_one_of_all_ways(seed: int, pdfs: int, context_width: int) -> None:
+    graph = dataclasses.replace(GRAPH, leaves=random_leaves(seed, pdfs, 3, context_width))
     rng = np.random.default_rng(seed)
     labels = rng.integers(1, 4, int(rng.integers(0, 4))).tolist()
     phones, spans, path = ([SIL] if rng.random() < 0.5 or not labels else []), [], []
@@ -98,9 +99,9 @@ def test_times_under_a_tree_are_one_of_all_ways(seed: int, pdfs: int) -> None:
         spans.append((len(phones), len(phones) + len(pron)))
         phones += [*pron, *([SIL] if rng.random() < 0.3 else [])]
     bounds = [0]
-    for context in itertools.pairwise([0, *phones]):
-        frames = int(rng.integers(1, 3))
-        path += [graph.leaves.entry(*context)] + [graph.leaves.loop(*context)] * (frames - 1)
+    for context in in_context(phones):
+        entry, loop = graph.leaves.pdfs(*context)
+        path += [entry] + [loop] * (int(rng.integers(1, 3)) - 1)
         bounds.append(len(path))
     ways = _every_way(path, labels, graph)
     assert tuple((bounds[a], bounds[b]) for a, b in spans) in ways

@@ -14,6 +14,8 @@ from chainstitch.nnet.chain import topology
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang import compose, ngram
 from chainstitch.utils.lang.lexicon import Lexicon
+from tests.leaves import random_leaves
+from tests.reference.numerator import spoken
 
 # a homophone (two, too), a prefix (on of one), two pronunciations (the)
 LEXICON: Lexicon = {
@@ -91,15 +93,17 @@ def test_silence_probability_is_that_of_each_gap() -> None:
             compose.lexicon_fst([("a", ("A",))], words, phones, silence_probability=bad)
 
 
-def _hlg(lexicon: Lexicon, g: Any) -> Any:
+def _l_disambig(lexicon: Lexicon) -> tuple[Any, int, list[int]]:
+    """L, how many phones there are, and the disambiguation symbols."""
     marked, highest = compose.disambiguate(lexicon)
     words, phones = _tables(lexicon, highest + 1)
-    l_disambig = compose.lexicon_fst(
-        marked, words, phones, silence_disambiguation=f"#{highest + 1}"
-    )
-    num_phones = phones["#0"] - 1
-    hmm = topology.hmm_fst(num_phones, list(range(num_phones + 1, len(phones))))
-    return compose.build_hlg(hmm, l_disambig, g)
+    fst = compose.lexicon_fst(marked, words, phones, silence_disambiguation=f"#{highest + 1}")
+    return fst, phones["#0"] - 1, list(range(phones["#0"], len(phones)))
+
+
+def _hlg(lexicon: Lexicon, g: Any, leaves: topology.Leaves | None = None) -> Any:
+    l_disambig, num_phones, disambiguation = _l_disambig(lexicon)
+    return compose.build_hlg(topology.hmm_fst(num_phones, disambiguation, leaves), l_disambig, g)
 
 
 def test_graph_holds_each_word_of_a_homophone_and_no_symbol_but_pdfs() -> None:
@@ -117,6 +121,70 @@ def test_graph_holds_each_word_of_a_homophone_and_no_symbol_but_pdfs() -> None:
         nbest = kaldifst.shortest_path(paths, n=path)
         said |= {a.olabel for s in range(nbest.num_states) for a in kaldifst.ArcIterator(nbest, s)}
     assert said - {0} == {words["two"], words["too"]}
+
+
+def _kaldi_s_way(lexicon: Lexicon, g: Any, leaves: topology.Leaves) -> Any:
+    """H o (C o LG) as Kaldi has them: C by kaldifst, H one state with a loop for each window."""
+    l_disambig, _, disambiguation = _l_disambig(lexicon)
+    lg = compose.compose(l_disambig, g)
+    kaldifst.determinize_star(lg, use_log=True)
+    clg, windows = kaldifst.compose_context(disambiguation, 3, 1, lg)
+    h = kaldifst.StdVectorFst()
+    h.start = h.add_state()
+    h.set_final(h.start, 0.0)
+    for number, window in enumerate(windows):
+        if len(window) == 1:  # a disambiguation symbol, or what stands before the first phone
+            h.add_arc(h.start, kaldifst.StdArc(0, number, 0.0, h.start))
+        elif window:
+            entry, loop = leaves.pdfs(*window)
+            state = h.add_state()
+            h.add_arc(h.start, kaldifst.StdArc(entry + 1, number, 0.0, state))
+            h.add_arc(state, kaldifst.StdArc(loop + 1, 0, math.log(2.0), state))
+            h.add_arc(state, kaldifst.StdArc(0, 0, math.log(2.0), h.start))
+    return compose.compose(h, clg)
+
+
+def _spoken(fst: Any, frames: int) -> dict[tuple[tuple[int, ...], tuple[int, ...]], float]:
+    """(pdfs, words) -> the least cost, of all paths of up to so many frames."""
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
+    todo = [(fst.start, (), (), 0.0)]
+    while todo:
+        state, pdfs, words, cost = todo.pop()
+        final = cost + fst.final(state).value
+        if math.isfinite(final):
+            found[pdfs, words] = min(final, found.get((pdfs, words), math.inf))
+        for arc in kaldifst.ArcIterator(fst, state):
+            after = (*pdfs, arc.ilabel - 1) if arc.ilabel else pdfs
+            said = (*words, arc.olabel) if arc.olabel else words
+            if len(after) <= frames:
+                todo.append((arc.nextstate, after, said, cost + arc.weight.value))
+    return found
+
+
+@pytest.mark.parametrize("pdfs", [400, 20, 3])
+def test_triphones_are_those_of_kaldi_s_context_transducer(pdfs: int) -> None:
+    leaves = random_leaves(pdfs, pdfs, 5, 3)
+    g = ngram.uniform(compose.word_table(LEXICON))
+    found = _spoken(_hlg(LEXICON, g, leaves), 4)
+    wanted = _spoken(_kaldi_s_way(LEXICON, g, leaves), 4)
+    assert found.keys() == wanted.keys() and len(found) > 100
+    for path, cost in wanted.items():
+        assert found[path] == pytest.approx(cost, abs=5e-3)  # weights are quantised
+
+
+def test_a_sentence_has_the_pdfs_that_the_tree_says() -> None:
+    leaves = random_leaves(0, 400, 5, 3)
+    words, phones = _tables(LEXICON, 3)
+    hlg = _hlg(LEXICON, ngram.uniform(words), leaves)
+    said = kaldifst.make_linear_acceptor([words["one"], words["too"]])
+    found = {pdfs for pdfs, _ in _spoken(compose.compose(hlg, said), 6)}
+    sil, one, too = phones["SIL"], [phones[p] for p in "WAN"], [phones["T"]]
+    wanted = set()
+    for a, b, c in itertools.product([[], [sil]], repeat=3):
+        string = [*a, *one, *b, *too, *c]
+        for frames in range(len(string), 7):
+            wanted |= spoken(string, frames, leaves)
+    assert found == wanted
 
 
 def test_arguments_of_composition_are_not_changed() -> None:

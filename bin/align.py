@@ -64,8 +64,8 @@ def align(
     """
     from chainstitch.nnet import force_align, infer
     from chainstitch.nnet.aligner import load_aligner
-    from chainstitch.nnet.experiment import pick_device
     from chainstitch.nnet.material import Inputs
+    from chainstitch.nnet.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignment_directory import write_alignment_directory
     from chainstitch.utils.data.features import FeatureReader

@@ -37,8 +37,8 @@ def decode(
     """
     from chainstitch.nnet import infer
     from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.experiment import pick_device
     from chainstitch.nnet.material import load_leaves
+    from chainstitch.nnet.run_directory import pick_device
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph

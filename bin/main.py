@@ -26,7 +26,17 @@ from chainstitch.utils.errors import UserError
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    *("combine", "align", "decode", "transcribe", "score", "score-ali", "compare", "plot"),
+    *(
+        "train-image",
+        "combine",
+        "align",
+        "decode",
+        "transcribe",
+        "score",
+        "score-ali",
+        "compare",
+        "plot",
+    ),
     *("run", "doctor", "info"),
 )
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""`chainstitch prepare`: a corpus on disk into set directories of lhotse manifests."""
+"""`chainstitch prepare`: a corpus on disk into set directories: manifests, or images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from chainstitch.utils.errors import UsageError
 
-CORPORA = ("yesno", "digits", "kaldi", "folder")
+CORPORA = ("yesno", "digits", "kaldi", "folder", "cifar10", "cifar100")
 
 
 def prepare(
@@ -19,7 +19,7 @@ def prepare(
     out: Annotated[
         Path,
         typer.Argument(
-            help="yesno, digits, folder --split: the directory that gets train/, dev/, ...; "
+            help="yesno, digits, cifar, folder --split: the directory that gets train/, dev/, ...; "
             "kaldi, folder: the set directory itself."
         ),
     ],
@@ -31,9 +31,20 @@ def prepare(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="kaldi, folder: leave unreadable audio out.")
     ] = False,
+    max_train: Annotated[
+        int, typer.Option(min=0, help="cifar: only the first N training images; 0: all.")
+    ] = 0,
+    max_test: Annotated[
+        int, typer.Option(min=0, help="cifar: only the first N test images; 0: all.")
+    ] = 0,
+    unofficial: Annotated[
+        bool, typer.Option("--unofficial", help="cifar: accept whole files of another md5.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing sets.")] = False,
 ) -> None:
     """Write recordings, supervisions and cuts for each set of a corpus. No audio is copied.
+
+    Of CIFAR, the python or the binary form: images, labels and the names of classes.
 
     Example: chainstitch prepare folder my_recordings data --split dev=0.1,test=0.1
     """
@@ -44,6 +55,13 @@ def prepare(
     if not source.is_dir():
         raise UsageError(f"{source} is not a directory; give the one that holds the corpus")
 
+    if corpus in ("cifar10", "cifar100"):
+        from chainstitch.utils.corpora import cifar
+
+        numbers = cifar.prepare(source, out, corpus, max_train, max_test, unofficial, overwrite)
+        for name, count in numbers.items():
+            print(f"{out / name}: {count} images")
+        return
     from chainstitch.utils.corpora import digits, folder, kaldi_dir, yesno
 
     if corpus == "yesno":

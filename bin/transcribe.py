@@ -30,8 +30,8 @@ def transcribe(
     """
     from chainstitch.nnet import infer
     from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.experiment import pick_device
     from chainstitch.nnet.material import Inputs, load_leaves
+    from chainstitch.nnet.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.lattice import LatticeDecoder

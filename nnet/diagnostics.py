@@ -9,10 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.batch import Examples, Loss
-from chainstitch.nnet.nets.network import Network
-
-BATCH = 64
-NUM_UTTERANCES = 300  # that the training and the validation objective are measured on
+from chainstitch.nnet.nets.trainable import Trainable
 
 
 @contextmanager
@@ -27,20 +24,20 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(mode)
 
 
-def subset(examples: Examples, count: int = NUM_UTTERANCES) -> list[int]:
-    """Up to `count` example numbers spread evenly over the set."""
-    count = min(count, len(examples))
+def subset(examples: Examples, count: int | None = None) -> list[int]:
+    """Up to `count` (default: `num_measured`) example numbers spread evenly over the set."""
+    count = min(examples.num_measured if count is None else count, len(examples))
     return [i * len(examples) // count for i in range(count)]
 
 
 def objective(
-    network: Network, loss: Loss, examples: Examples, indices: list[int], device: str
+    network: Trainable, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> float:
-    """The objective per output frame (<= 0) over the given examples."""
+    """The objective per output frame (<= 0), or image, over the given examples."""
     total, frames = 0.0, 0
     with evaluating(network):
-        for begin in range(0, len(indices), BATCH):
-            batch = examples.batch(indices[begin : begin + BATCH])
+        for begin in range(0, len(indices), examples.at_once):
+            batch = examples.batch(indices[begin : begin + examples.at_once])
             batch.loss(network, loss, device)
             total += float(loss.objective.sum())
             frames += batch.frames
@@ -48,7 +45,7 @@ def objective(
 
 
 def objective_and_gradient(
-    network: Network, loss: Loss, examples: Examples, indices: list[int], device: str
+    network: Trainable, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> tuple[float, dict[str, Tensor]]:
     """The same with batch-norm on minibatch statistics, and its derivative by every parameter.
 
@@ -64,7 +61,7 @@ def objective_and_gradient(
         m.track_running_stats = False
     network.zero_grad()
     total, frames = 0.0, 0
-    batches = -(-len(indices) // BATCH)
+    batches = -(-len(indices) // examples.at_once)
     try:
         for first in range(batches):
             batch = examples.batch(indices[first::batches])
@@ -110,7 +107,7 @@ def refresh_statistics(
     for m in norms:
         m.train()
     with torch.no_grad():
-        batches = -(-len(indices) // BATCH)
+        batches = -(-len(indices) // examples.at_once)
         for first in range(batches):
             examples.batch(indices[first::batches]).outputs(network, device)
     for hook in hooks:

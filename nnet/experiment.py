@@ -9,12 +9,8 @@ told again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import shlex
 import shutil
-import sys
-import time
 from pathlib import Path
 
 import torch
@@ -29,36 +25,18 @@ from chainstitch.nnet.material import (
 )
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.nets.xconfig import OUTPUTS
-from chainstitch.nnet.train import Schedule, Trainer, num_iterations
+from chainstitch.nnet.run_directory import begin, pick_device, schedule_of, write_settings
+from chainstitch.nnet.train import Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
-from chainstitch.utils import config as configs
-from chainstitch.utils import log
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_directory, atomic_file
 from chainstitch.utils.lang.directory import PHONES
 
 logger = logging.getLogger(__name__)
-
-
-def pick_device(name: str) -> str:
-    """ "auto" -> "cuda" if there is one, else "cpu"; others are checked.
-
-    Raises:
-        UsageError: an unknown device, or CUDA without a GPU.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not name.startswith("cuda"):
-        raise UsageError(f"--device wants auto, cpu, cuda or cuda:N, found {name!r}")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(
-            f"--device {name}: torch {torch.__version__} sees no GPU; use --device cpu"
-        )
-    return name
 
 
 def start_training(
@@ -88,15 +66,9 @@ def start_training(
     inputs = Inputs(
         str(data), str(valid), str(lang), seed, str(ali or ""), str(valid_ali or ali or "")
     )
-    resuming = resume and not overwrite and (out / "config.toml").is_file()
+    resuming = begin(out, config, inputs, resume, overwrite)
     if resuming:
-        _check_same(out, config, inputs, den)
-    elif overwrite and out.exists() and not (out / "config.toml").is_file() and any(out.iterdir()):
-        raise UsageError(
-            f"{out} was not made by `train`, so --overwrite leaves it alone; delete it"
-        )
-    elif not overwrite:
-        refuse_existing(out, overwrite)
+        _check_same_files(out, inputs, den)
     chain, store = load_chain(den, lang, config)
     pdfs = chain.denominator.num_pdfs
     torch.manual_seed(seed)
@@ -114,16 +86,7 @@ def start_training(
     )  # fmt: skip
     trainer = Trainer(
         network, loss, examples, valid_examples, plan,
-        Schedule(
-            initial_lr=optim.initial_lr, final_lr=optim.final_lr,
-            max_change=optim.max_change, layer_max_change=optim.layer_max_change,
-            backstitch_scale=optim.backstitch.scale,
-            backstitch_interval=optim.backstitch.interval,
-            slow_start=optim.backstitch.slow_start,
-            reset_natural_gradient=optim.reset_natural_gradient,
-            dropout=training.dropout_schedule,
-            shrink=optim.shrink, proportional_shrink=optim.proportional_shrink,
-        ),
+        schedule_of(optim, training.dropout_schedule),
         out, seed, device, optim.natural_gradient, optim.momentum,
     )  # fmt: skip
     if not resuming:
@@ -173,17 +136,7 @@ def _check_features(train: FeatureReader, valid: FeatureReader, network: Network
         )
 
 
-def _check_same(out: Path, config: TrainConfig, inputs: Inputs, den: Path) -> None:
-    was = configs.dumps(configs.load(out / "config.toml", TrainConfig)).splitlines()
-    now = configs.dumps(config).splitlines()
-    was += configs.dumps(configs.load(out / "inputs.toml", Inputs)).splitlines()
-    now += configs.dumps(inputs).splitlines()
-    if was != now:
-        changed = next((a, b) for a, b in zip(was + [""], now + [""], strict=False) if a != b)
-        raise UsageError(
-            f"{out} was begun with {changed[0]!r}, now {changed[1]!r} is asked for; give it a new "
-            "--out, or --overwrite to start afresh"
-        )
+def _check_same_files(out: Path, inputs: Inputs, den: Path) -> None:
     files = ((out / "den.npz", den), (out / FEATURES_TOML, Path(inputs.data) / FEATURES_TOML))
     for ours, given in files:
         if given.is_file() and ours.read_bytes() != given.read_bytes():
@@ -203,18 +156,4 @@ def _write_directory(
         Path(inputs.lang) / PHONES, out / PHONES
     )  # what a decoding graph must agree with
     shutil.copyfile(data / FEATURES_TOML, out / FEATURES_TOML)
-    environment = log.environment()
-    receipt = {
-        "command": shlex.join(["chainstitch", *sys.argv[1:]]),
-        "commit": environment.get("commit"),
-        "versions": {k: v for k, v in environment.items() if k not in ("commit", "cpu", "gpu")},
-        "hardware": f"{environment['cores']} cores of {environment['cpu']}, "
-        f"GPU {environment['gpu']}",
-        "seed": inputs.seed,
-        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "num_pdfs": num_pdfs,
-    }
-    with atomic_file(out / "receipt.json") as stream:
-        json.dump(receipt, stream, indent=1)
-    configs.save(inputs, out / "inputs.toml")
-    configs.save(config, out / "config.toml")  # last: its presence means the directory is complete
+    write_settings(out, config, inputs, num_pdfs=num_pdfs)

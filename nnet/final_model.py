@@ -7,20 +7,20 @@ with the inputs that its directory names, and the mixtures are measured on its e
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chainstitch.nnet import checkpoint, combine_bfgs, diagnostics
-from chainstitch.nnet.batch import Examples
+from chainstitch.nnet import checkpoint, combine_bfgs
+from chainstitch.nnet.batch import Loss
 from chainstitch.nnet.chain import ChainLoss
 from chainstitch.nnet.chain.chunk_examples import ChunkExamples
 from chainstitch.nnet.combine import State, running_average
-from chainstitch.nnet.experiment import pick_device
+from chainstitch.nnet.image_experiment import is_image_run, reopen_images
 from chainstitch.nnet.loss import FrameLoss
-from chainstitch.nnet.material import Inputs, load_chain, load_examples
+from chainstitch.nnet.material import Inputs, SpeechExamples, load_chain, load_examples
 from chainstitch.nnet.nets import Network
+from chainstitch.nnet.reopened import Reopened
+from chainstitch.nnet.run_directory import pick_device
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs
 from chainstitch.utils.errors import UsageError, UserError
@@ -68,7 +68,7 @@ def combine_models(
     numbers = checkpoint.iterations(exp)[-max_models:]
     if not numbers:
         raise UserError(f"{exp} has no <iter>.pt; run `chainstitch train ... --out {exp}` first")
-    run = _Reopened(exp, device)
+    run = reopen(exp, device)
     last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "num_iterations"))
     if numbers[-1] != last["num_iterations"]:
         logger.warning("training is unfinished: %d of %d", numbers[-1], last["num_iterations"])
@@ -79,87 +79,59 @@ def combine_models(
         # early models only harm: Kaldi takes none of the first half either
         newest_first = newest_first[: max(1, int(last["num_iterations"]) // 2)]
         best, said = _optimised(run, newest_first, per_component, on)
-    run.load(best, NUM_STATISTICS)
+    run.load(best, final=True)
     state = {
         "model": {k: v.cpu() for k, v in run.network.state_dict().items()},
-        "num_outputs": run.network.num_outputs,
-        "subsampling": run.network.subsampling,
         "method": method,
-        **run.scores_of_frames(),
-        **run.extractor(),
+        **run.facts,
         **said,
     }
     checkpoint.save(state, exp / "final.pt")
     return {k: v for k, v in state.items() if k != "model"}
 
 
-class _Reopened:
-    """The network and the examples of a run, to try parameters with."""
+def reopen(exp: Path, device: str) -> Reopened:
+    """A run that `train` or `train-image` began.
 
-    def __init__(self, exp: Path, device: str) -> None:
-        config = configs.load(exp / "config.toml", TrainConfig)
-        inputs = configs.load(exp / "inputs.toml", Inputs)
-        self.exp, self.device = exp, device
-        chain, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
-        pdfs, subsampling = chain.denominator.num_pdfs, config.network.subsampling
-        self.network = Network(config.network.xconfig, pdfs, subsampling).to(device)
-        self.loss, self.train, self.valid = load_examples(
-            config, inputs, chain, store, self.network
-        )
-        self.bare = self.loss
-        if self.loss is chain:
-            self.bare = ChainLoss(chain.denominator, chain.leaky, 0.0, chain.backend)
-
-    def parameters(self, name: str) -> State:
-        """Those of a checkpoint, on the host."""
-        state = checkpoint.load(self.exp / name)["model"]
-        return {name: state[name] for name, _ in self.network.named_parameters()}
-
-    def load(self, state: State, statistics: int = NUM_COMBINE_STATISTICS) -> None:
-        """Puts parameters in, and batch-norm statistics taken over so many utterances afresh."""
-        self.network.load_state_dict(self.network.state_dict() | state)
-        indices = diagnostics.subset(self.train, statistics)
-        diagnostics.refresh_statistics(self.network, self.train, indices, self.device)
-
-    def objective(self, examples: Examples) -> float:
-        """Per frame, of what was loaded."""
-        indices = diagnostics.subset(examples)
-        return diagnostics.objective(self.network, self.loss, examples, indices, self.device)
-
-    def objective_and_gradient(self, examples: Examples, state: State) -> tuple[float, State]:
-        """Of these parameters."""
-        self.network.load_state_dict(self.network.state_dict() | state)
-        return diagnostics.objective_and_gradient(
-            self.network, self.bare, examples, diagnostics.subset(examples), self.device
-        )
-
-    def scores_of_frames(self) -> dict[str, Any]:
-        """What makes log-likelihoods of a softmax, where the outputs are one: see infer.py."""
-        if not (isinstance(self.loss, FrameLoss) and isinstance(self.train, ChunkExamples)):
-            return {}
-        count = self.train.label_counts(self.network.num_outputs)
-        prior = (count + 1) / (count + 1).sum()
-        scale = FRAME_SCALE * self.network.subsampling
-        return {"log_prior": prior.log().float(), "acoustic_scale": scale}
-
-    def extractor(self) -> dict[str, str]:
-        """What made the i-vectors that the network was trained with, if it takes any."""
-        reader = getattr(self.train, "ivectors", None)
-        return {} if reader is None else {"ivector_extractor": reader.extractor}
-
-    @contextmanager
-    def finite(self) -> Iterator[None]:
-        """Says in one line what is not."""
-        try:
-            yield
-        except FloatingPointError as error:
-            raise UserError(
-                f"{self.exp}: a model or its output is not finite ({error}); train again with a "
-                "lower optim.initial_lr"
-            ) from None
+    Raises:
+        UserError: its inputs are gone, or damaged.
+    """
+    if is_image_run(exp):
+        return reopen_images(exp, device)
+    config = configs.load(exp / "config.toml", TrainConfig)
+    inputs = configs.load(exp / "inputs.toml", Inputs)
+    chain, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
+    pdfs, subsampling = chain.denominator.num_pdfs, config.network.subsampling
+    network = Network(config.network.xconfig, pdfs, subsampling).to(device)
+    loss, train, valid = load_examples(config, inputs, chain, store, network)
+    bare: Loss = loss
+    if loss is chain:
+        bare = ChainLoss(chain.denominator, chain.leaky, 0.0, chain.backend)
+    facts = {"num_outputs": pdfs, "subsampling": subsampling}
+    facts |= _scores_of_frames(network, loss, train) | _extractor(train)
+    return Reopened(
+        exp, device, network, loss, bare, train, valid, NUM_COMBINE_STATISTICS, NUM_STATISTICS,
+        facts,
+    )  # fmt: skip
 
 
-def _running_average(run: _Reopened, newest_first: list[int]) -> tuple[State, dict[str, Any]]:
+def _scores_of_frames(network: Network, loss: Loss, train: SpeechExamples) -> dict[str, Any]:
+    """What makes log-likelihoods of a softmax, where the outputs are one: see infer.py."""
+    if not (isinstance(loss, FrameLoss) and isinstance(train, ChunkExamples)):
+        return {}
+    count = train.label_counts(network.num_outputs)
+    prior = (count + 1) / (count + 1).sum()
+    scale = FRAME_SCALE * network.subsampling
+    return {"log_prior": prior.log().float(), "acoustic_scale": scale}
+
+
+def _extractor(train: SpeechExamples) -> dict[str, str]:
+    """What made the i-vectors that the network was trained with, if it takes any."""
+    reader = train.ivectors
+    return {} if reader is None else {"ivector_extractor": reader.extractor}
+
+
+def _running_average(run: Reopened, newest_first: list[int]) -> tuple[State, dict[str, Any]]:
     def evaluate(state: State) -> float:
         run.load(state)
         return run.objective(run.valid)
@@ -175,7 +147,7 @@ def _running_average(run: _Reopened, newest_first: list[int]) -> tuple[State, di
 
 
 def _optimised(
-    run: _Reopened, newest_first: list[int], per_component: bool, on: str
+    run: Reopened, newest_first: list[int], per_component: bool, on: str
 ) -> tuple[State, dict[str, Any]]:
     held_out = []
     examples = run.valid if on == "valid" else run.train

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from chainstitch.nnet.batch import Examples, Loss
+from chainstitch.nnet.batch import Loss
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
 from chainstitch.nnet.chain.chunk_examples import ChunkExamples
 from chainstitch.nnet.chain.examples import MAX_DROPPED, ChainExamples
@@ -29,6 +29,8 @@ from chainstitch.utils.optional import load_k2
 
 LDA_UTTERANCES = 10_000  # at most, spread over the set; Kaldi takes some archives of examples
 LDA_BATCH = 64
+
+SpeechExamples = ChainExamples | ChunkExamples
 
 
 @dataclasses.dataclass
@@ -85,7 +87,7 @@ def load_leaves(exp: Path) -> Leaves | None:
 
 def load_examples(
     config: TrainConfig, inputs: Inputs, chain: ChainLoss, store: NumeratorStore, network: Network
-) -> tuple[Loss, Examples, Examples]:
+) -> tuple[Loss, SpeechExamples, SpeechExamples]:
     """The loss of a run's criterion, and its training and validation examples.
 
     Raises:

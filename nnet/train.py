@@ -1,4 +1,4 @@
-"""Training: iterations of natural-gradient, max-change, backstitch SGD on LF-MMI or cross-entropy.
+"""Training: iterations of natural-gradient, max-change, backstitch SGD on any loss.
 
 Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it
 depends on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed
@@ -18,6 +18,7 @@ import logging
 import math
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from torch import Tensor
 from chainstitch.nnet import checkpoint, diagnostics
 from chainstitch.nnet.batch import Examples, Loss
 from chainstitch.nnet.chain.forward_backward import NonFiniteError
-from chainstitch.nnet.nets.network import Network
+from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.nnet.optim import saturation as units
 from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
@@ -89,7 +90,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: Network,
+        network: Trainable,
         loss: Loss,
         examples: Examples,
         valid: Examples,
@@ -133,9 +134,8 @@ class Trainer:
             UserError: too many non-finite updates, or damaged features.
         """
         logger.info(
-            "%d utterances, %d examples, %d minibatches in %d iterations, %d parameters",
-            self.examples.num_utterances,
-            len(self.examples),
+            "%s, %d minibatches in %d iterations, %d parameters",
+            self.examples,
             self.plan.total,
             self.plan.num_iterations,
             self.network.num_parameters(),
@@ -202,16 +202,19 @@ class Trainer:
         if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
             self.natural_gradient.reset()
         self.network.train()
-        sums: dict[str, float] = defaultdict(float)
+        totals: dict[str, float | Tensor] = defaultdict(float)
         minibatches = self.plan.iteration(iteration)
         for minibatch in minibatches:
-            self._minibatch(minibatch, sums, len(minibatches))
+            self._minibatch(minibatch, totals, len(minibatches))
+        sums = {name: float(total) for name, total in totals.items()}  # waits for the device
+        sums = defaultdict(float, sums)
         trained = time.perf_counter() - began
         arguments = (self.network, self.loss)
         diag = diagnostics.objective(*arguments, self.examples, self.train_subset, self.device)
         valid = diagnostics.objective(*arguments, self.valid, self.valid_subset, self.device)
         return {
             "iter": iteration,
+            "unit": self.examples.unit,
             "epoch": last / self.plan.per_epoch,
             "lr": lr,
             "alpha": alpha,
@@ -231,7 +234,7 @@ class Trainer:
             "xent": sums["xent"] / sums["frames"],
             "frames": int(sums["frames"]),
             "log_domain": int(sums["log_domain"]),
-            "frame_accuracy": sums["right"] / sums["frames"] if "right" in sums else None,
+            "accuracy": sums["right"] / sums["frames"] if "right" in sums else None,
             "nonfinite": int(sums["nonfinite"]),
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
@@ -248,11 +251,13 @@ class Trainer:
                 if p.requires_grad:
                     p.mul_(scale)
 
-    def _minibatch(self, minibatch: Minibatch, sums: dict[str, float], minibatches: int) -> None:
+    def _minibatch(
+        self, minibatch: Minibatch, sums: dict[str, float | Tensor], minibatches: int
+    ) -> None:
         batch = self.examples.batch(minibatch.indices)
-        self.sgd.num_sequences = len(batch.lengths)
+        self.sgd.num_sequences = len(batch)
         frames = batch.frames
-        seen: list[dict[str, float]] = []
+        seen: list[Mapping[str, float | Tensor]] = []
         buffers = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
         most = max(1, int(MAX_NONFINITE * minibatches))
 
@@ -357,7 +362,7 @@ def _line(row: dict[str, Any], total: int) -> str:
     shrink = "" if row["shrink"] == 1.0 else f" shrink {row['shrink']:.4f}"
     return (
         f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} "
-        f"alpha {row['alpha']:.2f}{dropout}{shrink} objf/frame "
+        f"alpha {row['alpha']:.2f}{dropout}{shrink} objf/{row['unit']} "
         f"train {row['train_objf']:.4f}{step2} valid {row['valid_objf']:.4f} "
         f"max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
         f"(least {change['smallest']:.2f}){skipped}, "

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from lhotse.cut import Cut
 
-from chainstitch.nnet.batch import Batch
+from chainstitch.nnet.batch import AT_ONCE, NUM_MEASURED, SequenceBatch
 from chainstitch.nnet.chain.examples import MAX_DROPPED, load_ivectors, report_dropped
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler, NumeratorGraph
 from chainstitch.nnet.chain.pdf_acceptor import TOLERANCE, aligned_acceptor
@@ -62,6 +62,8 @@ class ChunkExamples:
     Raises:
         UserError: none usable, or more than `max_dropped` dropped.
     """
+
+    unit, num_measured, at_once = "frame", NUM_MEASURED, AT_ONCE
 
     def __init__(
         self,
@@ -127,6 +129,7 @@ class ChunkExamples:
 
     @property
     def num_utterances(self) -> int:
+        """How many the examples come from."""
         return len({chunk.cut.id for chunk in self.chunks})
 
     def _drop(self, reason: str, cut: Cut) -> None:
@@ -150,10 +153,13 @@ class ChunkExamples:
         labels = [np.asarray(chunk.target) for chunk in self.chunks]
         return torch.bincount(torch.from_numpy(np.concatenate(labels)), minlength=num_pdfs)
 
+    def __str__(self) -> str:
+        return f"{self.num_utterances} utterances, {len(self)} examples"
+
     def __len__(self) -> int:
         return len(self.chunks)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int]) -> SequenceBatch:
         """These chunks with what surrounds them.
 
         Raises:
@@ -178,7 +184,7 @@ class ChunkExamples:
         else:
             labels = [torch.from_numpy(np.asarray(chunk.target)) for chunk in chunks]
             targets = FrameLabels(torch.nn.utils.rnn.pad_sequence(labels, True, NO_LABEL), names)
-        return Batch(
+        return SequenceBatch(
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True),
             torch.tensor([len(a) for a in arrays]), torch.tensor(first), count, targets,
             load_ivectors(self.ivectors, list(zip(names, at, strict=True))),

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chainstitch.nnet.batch import Batch
+from chainstitch.nnet.batch import AT_ONCE, NUM_MEASURED, SequenceBatch
 from chainstitch.nnet.chain.numerator import NumeratorBatch
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.utils.data.features import FeatureReader
@@ -44,6 +44,8 @@ class ChainExamples:
     Raises:
         UserError: a word outside the lexicon, none usable, or more than `max_dropped` dropped.
     """
+
+    unit, num_measured, at_once = "frame", NUM_MEASURED, AT_ONCE
 
     def __init__(
         self,
@@ -98,12 +100,16 @@ class ChainExamples:
 
     @property
     def num_utterances(self) -> int:
+        """How many the examples come from."""
         return len(self.cuts)
+
+    def __str__(self) -> str:
+        return f"{self.num_utterances} utterances, {len(self)} examples"
 
     def __len__(self) -> int:
         return len(self.cuts)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int]) -> SequenceBatch:
         """These utterances.
 
         Raises:
@@ -113,7 +119,7 @@ class ChainExamples:
         lengths = torch.tensor([len(a) for a in arrays])
         graphs = [self.store.get(cut_text(self.cuts[i]))[0] for i in indices]
         names = [self.cuts[i].id for i in indices]
-        return Batch(
+        return SequenceBatch(
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths,
             torch.zeros_like(lengths), -(-lengths // self.subsampling),
             NumeratorBatch([g for g in graphs if g is not None], names),

@@ -24,13 +24,14 @@ from chainstitch.nnet.nets.descriptors import Term
 from chainstitch.nnet.nets.grid import Grid, infer_grids
 from chainstitch.nnet.nets.nodes import Node, expand
 from chainstitch.nnet.nets.rows import Rows, Values
+from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.nets.xconfig import IVECTOR, OUTPUTS, parse_xconfig
 from chainstitch.utils.errors import UsageError
 
 CONSTRAIN_ONE_IN = 4  # updates, for a semi-orthogonal layer
 
 
-class Network(nn.Module):
+class Network(Trainable):
     """The network of an xconfig text.
 
     Args:
@@ -236,10 +237,6 @@ class Network(nn.Module):
             if node.name in needed:
                 needed |= {term.source for part in node.parts for term in part}
         return needed
-
-    def num_parameters(self) -> int:
-        """Trainable parameters."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
 def output_lengths(lengths: Tensor, subsampling: int = 3) -> Tensor:

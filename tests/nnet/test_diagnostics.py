@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from chainstitch.nnet import diagnostics
+from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.layers import BatchNorm
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, NaturalGradient
@@ -52,7 +53,7 @@ def test_objective_is_per_frame_however_it_is_batched(
     network, loss, examples = make(toy), toy.loss(), toy.examples()
     indices = diagnostics.subset(examples)
     together = diagnostics.objective(network, loss, examples, indices, "cpu")
-    monkeypatch.setattr(diagnostics, "BATCH", 5)
+    monkeypatch.setattr(ChainExamples, "at_once", 5)
     assert diagnostics.objective(network, loss, examples, indices, "cpu") == pytest.approx(together)
     frames = [-(-int(n) // 3) for n in examples.frames]
     single = [diagnostics.objective(network, loss, examples, [i], "cpu") for i in indices]
@@ -70,7 +71,7 @@ def test_subset_is_spread_over_the_set_and_never_repeats(toy: Toy) -> None:
 def test_refreshed_statistics_are_the_plain_average_over_all_rows(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(diagnostics, "BATCH", size)
+    monkeypatch.setattr(ChainExamples, "at_once", size)
     network, examples = make(toy, NORM), toy.examples()
     diagnostics.refresh_statistics(network, examples, list(range(24)), "cpu")
     rows = [torch.from_numpy(examples.reader.load(c))[::3] for c in examples.cuts]

@@ -1,0 +1,95 @@
+"""A set of small labelled images on disk: `images.npy labels.npy classes.txt` in one directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_directory
+
+IMAGES, LABELS, CLASSES = "images.npy", "labels.npy", "classes.txt"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and their classes.
+
+    Attributes:
+        pixels: (images, rows, columns, colours) uint8; labels: (images,) int64 class numbers.
+        classes: their names, without spaces.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def write_images(images: ImageSet, directory: Path, overwrite: bool = False) -> None:
+    """Writes the set; the directory appears whole or not at all.
+
+    Raises:
+        UsageError: the directory exists and `overwrite` is false.
+    """
+    with atomic_directory(directory, overwrite) as temporary:
+        np.save(temporary / IMAGES, images.pixels)
+        np.save(temporary / LABELS, images.labels)
+        lines = "".join(f"{name}\n" for name in images.classes)
+        (temporary / CLASSES).write_text(lines, encoding="utf-8")
+
+
+def read_images(directory: Path | str) -> ImageSet:
+    """What `write_images` wrote.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not fit together; it is named.
+    """
+    directory = Path(directory)
+    again = "make it with `chainstitch prepare`"
+    arrays = []
+    for name, dtype, dims in ((IMAGES, np.uint8, 4), (LABELS, np.int64, 1)):
+        path = directory / name
+        try:
+            array = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist; {again}") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path} is damaged ({error}); {again} --overwrite") from None
+        if array.dtype != dtype or array.ndim != dims:
+            raise UserError(
+                f"{path} holds {array.dtype} of {array.ndim} dimensions, wanted "
+                f"{np.dtype(dtype)} of {dims}; {again} --overwrite"
+            )
+        arrays.append(array)
+    pixels, labels = arrays
+    classes = read_classes(directory / CLASSES)
+    if not len(labels) == len(pixels) > 0 or not (
+        labels.min() >= 0 and labels.max() < len(classes)
+    ):
+        raise UserError(
+            f"{directory}: {len(pixels)} images, {len(labels)} labels and {len(classes)} classes "
+            f"do not fit together; {again} --overwrite"
+        )
+    return ImageSet(pixels, labels, classes)
+
+
+def read_classes(path: Path) -> list[str]:
+    """Names of classes, one a line.
+
+    Raises:
+        UserError: no such file, or no name, a blank or a double one in it.
+    """
+    try:
+        names = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; `chainstitch prepare` writes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    if not names or len(set(names)) < len(names) or any(len(n.split()) != 1 for n in names):
+        raise UserError(f"{path}: wanted different names without spaces, one a line")
+    return names

@@ -44,16 +44,18 @@ def train(
     from chainstitch.nnet.train_config import TrainConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.lock import locked
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
-    trainer = start_training(
-        configs.load(conf, TrainConfig, set_ or ()),
-        data, valid, lang, den, out, ali, valid_ali,
-        seed=seed, device=device, num_threads=num_threads, resume=resume == "auto",
-        overwrite=overwrite,
-    )  # fmt: skip
-    trainer.run()
+    with locked(out):
+        trainer = start_training(
+            configs.load(conf, TrainConfig, set_ or ()),
+            data, valid, lang, den, out, ali, valid_ali,
+            seed=seed, device=device, num_threads=num_threads, resume=resume == "auto",
+            overwrite=overwrite,
+        )  # fmt: skip
+        trainer.run()
     row = trainer.rows[-1]
     print(
         f"{out}: {row['iter'] + 1} iterations done, objective per frame train "

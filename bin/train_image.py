@@ -41,16 +41,18 @@ def train_image(
     from chainstitch.nnet.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.lock import locked
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
     if num_threads:
         torch.set_num_threads(num_threads)
-    trainer = start_image_training(
-        configs.load(conf, ImageConfig, set_ or ()), data, valid, out, seed, pick_device(device),
-        resume == "auto", overwrite,
-    )  # fmt: skip
-    trainer.run()
+    with locked(out):
+        trainer = start_image_training(
+            configs.load(conf, ImageConfig, set_ or ()), data, valid, out, seed,
+            pick_device(device), resume == "auto", overwrite,
+        )  # fmt: skip
+        trainer.run()
     row = trainer.rows[-1]
     print(
         f"{out}: {row['iter'] + 1} iterations done, log-likelihood per image train "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,16 @@ def load(path: Path | str, device: str = "cpu", keys: Sequence[str] = ("model",)
         keys: what it must have at the top.
 
     Raises:
-        UserError: missing, truncated or foreign file.
+        UserError: missing, truncated, damaged or foreign file.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint {path} does not exist; wanted a .pt file that `train` wrote")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # checksums, which torch does not compare
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"checksum of {damaged}")
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # zip, pickle and runtime errors, depending on where it is cut off
         raise UserError(

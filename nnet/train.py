@@ -2,7 +2,8 @@
 
 Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it
 depends on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed
-and resumed goes through the same numbers as one that was not.
+and resumed goes through the same numbers as one that was not. A run that is told to stop
+(stop_signals.py) writes one between two minibatches, and goes on from there.
 
     for every iteration:
         lr, alpha, max-change and dropout for it; shrink; reseed; draw backstitch's phase
@@ -19,29 +20,29 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from chainstitch.nnet import checkpoint, diagnostics
+from chainstitch.nnet import diagnostics
 from chainstitch.nnet.batch import Examples, Loss
 from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.nnet.optim import saturation as units
 from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
+from chainstitch.nnet.run_checkpoints import Checkpoints
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import TEMPORARY, atomic_file
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.stop_signals import Stopped, StopSignals, stop_signals
 from chainstitch.utils.tensorboard import Scalars
 
 logger = logging.getLogger(__name__)
 
-# what a checkpoint holds
-CHECKPOINT = ("model", "optimizer", "natural_gradient", "next_iteration", "num_iterations", "rows")
 MAX_NONFINITE = 0.01  # of an iteration's minibatches may have non-finite output; one always may
 NONFINITE_OBJF = -10.0  # per frame, what such a minibatch counts for
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
@@ -71,6 +72,29 @@ class Schedule:
     dropout: str = ""
     shrink: float = 1.0
     proportional_shrink: float = 0.0
+
+
+@dataclass
+class Within:
+    """How far an iteration has come.
+
+    Attributes:
+        saturation, shrink: for its row, as they were before it.
+        done: minibatches; totals: figures of the loss, added up; seconds: of earlier runs.
+    """
+
+    saturation: float
+    shrink: float
+    done: int = 0
+    totals: dict[str, float | Tensor] = field(default_factory=lambda: defaultdict(float))
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.totals = defaultdict(float, self.totals)
+
+    def numbers(self) -> dict[str, float]:
+        """The totals on the host."""
+        return {name: float(total) for name, total in self.totals.items()}
 
 
 class Trainer:
@@ -110,7 +134,8 @@ class Trainer:
             valid,
         )
         self.plan, self.schedule, self.out = plan, schedule, out
-        self.seed, self.device, self.keep = seed, device, keep
+        self.seed, self.device = seed, device
+        self.checkpoints = Checkpoints(out, plan.num_iterations, keep)
         self.dropouts = network.dropouts()
         self.dropout = DropoutSchedule(schedule.dropout, list(self.dropouts))
         self.natural_gradient = NaturalGradient(network) if natural_gradient else None
@@ -126,12 +151,14 @@ class Trainer:
         self.valid_subset = diagnostics.subset(valid)
         self.rows: list[dict[str, Any]] = []
         self.next_iteration = 0
+        self._within: Within | None = None  # the iteration that a paused run stands in
 
     def run(self) -> None:
         """Trains from the next iteration to the last.
 
         Raises:
             UserError: too many non-finite updates, or damaged features.
+            Stopped: on a signal; what was done is saved.
         """
         logger.info(
             "%s, %d minibatches in %d iterations, %d parameters",
@@ -148,21 +175,22 @@ class Trainer:
             )
         if self.next_iteration == self.plan.num_iterations:
             return
-        with Scalars(self.out, self.next_iteration) as scalars:
-            self._run(scalars)
+        with Scalars(self.out, self.next_iteration) as scalars, stop_signals() as stop:
+            self._run(scalars, stop)
 
-    def _run(self, scalars: Scalars) -> None:
+    def _run(self, scalars: Scalars, stop: StopSignals) -> None:
         for iteration in range(self.next_iteration, self.plan.num_iterations):
             try:
-                row = self._iteration(iteration)
+                row = self._iteration(iteration, stop)
             except FloatingPointError as error:
                 raise UserError(
                     f"the network's output is not finite ({error}); lower optim.initial_lr and "
                     "start again with --overwrite"
                 ) from None
             self.rows.append(row)
-            self.next_iteration = iteration + 1
-            self._save()
+            self.next_iteration, self._within = iteration + 1, None
+            self.checkpoints.save(self._state())
+            self._write_rows()
             scalars.write(row)
             logger.info(_line(row, self.plan.num_iterations))
             skipped = row["max_change"]["skipped"]
@@ -173,7 +201,7 @@ class Trainer:
                     "--overwrite"
                 )
 
-    def _iteration(self, iteration: int) -> dict[str, Any]:
+    def _iteration(self, iteration: int, stop: StopSignals) -> dict[str, Any]:
         began = time.perf_counter()
         first, last = self.plan.bounds(iteration)
         # so that the last iteration has the final values
@@ -186,29 +214,20 @@ class Trainer:
         self.sgd.max_change = schedule.first_iteration_max_change(
             self.schedule.max_change, iteration
         )
-        self.sgd.statistics.reset()
         self.optimizer.scale = alpha
         for name, proportion in self.dropout.at(first / total).items():
             self.dropouts[name].p = proportion
-        saturation = units.saturation(self.network)
-        shrink = schedule.shrinkage(
-            self.schedule.shrink, self.schedule.proportional_shrink, lr,
-            iteration == 0 or saturation > units.THRESHOLD,
-        )  # fmt: skip
-        units.forget(self.network)
-        self._shrink(shrink)
-        torch.manual_seed(self.seed * 1_000_003 + iteration)
-        self.optimizer.start_iteration(int(torch.randint(100_000, ())))
-        if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
-            self.natural_gradient.reset()
+        within = self._within or self._begin(iteration, lr)
         self.network.train()
-        totals: dict[str, float | Tensor] = defaultdict(float)
         minibatches = self.plan.iteration(iteration)
-        for minibatch in minibatches:
-            self._minibatch(minibatch, totals, len(minibatches))
-        sums = {name: float(total) for name, total in totals.items()}  # waits for the device
-        sums = defaultdict(float, sums)
-        trained = time.perf_counter() - began
+        for minibatch in minibatches[within.done :]:
+            if stop.received:
+                within.seconds += time.perf_counter() - began
+                self._pause(within, stop.received, len(minibatches))
+            self._minibatch(minibatch, within.totals, len(minibatches))
+            within.done += 1
+        sums = defaultdict(float, within.numbers())  # waits for the device
+        trained = within.seconds + time.perf_counter() - began
         arguments = (self.network, self.loss)
         diag = diagnostics.objective(*arguments, self.examples, self.train_subset, self.device)
         valid = diagnostics.objective(*arguments, self.valid, self.valid_subset, self.device)
@@ -219,8 +238,8 @@ class Trainer:
             "lr": lr,
             "alpha": alpha,
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
-            "saturation": saturation,
-            "shrink": shrink,
+            "saturation": within.saturation,
+            "shrink": within.shrink,
             "train_objf": sums["objf"] / sums["frames"],
             "step2_objf": sums["step2_objf"] / sums["step2_frames"]
             if sums["step2_frames"]
@@ -243,6 +262,22 @@ class Trainer:
             if self.natural_gradient
             else None,
         }
+
+    def _begin(self, iteration: int, lr: float) -> Within:
+        """What is done once before the minibatches of an iteration."""
+        self.sgd.statistics.reset()
+        saturation = units.saturation(self.network)
+        shrink = schedule.shrinkage(
+            self.schedule.shrink, self.schedule.proportional_shrink, lr,
+            iteration == 0 or saturation > units.THRESHOLD,
+        )  # fmt: skip
+        units.forget(self.network)
+        self._shrink(shrink)
+        torch.manual_seed(self.seed * 1_000_003 + iteration)
+        self.optimizer.start_iteration(int(torch.randint(100_000, ())))
+        if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
+            self.natural_gradient.reset()
+        return Within(saturation, shrink)
 
     @torch.no_grad()
     def _shrink(self, scale: float) -> None:
@@ -290,8 +325,8 @@ class Trainer:
 
     # -- checkpoints -------------------------------------------------------------------------------
 
-    def _save(self) -> None:
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "model": self.network.state_dict(),
             "optimizer": self.sgd.state_dict(),
             "natural_gradient": self.natural_gradient.state_dict()
@@ -301,44 +336,53 @@ class Trainer:
             "num_iterations": self.plan.num_iterations,
             "rows": json.dumps(self.rows),
         }
-        checkpoint.save(state, self.out / f"{self.next_iteration}.pt")
-        self._write_rows()
-        for old in checkpoint.iterations(self.out):
-            if old <= self.next_iteration - self.keep:
-                (self.out / f"{old}.pt").unlink()
+
+    def _pause(self, within: Within, received: str, minibatches: int) -> NoReturn:
+        state = self._state() | {
+            "within": {
+                **vars(within), "totals": within.numbers(), "phase": self.optimizer.phase,
+                "count": self.optimizer.count, "max_change": vars(self.sgd.statistics),
+                "random": torch.get_rng_state(),
+                "random_cuda": torch.cuda.get_rng_state_all()
+                if torch.cuda.is_initialized()
+                else [],
+            }
+        }  # fmt: skip
+        self.checkpoints.pause(state)
+        raise Stopped(
+            f"stopped by {received} in iteration {self.next_iteration + 1} of "
+            f"{self.plan.num_iterations}, after {within.done} of {minibatches} minibatches; all "
+            "is saved, run it again with --resume auto to go on"
+        )
 
     def resume(self) -> bool:
         """Goes on from the newest readable checkpoint in `out`; False if there is none.
 
-        What a kill left half written is deleted.
-
         Raises:
             UserError: the checkpoint belongs to a run of another length.
         """
-        for leftover in self.out.glob(f"{TEMPORARY}*"):
-            leftover.unlink()
-        for number in reversed(checkpoint.iterations(self.out)):
-            path = self.out / f"{number}.pt"
-            try:
-                state = checkpoint.load(path, self.device, CHECKPOINT)
-            except UserError as error:
-                logger.warning("%s", error)
-                continue
-            if state["num_iterations"] != self.plan.num_iterations:
-                raise UserError(
-                    f"{path} is from a run of {state['num_iterations']} iterations, this one would "
-                    f"have {self.plan.num_iterations}; use the same config and data, or --overwrite"
-                )
-            self.network.load_state_dict(state["model"])
-            self.sgd.load_state_dict(state["optimizer"])
-            if self.natural_gradient is not None:
-                self.natural_gradient.load_state_dict(state["natural_gradient"])
-            self.next_iteration = state["next_iteration"]
-            self.rows = json.loads(state["rows"])
-            self._write_rows()
-            logger.info("resumed from %s", path)
-            return True
-        return False
+        state = self.checkpoints.newest(self.device)
+        if state is None:
+            return False
+        self.network.load_state_dict(state["model"])
+        self.sgd.load_state_dict(state["optimizer"])
+        if self.natural_gradient is not None:
+            self.natural_gradient.load_state_dict(state["natural_gradient"])
+        self.next_iteration = state["next_iteration"]
+        self.rows = json.loads(state["rows"])
+        self._write_rows()
+        if "within" in state:
+            self._reenter(state["within"])
+        return True
+
+    def _reenter(self, saved: dict[str, Any]) -> None:
+        names = {field.name for field in fields(Within)}
+        self._within = Within(**{name: saved[name] for name in names})
+        self.optimizer.phase, self.optimizer.count = saved["phase"], saved["count"]
+        vars(self.sgd.statistics).update(saved["max_change"])
+        torch.set_rng_state(saved["random"].cpu())
+        if saved["random_cuda"]:
+            torch.cuda.set_rng_state_all([state.cpu() for state in saved["random_cuda"]])
 
     def _write_rows(self) -> None:
         with atomic_file(self.out / "train.jsonl") as stream:

@@ -31,6 +31,15 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _flush_names(directory: Path) -> None:
+    """Makes a rename survive a loss of power."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a file for writing that replaces `path` only when the block ends without an exception.
@@ -50,6 +59,7 @@ def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+        _flush_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -77,6 +87,7 @@ def atomic_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path
         if os.path.lexists(path):
             os.replace(path, replaced)
         os.replace(temporary, path)
+        _flush_names(path.parent)
         _remove(replaced)
     finally:
         _remove(temporary)

@@ -79,3 +79,16 @@ def test_iterations_are_counted_by_number_and_nothing_else_counts(tmp_path: Path
     for name in ("10.pt", "9.pt", "final.pt", ".tmp-1-11.pt", "12.pt.old", "x3.pt", "train.jsonl"):
         (tmp_path / name).touch()
     assert checkpoint.iterations(tmp_path) == [9, 10]
+
+
+def test_a_single_wrong_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "3.pt"
+    checkpoint.save({"model": {"a": torch.arange(1000.0)}}, path)
+    content = path.read_bytes()
+    where = content.index(torch.arange(1000.0).numpy().tobytes())
+    for position in (where, where + 1234, where + 3999):
+        damaged = bytearray(content)
+        damaged[position] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"3\.pt cannot be read .*delete it"):
+            checkpoint.load(path)

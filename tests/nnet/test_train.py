@@ -28,7 +28,7 @@ SHRINKING = Schedule(5e-3, 1e-3, shrink=0.95, proportional_shrink=20.0, dropout=
 def trainer(
     toy: Toy, out: Path, schedule: Schedule, seed: int = 0, epochs: float = 2.0, **options: Any
 ) -> Trainer:
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     loss = toy.loss()
     torch.manual_seed(seed)
     network = Network(options.pop("xconfig", XCONFIG), loss.denominator.num_pdfs)

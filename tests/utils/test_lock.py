@@ -1,0 +1,83 @@
+"""A directory's lock: one at a time, and gone with its owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.lock import locked
+
+HOLD = """
+import sys, time
+from chainstitch.utils.lock import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def holder(directory: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLD, str(directory)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+    process = holder(tmp_path / "exp")
+    wanted = rf"exp is in use by process {process.pid} on {os.uname().nodename}, since 20\d\d-"
+    with pytest.raises(UserError, match=wanted), locked(tmp_path / "exp"):
+        pytest.fail("two in one directory")
+    with locked(tmp_path / "other"):
+        pass
+    process.kill()
+    process.wait()
+    with locked(tmp_path / "exp"):  # a killed owner holds nothing
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_goes_whichever_way_the_block_ends(tmp_path: Path) -> None:
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), locked(tmp_path / "exp"):
+            assert (tmp_path / ".exp.lock").exists()
+            raise error
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_whose_file_was_deleted_is_not_taken_for_held(tmp_path: Path) -> None:
+    process = holder(tmp_path / "exp")
+    (tmp_path / ".exp.lock").unlink()  # by hand
+    with locked(tmp_path / "exp"):
+        assert (tmp_path / ".exp.lock").exists()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_many_at_once_are_in_one_after_the_other(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    count.write_text("0")
+    script = (
+        "import sys, time\n"
+        "from chainstitch.utils.errors import UserError\n"
+        "from chainstitch.utils.lock import locked\n"
+        "for _ in range(40):\n"
+        "    while True:\n"
+        "        try:\n"
+        "            with locked(sys.argv[1]):\n"
+        "                n = int(open(sys.argv[2]).read())\n"
+        "                open(sys.argv[2], 'w').write(str(n + 1))\n"
+        "            break\n"
+        "        except UserError:\n"
+        "            time.sleep(0.0005)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "exp"), str(count)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert count.read_text() == "120"

@@ -1,0 +1,73 @@
+"""One process at a time in a directory: a lock that its owner's end releases, however it ends.
+
+The lock is the kernel's (flock), on a file beside the directory, so that nothing is left to clear
+away after a kill, and so that it holds before the directory is there. The file says who holds it.
+Over NFS the lock holds between machines as well, where the mount has locks at all (the default).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chainstitch.utils.errors import UserError
+
+
+@contextmanager
+def locked(directory: Path | str) -> Iterator[None]:
+    """Holds `.<name>.lock` beside `directory` while the block runs.
+
+    Raises:
+        UserError: another process holds it; says which, on which machine, since when.
+    """
+    directory = Path(directory).absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    path = directory.parent / f".{directory.name}.lock"
+    descriptor = _acquire(path, directory)
+    try:
+        owner = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(owner).encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is still ours
+        os.close(descriptor)
+
+
+def _acquire(path: Path, directory: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # the one before may have deleted the file after we had opened it
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BlockingIOError:
+            owner = os.read(descriptor, 1000).decode(errors="replace")
+            os.close(descriptor)
+            raise UserError(
+                f"{directory} is in use by {_named(owner)}; wait for it, or stop it, or give "
+                "another --out"
+            ) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _named(owner: str) -> str:
+    try:
+        found = json.loads(owner)
+        return f"process {found['pid']} on {found['host']}, since {found['since']}"
+    except (ValueError, KeyError, TypeError):  # it has just begun
+        return "another process"

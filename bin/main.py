@@ -27,7 +27,7 @@ from chainstitch.utils.errors import UserError
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
     *("combine", "align", "decode", "transcribe", "score", "score-ali", "compare", "plot"),
-    *("run", "doctor", "info"),
+    *("export", "run", "doctor", "info"),
 )
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)

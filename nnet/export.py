@@ -20,13 +20,17 @@ extra file `chainstitch.json`, in ONNX the metadata entry of that name.
 
 Two formats. **TorchScript**: Python and C++, by torch alone. torch calls it deprecated, but it is
 what libtorch loads, loops over any number of frames included. **ONNX**: any of its runtimes, where
-an LSTM is one `Scan`; to write it takes the extra `export`. (torch.export has a file of its own; but
-C++ cannot load it as it stands, and it refuses features that are too few for two outputs.)
+an LSTM is one `Scan`; to write it takes the extra `export`. (torch.export has its own file, too;
+but C++ cannot load it as it stands, and it refuses features too few for two outputs.) To load:
 
-    extra = {"chainstitch.json": ""}                            session = InferenceSession("a.onnx")
-    module = torch.jit.load("a.pt", _extra_files=extra)         names = ["log_likes", "out_lengths"]
-    log_likes, out_lengths = module(features, lengths)          session.run(names, {"features": ...})
-    json.loads(extra["chainstitch.json"])   session.get_modelmeta().custom_metadata_map[...]
+    extra = {"chainstitch.json": ""}
+    module = torch.jit.load("a.pt", _extra_files=extra)
+    about = json.loads(extra["chainstitch.json"])
+    log_likes, out_lengths = module(features, lengths)
+
+    session = onnxruntime.InferenceSession("a.onnx")
+    about = json.loads(session.get_modelmeta().custom_metadata_map["chainstitch.json"])
+    log_likes, out_lengths = session.run(None, {"features": features, "lengths": lengths})
 
 No file takes its name before it was loaded back and compared with the eager model: export_check.py.
 """

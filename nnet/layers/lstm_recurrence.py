@@ -27,10 +27,10 @@ class Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, gates: Tensor, rp: Tensor, peepholes: Tensor, c: Tensor, w_r: Tensor,
         w_rp: Tensor | None, masks: Tensor | None, times: Tensor, inside: Tensor,
-        layer: FastLSTMP,
+        limited: bool, layer: FastLSTMP,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times, inside)
-        ctx.layer = layer
+        ctx.limited, ctx.layer = limited, layer
         return rp.view_as(rp)
 
     @staticmethod
@@ -38,9 +38,16 @@ class Recurrence(torch.autograd.Function):
         gates, peepholes, c, w_r, w_rp, masks, times, inside = ctx.saved_tensors
         layer: FastLSTMP = ctx.layer
         d_rp, d_gates = d_out.clone(), torch.empty_like(gates)
+        wanted = [True] * len(gates)
+        if ctx.limited:  # what stands outside has no derivative
+            d_rp *= inside[:, :, None]
+            d_gates.zero_()
+            wanted = inside.any(1).tolist()
         d_peepholes = torch.zeros_like(peepholes)
         d_c, repair = torch.zeros_like(c[0]), layer.repair()
         for t in reversed(range(len(gates))):
+            if not wanted[t]:
+                continue
             before = layer.decay * c[t - 1] if t else torch.zeros_like(c[0])
             mask = None if masks is None else masks[t]
             scales = None if repair is None else repair[:, None] * inside[t, :, None]
@@ -51,8 +58,10 @@ class Recurrence(torch.autograd.Function):
             d_peepholes += d_p
             if t:
                 d_c, d_r = truncated(d_c, d_gates[t] @ w_r, times[t - 1], times[t], layer)
+                if ctx.limited:
+                    d_c, d_r = (d * inside[t - 1, :, None] for d in (d_c, d_r))
                 d_rp[t - 1, :, : layer.recurrent] += d_r
-        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None
+        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None, None
 
 
 def truncated(

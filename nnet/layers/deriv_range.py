@@ -10,8 +10,8 @@ are the times, at every layer, whose derivatives are computed; all others are ze
 output and of an LSTM's c and r. The contexts are the network's own, so that without memory nothing
 is lost; an LSTM's loop backward ends where (1) does.
 
-One departure: in Kaldi the rows outside of (1) are not seen by natural gradient either. Here that is
-so in an LSTM; in other layers they are rows with a derivative of zero.
+One departure: in Kaldi the rows outside of (1) are not seen by natural gradient either. Here that
+is so in an LSTM; in other layers they are rows with a derivative of zero.
 
 Source: Kaldi nnet-optimize-utils.cc, DerivativeTimeLimiter; steps/libs/nnet3/train/chain_objf/
 acoustic_model.py (min-deriv-time, max-deriv-time-relative); kaldi-facts 4.8.

@@ -180,7 +180,7 @@ def test_a_wrong_weight_anywhere_is_found(own: Toy, tmp_path: Path) -> None:
             if place == "log_prior" or not values.numel():  # of cross-entropy; of no projection
                 continue
             kept = values.clone()
-            values += 0.1
+            values += 0.1 * torch.randn_like(values)
             with pytest.raises(UserError, match="differs from the model by"):
                 check(model, module, utterances, 1e-4)
             values.copy_(kept)

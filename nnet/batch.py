@@ -36,6 +36,7 @@ class SequenceBatch:
             features on.
         targets: what the loss wants: a `NumeratorBatch`, or a `FrameLabels`.
         ivectors: (batch, dim) one of each example, for networks that have such an input.
+        derivs: (batch,) first and last frame of each that has derivatives; None: all have.
     """
 
     features: Tensor
@@ -44,6 +45,7 @@ class SequenceBatch:
     count: Tensor
     targets: Any
     ivectors: Tensor | None = None
+    derivs: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -55,20 +57,23 @@ class SequenceBatch:
 
     def outputs(self, network: nn.Module, device: str, shift: int = 0) -> tuple[Tensor, Tensor]:
         """(batch, frames, pdfs) of the frames with targets, padded, and (batch,) how many."""
-        return self._cut(*network(*self._inputs(device, shift)))
+        return self._cut(*network(*self._inputs(device, shift), **self._limits()))
 
     def loss(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Tensor:
         """The loss of the network's outputs: of the main one, and of the xent branch if wanted."""
         if not loss.wants_xent:
             return loss(*self.outputs(network, device, shift), self.targets)
         assert isinstance(network, Network)  # others have no such branch
-        outputs, lengths = network.outputs(*self._inputs(device, shift))
+        outputs, lengths = network.outputs(*self._inputs(device, shift), **self._limits())
         (main, count), (xent, _) = (self._cut(outputs[name], lengths) for name in OUTPUTS)
         return loss(main, count, self.targets, xent=xent)
 
     def _inputs(self, device: str, shift: int) -> tuple[Any, ...]:
         ivectors = None if self.ivectors is None else self.ivectors.to(device)
         return self.features.to(device), self.lengths, shift, ivectors
+
+    def _limits(self) -> dict[str, Any]:
+        return {} if self.derivs is None else {"derivs": self.derivs}
 
     def _cut(self, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         if not bool(self.first.any()) and torch.equal(self.count, lengths):

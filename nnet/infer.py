@@ -39,6 +39,7 @@ class ScaledLikelihoods(nn.Module):
         self.num_outputs, self.subsampling = network.num_outputs, network.subsampling
         self.ivector_dim = network.ivector_dim
         self.ivector_extractor = network.ivector_extractor
+        self.log_prior: Tensor
         self.register_buffer("log_prior", log_prior)
 
     def forward(
@@ -97,6 +98,18 @@ def ivector_reader(model: Model, directory: Path | str) -> IvectorReader | None:
     return reader
 
 
+def feature_settings(exp: Path) -> tuple[FeatureConfig, np.ndarray | None]:
+    """What makes a model's features of samples: the settings, and what a causal mean starts from.
+
+    Raises:
+        UserError: no settings; or those of a causal mean, and the training data are gone.
+    """
+    settings = configs.load(exp / CONFIG, FeatureConfig)
+    if settings.mean != "causal":
+        return settings, None
+    return settings, FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
+
+
 def wav_features(
     exp: Path, wavs: Sequence[Path], one_speaker: bool = False
 ) -> Iterator[list[np.ndarray]]:
@@ -109,10 +122,7 @@ def wav_features(
     Raises:
         UserError: a file is missing or cannot be read; all are read before the first is given.
     """
-    settings = configs.load(exp / CONFIG, FeatureConfig)
-    prior = None
-    if settings.mean == "causal":
-        prior = FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
+    settings, prior = feature_settings(exp)
     raw = [read_features(wav, settings) for wav in wavs]
     for members in [raw] if one_speaker else [[features] for features in raw]:
         yield subtract_mean(members, settings, prior)

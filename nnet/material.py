@@ -111,6 +111,9 @@ def load_examples(
         )
         return chain, train, valid
 
+    margin = training.deriv_truncate_margin
+    derivs = (margin + network.left_context, margin + network.right_context)
+
     def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
         phones = read_table(Path(inputs.lang) / PHONES)
         alignments = read_alignments(Path(ali) / ALIGNMENTS, phones)
@@ -120,6 +123,7 @@ def load_examples(
             training.left_context + network.left_context,
             training.right_context + network.right_context,
             config.chain.tolerance, subsampling, inputs.seed, max_dropped, ivectors[data],
+            None if margin < 0 else derivs,
         )  # fmt: skip
 
     loss: Loss = FrameLoss() if cross_entropy else chain

@@ -138,7 +138,9 @@ class Training:
     `criterion` is "lfmmi", or "cross_entropy" with the pdfs of alignments as labels. With
     alignments utterances are cut into chunks of `chunk_widths` ("140,100,160", see
     utils/data/chunks.py; empty: none), with `left_context` and `right_context` around them for
-    networks with a memory: all in input frames.
+    networks with a memory: all in input frames. With `deriv_truncate_margin` of 0 or more input
+    frames (8, say; Kaldi's --trainer.deriv-truncate-margin) derivatives go no further than that
+    beyond a chunk and the network's own context (layers/deriv_range.py); -1 for no limit.
 
     `minibatch_rule` ("200=64/800=16", see utils/data/minibatch_rules.py; sizes in frames) takes the
     place of `minibatch_size`; `dropout_schedule` ("0,0@0.20,0.3@0.50,0", optim/dropout_schedule.py)
@@ -149,6 +151,7 @@ class Training:
     chunk_widths: str = ""
     left_context: int = 0
     right_context: int = 0
+    deriv_truncate_margin: int = -1
     epochs: float = 6.0
     minibatch_size: int = 64
     minibatch_rule: str = ""
@@ -169,6 +172,16 @@ class Training:
             raise ValueError(
                 "training: wanted left_context and right_context >= 0, found "
                 f"{self.left_context} and {self.right_context}"
+            )
+        if self.deriv_truncate_margin < -1:
+            raise ValueError(
+                "training.deriv_truncate_margin: wanted input frames >= 0, or -1 for no limit, "
+                f"found {self.deriv_truncate_margin}"
+            )
+        if self.deriv_truncate_margin >= 0 and not self.chunk_widths:
+            raise ValueError(
+                "training.deriv_truncate_margin is about chunks; set training.chunk_widths, or "
+                "leave it out"
             )
 
 

@@ -24,7 +24,7 @@ case ${1:-} in
 esac
 
 . utils/setup.sh
-chainstitch_setup test mini
+chainstitch_setup test mini export
 bin=$(dirname "$(command -v chainstitch)")
 PATH=$bin:$PATH
 

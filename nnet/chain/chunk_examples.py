@@ -55,6 +55,8 @@ class ChunkExamples:
         seed: of the cutting.
         max_dropped: share of utterances that may be unusable.
         ivectors: of these utterances, if the network takes any.
+        derivs: input frames before the first and after the last output of a chunk that have
+            derivatives (deriv_range.py); None: all have.
 
     Attributes:
         chunks; dropped: reason -> ids; frames: as in `Examples`.
@@ -79,11 +81,12 @@ class ChunkExamples:
         seed: int = 0,
         max_dropped: float = MAX_DROPPED,
         ivectors: IvectorReader | None = None,
+        derivs: tuple[int, int] | None = None,
     ) -> None:
         self.reader, self.subsampling, self.ivectors = reader, subsampling, ivectors
         # in whole output frames, so that the chunk's frames are every third one's
         self.left = -(-left // subsampling) * subsampling
-        self.right = right
+        self.right, self.derivs = right, derivs
         self.dropped: dict[str, list[str]] = {}
         self.chunks: list[Chunk] = []
         splitter = ChunkSplitter(widths, subsampling) if widths else None
@@ -184,8 +187,13 @@ class ChunkExamples:
         else:
             labels = [torch.from_numpy(np.asarray(chunk.target)) for chunk in chunks]
             targets = FrameLabels(torch.nn.utils.rnn.pad_sequence(labels, True, NO_LABEL), names)
+        derivs, at_outputs = None, torch.tensor(first)
+        if self.derivs is not None:
+            before, after = self.derivs
+            ends = at_outputs + count - 1
+            derivs = (at_outputs * self.subsampling - before, ends * self.subsampling + after)
         return SequenceBatch(
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True),
-            torch.tensor([len(a) for a in arrays]), torch.tensor(first), count, targets,
-            load_ivectors(self.ivectors, list(zip(names, at, strict=True))),
+            torch.tensor([len(a) for a in arrays]), at_outputs, count, targets,
+            load_ivectors(self.ivectors, list(zip(names, at, strict=True))), derivs,
         )  # fmt: skip

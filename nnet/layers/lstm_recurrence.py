@@ -27,10 +27,10 @@ class Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, gates: Tensor, rp: Tensor, peepholes: Tensor, c: Tensor, w_r: Tensor,
         w_rp: Tensor | None, masks: Tensor | None, times: Tensor, inside: Tensor,
-        layer: FastLSTMP,
+        limited: bool, layer: FastLSTMP,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times, inside)
-        ctx.layer = layer
+        ctx.limited, ctx.layer = limited, layer
         return rp.view_as(rp)
 
     @staticmethod
@@ -42,14 +42,23 @@ class Recurrence(torch.autograd.Function):
         cell = CellBackward(gates, before, c, peepholes, masks, layer.repair(), inside)
         crossed = crossings(times)
         d_rp, d_gates, d_c = d_out.clone(), torch.empty_like(gates), torch.zeros_like(c[0])
+        wanted = [True] * len(gates)
+        if ctx.limited:  # what stands outside has no derivative
+            d_rp *= inside[:, :, None]
+            d_gates.zero_()
+            wanted = inside.any(1).tolist()
         for t in reversed(range(len(gates))):
+            if not wanted[t]:
+                continue
             d_m = d_rp[t] if w_rp is None else d_rp[t] @ w_rp
             d_c = cell.step(t, d_c, d_m, d_gates[t])
             if t:
                 d_c, d_r = truncated(d_c, d_gates[t] @ w_r, crossed[t - 1], layer)
+                if ctx.limited:
+                    d_c, d_r = (d * inside[t - 1, :, None] for d in (d_c, d_r))
                 d_rp[t - 1, :, : layer.recurrent] += d_r
         d_peepholes = cell.peepholes(d_gates)
-        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None
+        return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None, None
 
 
 def crossings(times: Tensor) -> Tensor:

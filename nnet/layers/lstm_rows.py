@@ -22,8 +22,8 @@ class LSTMPRows(PerSequence):
         super().__init__()
         self.lstmp, self.dropout = lstmp, dropout
 
-    def forward(self, x: Tensor, counts: Tensor) -> Tensor:
-        """`counts` (batch,): rows of each sequence."""
+    def forward(self, x: Tensor, counts: Tensor, derivs: Tensor | None = None) -> Tensor:
+        """`counts` (batch,): rows of each sequence; `derivs` (rows,): see deriv_range.py."""
         inside = torch.arange(int(counts.max()))[None, :] < counts[:, None]
         inside = inside.to(x.device)  # (batch, frames)
 
@@ -33,5 +33,6 @@ class LSTMPRows(PerSequence):
 
         masks = None if self.dropout is None else self.dropout(len(x), x)
         masks = None if masks is None else padded(masks)
-        y: Tensor = self.lstmp(padded(x), masks, counts)
+        at = None if derivs is None else inside.index_put((inside,), derivs).t()
+        y: Tensor = self.lstmp(padded(x), masks, counts, at)
         return y.transpose(0, 1)[inside]

@@ -132,8 +132,9 @@ class FastLSTMP(nn.Module):
         self.peepholes: Any = Peepholes(self.cell)
 
     def forward(
-        self, x: Tensor, masks: Tensor | None = None, lengths: Tensor | None = None
-    ) -> Tensor:
+        self, x: Tensor, masks: Tensor | None = None, lengths: Tensor | None = None,
+        derivs: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Outputs r; p of whole sequences.
 
         Args:
@@ -142,6 +143,7 @@ class FastLSTMP(nn.Module):
                 (frames, batch, 3 cell).
             lengths: (batch,) frames of each sequence, if they differ; what stands past them
                 touches nothing, natural gradient's statistics included.
+            derivs: (frames, batch) bool, the frames that have derivatives, see deriv_range.py.
 
         Returns:
             (frames, batch, recurrent + nonrecurrent), undefined past a length.
@@ -164,6 +166,10 @@ class FastLSTMP(nn.Module):
         inside = (frame < ends).view(len(x), -1)
         if self.training:
             self._count_derivatives(gates, c, inside)
+        if derivs is not None:  # from here on it says which rows autograd sees
+            inside = (
+                inside & self._to_chains(derivs[:, :, None].to(x), ends, chains)[:, :, 0].bool()
+            )
         before = torch.zeros_like(rp[:, :, : self.recurrent])
         before[1:] = self.decay * rp[:-1, :, : self.recurrent]
         rows = torch.cat([x, before], 2)
@@ -173,7 +179,8 @@ class FastLSTMP(nn.Module):
         times = (self.step * frame + torch.arange(batch, device=x.device)).view_as(inside)
         rp = Recurrence.apply(  # type: ignore[no-untyped-call]
             gates, rp, self.peepholes.weight, c, self.w_all.weight[:, self.dim :],
-            None if self.w_rp is None else self.w_rp.weight, masks, times, inside, self,
+            None if self.w_rp is None else self.w_rp.weight, masks, times, inside,
+            derivs is not None, self,
         )  # fmt: skip
         return self._from_chains(rp, ends, frames)
 

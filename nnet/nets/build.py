@@ -31,6 +31,7 @@ from chainstitch.nnet.layers import (
     SharedDropout,
     SpecAugment,
 )
+from chainstitch.nnet.layers.deriv_range import only_at
 from chainstitch.nnet.nets.grid import DELAY
 from chainstitch.nnet.nets.keys import KEYS, RELU
 from chainstitch.nnet.nets.nodes import TDNNF_AFFINE, Node
@@ -43,10 +44,13 @@ Built = tuple[nn.Module, int]
 class Stack(nn.Sequential):
     """Layers in a row, some of which want to know the rows of each sequence."""
 
-    def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
-        """(rows, in), (sequences,) -> (rows, out)."""
+    def forward(
+        self, x: Tensor, counts: Tensor | None = None, derivs: Tensor | None = None
+    ) -> Tensor:
+        """(rows, in), (sequences,) -> (rows, out); `derivs` (rows,): see deriv_range.py."""
         for part in self:
             x = part(x, counts) if isinstance(part, PerSequence) else part(x)
+            x = only_at(x, derivs)
         return x
 
 

@@ -16,9 +16,11 @@ from chainstitch.nnet.layers import (
     GateDropout,
     HasProportion,
     Linear,
+    LSTMPRows,
     PerSequence,
     SharedDropout,
 )
+from chainstitch.nnet.layers.deriv_range import only_at
 from chainstitch.nnet.nets.build import Stack, build
 from chainstitch.nnet.nets.descriptors import Term
 from chainstitch.nnet.nets.grid import Grid, infer_grids
@@ -28,6 +30,7 @@ from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.nets.xconfig import IVECTOR, OUTPUTS, parse_xconfig
 from chainstitch.utils.errors import UsageError
 
+Range = tuple[Tensor, Tensor]
 CONSTRAIN_ONE_IN = 4  # updates, for a semi-orthogonal layer
 
 
@@ -95,8 +98,9 @@ class Network(Trainable):
         return total
 
     def forward(
-        self, features: Tensor, lengths: Tensor, shift: int = 0, ivectors: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, features: Tensor, lengths: Tensor, shift: int = 0, ivectors: Tensor | None = None,
+        derivs: Range | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """The main output of a padded batch; layers that only others want are not computed.
 
         Args:
@@ -105,6 +109,8 @@ class Network(Trainable):
             shift: output frame j looks at input frame subsampling * j + shift (frame-shift
                 augmentation: -1, 0 or 1).
             ivectors: (batch, ivector_dim), where the xconfig has such an input.
+            derivs: (batch,) first and last input frame of each that has derivatives, heeded in
+                training mode (deriv_range.py); None: all have.
 
         Returns:
             (batch, ceil(frames / subsampling), num_outputs) zero past each length, and (batch,)
@@ -114,7 +120,7 @@ class Network(Trainable):
             ValueError: an input of another shape, or one missing.
         """
         name = self.output_names[0]
-        outputs, out_lengths = self.outputs(features, lengths, shift, ivectors, [name])
+        outputs, out_lengths = self.outputs(features, lengths, shift, ivectors, [name], derivs)
         return outputs[name], out_lengths
 
     def outputs(
@@ -124,11 +130,12 @@ class Network(Trainable):
         shift: int = 0,
         ivectors: Tensor | None = None,
         names: Iterable[str] | None = None,
+        derivs: Range | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
         """All outputs, or those of `names`, by name, and their lengths; as `forward` has them."""
         names = self.output_names if names is None else list(names)
         values = self._values(features, lengths, shift, ivectors)
-        self._evaluate(values, self.upstream(names))
+        self._evaluate(values, self.upstream(names), derivs if self.training else None)
         out_lengths = torch.from_numpy(values.rows.outputs)
         return {name: self._output(name, values) for name in names}, out_lengths
 
@@ -176,17 +183,21 @@ class Network(Trainable):
             values.by_name[IVECTOR] = ivectors
         return values
 
-    def _evaluate(self, values: Values, needed: set[str]) -> None:
+    def _evaluate(self, values: Values, needed: set[str], derivs: Range | None = None) -> None:
         for node in self.nodes:
             if node.kind == "input" or node.name not in needed:
                 continue
             grid, layer = self.grids[node.name], self.layers[node.key]
             x = values.splice(node.parts, grid)
-            if isinstance(layer, PerSequence | Stack):
-                x = layer(x, torch.from_numpy(values.rows.count(grid)))
+            at = None if derivs is None else values.rows.between(grid, *derivs).to(x.device)
+            counts = torch.from_numpy(values.rows.count(grid))
+            if isinstance(layer, LSTMPRows | Stack):
+                x = layer(x, counts, at)
+            elif isinstance(layer, PerSequence):
+                x = layer(x, counts)
             else:
                 x = layer(x)
-            values.by_name[node.name] = x
+            values.by_name[node.name] = only_at(x, at)
 
     def _output(self, name: str, values: Values) -> Tensor:
         """An output layer's rows at the times of the outputs, padded."""

@@ -58,6 +58,12 @@ class Rows:
         )
         return times
 
+    def between(self, grid: Grid, first: Tensor, last: Tensor) -> Tensor:
+        """(rows,) whether each stands at one of its sequence's frames first ... last, (batch,)."""
+        times, sequence = self.times(grid), self.sequence(grid)
+        inside = (times >= first.numpy()[sequence]) & (times <= last.numpy()[sequence])
+        return torch.from_numpy(inside)
+
     def of_input(self, grid: Grid, offset: int) -> np.ndarray:
         """(rows,) input rows; times beyond the ends are those of the outermost frames."""
         count = self.count(grid)

@@ -52,7 +52,7 @@ def test_setup_script_knows_the_extras(repository: Path, project: dict[str, Any]
     script = (repository / "utils/setup.sh").read_text()
     listed = set(" ".join(re.findall(r"_extra_packages=\(([^)]*)\)", script)).split())
     extras = project["project"]["optional-dependencies"]
-    assert set(extras) == {"mini", "test"}
+    assert set(extras) == {"export", "mini", "test"}
     assert {normal(i) for i in listed} == {normal(i) for e in extras.values() for i in e}
 
 

@@ -10,8 +10,11 @@ import torch
 from tests.reference.lstmp import simple_cell
 
 
-def simple_forward(network, features, shift=0, ivector=None, name=None):
-    """features (frames, dim) -> (ceil(frames / s), outputs), network in evaluation mode."""
+def simple_forward(network, features, shift=0, ivector=None, name=None, derivs=None):
+    """features (frames, dim) -> (ceil(frames / s), outputs), network in evaluation mode.
+
+    With `derivs`, (first, last), what any layer computes at other times is a constant.
+    """
     frames = len(features)
     nodes = {node.name: node for node in network.nodes}
     outputs = -(-frames // network.subsampling)
@@ -20,6 +23,9 @@ def simple_forward(network, features, shift=0, ivector=None, name=None):
     def read(term, t):
         x = ivector if term.constant else value(term.source, t + term.offset)
         return term.scale * x
+
+    def limited(x, t):
+        return x if derivs is None or derivs[0] <= t <= derivs[1] else x.detach()
 
     def value(name, t):
         if (name, t) not in cache:
@@ -30,7 +36,7 @@ def simple_forward(network, features, shift=0, ivector=None, name=None):
                 x = torch.cat([sum(read(term, t) for term in part) for part in node.parts])
                 layer = network.layers[node.key]
                 result = lstmp(name, layer, x, t) if node.is_lstm else layer(x[None])[0]
-            cache[name, t] = result
+            cache[name, t] = limited(result, t)
         return cache[name, t]
 
     def lstmp(name, rows, x, t):
@@ -45,7 +51,7 @@ def simple_forward(network, features, shift=0, ivector=None, name=None):
             r, c = x.new_zeros(layer.recurrent), x.new_zeros(layer.cell)
         gates = layer.w_all.weight @ torch.cat([x, r]) + layer.w_all.bias
         cell, m = simple_cell(gates, c, layer.peepholes.weight, mask)
-        cache[name, t, "c"] = cell
+        cache[name, t, "c"] = limited(cell, t)
         return m if layer.w_rp is None else layer.w_rp.weight @ m + layer.w_rp.bias
 
     name = name or network.output_names[0]

@@ -134,7 +134,7 @@ def test_missing_extras_are_added_once(sandbox: Sandbox) -> None:
 def test_unknown_extra_is_an_error(sandbox: Sandbox) -> None:
     done = sandbox.run("maxi")
     assert done.returncode == 1
-    assert "unknown extra 'maxi'; known: mini test" in done.stderr
+    assert "unknown extra 'maxi'; known: export mini test" in done.stderr
 
 
 def test_interrupted_setup_is_made_afresh(sandbox: Sandbox) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.nets.xconfig import OUTPUTS
+from chainstitch.utils.data.ivectors import IvectorReader
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,11 @@ class Examples(Protocol):
     Attributes:
         frames: (examples,) input frames of each, context not counted.
         num_utterances: how many they come from.
+        ivectors: of these, for a network that takes any.
     """
 
     frames: np.ndarray
+    ivectors: IvectorReader | None
 
     @property
     def num_utterances(self) -> int: ...

@@ -144,7 +144,7 @@ class _Reopened:
 
     def extractor(self) -> dict[str, str]:
         """What made the i-vectors that the network was trained with, if it takes any."""
-        reader = getattr(self.train, "ivectors", None)
+        reader = self.train.ivectors
         return {} if reader is None else {"ivector_extractor": reader.extractor}
 
     @contextmanager

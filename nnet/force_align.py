@@ -89,11 +89,10 @@ def file_items(
             raise UserError(
                 f"{path} cannot be read ({error}); write the words of {wav} there"
             ) from None
-    inputs = [
-        pair
-        for features, voices in infer.wav_inputs(exp, model, wavs, one_speaker)
-        for pair in zip(features, voices or [None] * len(features), strict=True)
-    ]
+    inputs: list[tuple[np.ndarray, np.ndarray | None]] = []
+    for features, voices in infer.wav_inputs(exp, model, wavs, one_speaker):
+        none: list[np.ndarray | None] = [None] * len(features)
+        inputs += zip(features, voices or none, strict=True)
     return [(name, text, *pair) for name, text, pair in zip(names, texts, inputs, strict=True)]
 
 

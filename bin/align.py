@@ -58,6 +58,9 @@ def align(
     they put a boundary: --shift and --boost-silence mend what is common to all. Choose them on a
     dev set, with `chainstitch score-ali`; without them ali.gz says what the model itself says.
 
+    A model that takes i-vectors finds those of --data in its ivectors.h5 (`chainstitch ivectors
+    extract`); those of WAVS are made by the extractor that `train` put in EXP.
+
     Examples:
         chainstitch align exp/tdnn_1a --data data/train_hires --lang data/lang --out exp/ali_train
         chainstitch align exp/tdnn_1a hello.wav goodbye.wav --out exp/ali_mine
@@ -81,9 +84,10 @@ def align(
     aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
     if data is not None:
         reader = FeatureReader(data)
-        items, total = force_align.set_items(reader), len(reader.cuts)
+        ivectors = infer.ivector_reader(model, data)
+        items, total = force_align.set_items(reader, ivectors), len(reader.cuts)
     else:
-        files = force_align.file_items(exp, wavs or [], one_speaker)
+        files = force_align.file_items(exp, model, wavs or [], one_speaker)
         items, total = iter(files), len(files)
     done = force_align.align_items(model, aligner, items, total, max_dropped)
     grids = data is None if textgrid is None else textgrid

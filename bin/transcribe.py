@@ -24,7 +24,8 @@ def transcribe(
 ) -> None:
     """Print one line for each file, its path and the words recognised, as soon as they are known.
 
-    Each file counts as a speaker of its own when means are subtracted, unless --one-speaker.
+    Each file counts as a speaker of its own when means are subtracted, unless --one-speaker. The
+    i-vectors of a model that takes any are made by the extractor that `train` put in its directory.
 
     Example: chainstitch transcribe exp/tdnn_1a_s0 hello.wav goodbye.wav
     """
@@ -46,8 +47,8 @@ def transcribe(
     graph = load_graph(model, lang or Path(inputs.lang), topology, load_leaves(model))
     decoder = LatticeDecoder(graph)
     files = iter(wavs)
-    for features in infer.wav_features(model, wavs, one_speaker):
-        for outputs in infer.iterate_log_likes(network, features):
+    for features, ivectors in infer.wav_inputs(model, network, wavs, one_speaker):
+        for outputs in infer.iterate_log_likes(network, features, ivectors):
             wav = next(files)
             lattice = decoder.decode(outputs, str(wav))
             print(wav, *decoder.best_path(lattice, *point).words, flush=True)

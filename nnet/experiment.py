@@ -1,9 +1,9 @@
 """An experiment directory: made for a training run, or opened again to resume it.
 
-Holds `config.toml network.xconfig den.npz phones.txt features.toml inputs.toml receipt.json`, then
-`<iter>.pt train.jsonl tensorboard/` from train.py and `final.pt` from combination. `inputs.toml`
-says which data, lang and seed it was trained with, so that `combine` and a resumed run need not be
-told again.
+Holds `config.toml network.xconfig den.npz phones.txt features.toml inputs.toml receipt.json`, and
+`ivector.pt`, which makes i-vectors, if the network takes any; then `<iter>.pt train.jsonl
+tensorboard/` from train.py and `final.pt` from combination. `inputs.toml` says which data, lang and
+seed it was trained with, so that `combine` and a resumed run need not be told again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
 from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file
@@ -76,6 +77,8 @@ def start_training(
     _check_features(FeatureReader(data), FeatureReader(valid), network)
     _set_xent_branch(network, chain, config.training.criterion)
     loss, examples, valid_examples = load_examples(config, inputs, chain, store, network)
+    if resuming:
+        _check_same_extractor(out, examples.ivectors)
     training, optim = config.training, config.optim
     plan = BatchPlan(
         len(examples), training.minibatch_size, training.epochs,
@@ -96,6 +99,8 @@ def start_training(
         # everything was found good: now touch the disk
         with atomic_directory(out, overwrite) as directory:
             _write_directory(directory, config, inputs, den, data, pdfs)
+            if examples.ivectors is not None:  # for audio files of one's own
+                (directory / MODEL).write_bytes(examples.ivectors.model())
     elif not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
         estimate_first_layer(config, inputs, store, network)
@@ -144,6 +149,16 @@ def _check_same_files(out: Path, inputs: Inputs, den: Path) -> None:
                 f"{given} is not the one that {out} was begun with; give it a new --out, or "
                 "--overwrite to start afresh"
             )
+
+
+def _check_same_extractor(out: Path, ivectors: IvectorReader | None) -> None:
+    if ivectors is not None and (
+        not (out / MODEL).is_file() or digest((out / MODEL).read_bytes()) != ivectors.extractor
+    ):
+        raise UsageError(
+            f"{ivectors.path} is of another extractor than {out / MODEL}, which the run was begun "
+            "with; give it a new --out, or --overwrite to start afresh"
+        )
 
 
 def _write_directory(

@@ -21,6 +21,7 @@ from chainstitch.nnet.aligner import Aligner, NotAlignable
 from chainstitch.nnet.chain.examples import MAX_DROPPED
 from chainstitch.utils.data.alignment_directory import AlignedUtterance
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_text
 from chainstitch.utils.errors import UserError
 
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 REPORT_SECONDS = 30.0
 NAMED = 10  # dropped utterances that the log names; the file `dropped` has all
 
-Item = tuple[str, str, np.ndarray]  # utterance, text, features (frames, dim)
+# utterance, text, features (frames, dim), i-vector (ivector_dim,) for a model that takes one
+Item = tuple[str, str, np.ndarray, np.ndarray | None]
 
 
 @dataclass
@@ -57,21 +59,24 @@ class Alignments:
         )
 
 
-def set_items(reader: FeatureReader) -> Iterator[Item]:
+def set_items(reader: FeatureReader, ivectors: IvectorReader | None) -> Iterator[Item]:
     """The utterances of a feature directory."""
     for cut in reader.cuts:
-        yield cut.id, cut_text(cut), reader.load(cut)
+        voice = None if ivectors is None else ivectors.load(cut.id)
+        yield cut.id, cut_text(cut), reader.load(cut), voice
 
 
-def file_items(exp: Path, wavs: Sequence[Path], one_speaker: bool = False) -> list[Item]:
+def file_items(
+    exp: Path, model: infer.Model, wavs: Sequence[Path], one_speaker: bool = False
+) -> list[Item]:
     """Audio files, each with its words in a .txt beside it; the file's name is the utterance's.
 
     Args:
-        exp: the experiment directory, for the settings of the features.
-        one_speaker: subtract one mean over all files instead of one each.
+        exp, model, one_speaker: as of `infer.wav_inputs`.
 
     Raises:
-        UserError: a file or its text is missing or cannot be read, or two have one name.
+        UserError: a file or its text is missing or cannot be read, or two have one name; or from
+            `infer.wav_inputs`.
     """
     names, texts = [wav.stem for wav in wavs], []
     for wav in wavs:
@@ -84,8 +89,11 @@ def file_items(exp: Path, wavs: Sequence[Path], one_speaker: bool = False) -> li
             raise UserError(
                 f"{path} cannot be read ({error}); write the words of {wav} there"
             ) from None
-    groups = infer.wav_features(exp, wavs, one_speaker)
-    return list(zip(names, texts, itertools.chain.from_iterable(groups), strict=True))
+    inputs: list[tuple[np.ndarray, np.ndarray | None]] = []
+    for features, voices in infer.wav_inputs(exp, model, wavs, one_speaker):
+        none: list[np.ndarray | None] = [None] * len(features)
+        inputs += zip(features, voices or none, strict=True)
+    return [(name, text, *pair) for name, text, pair in zip(names, texts, inputs, strict=True)]
 
 
 def align_items(
@@ -108,8 +116,9 @@ def align_items(
     begin = reported = time.monotonic()
     waiting = iter(items)
     while batch := list(itertools.islice(waiting, infer.BATCH)):
-        outputs = infer.log_likes(model, [features for _, _, features in batch])
-        for (name, text, features), log_likes in zip(batch, outputs, strict=True):
+        voices = [voice for *_, voice in batch if voice is not None]
+        outputs = infer.log_likes(model, [features for _, _, features, _ in batch], voices or None)
+        for (name, text, features, _), log_likes in zip(batch, outputs, strict=True):
             try:
                 found = aligner.align(text, log_likes, len(features))
             except NotAlignable as reason:

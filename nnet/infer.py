@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet import checkpoint
+from chainstitch.nnet.ivector_model import IvectorModel
 from chainstitch.nnet.material import Inputs
 from chainstitch.nnet.nets.network import Network
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
-from chainstitch.utils.data.ivectors import IvectorReader
+from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
 from chainstitch.utils.data.waveform import read_features
 from chainstitch.utils.errors import UserError
 
@@ -110,22 +111,50 @@ def feature_settings(exp: Path) -> tuple[FeatureConfig, np.ndarray | None]:
     return settings, FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
 
 
-def wav_features(
-    exp: Path, wavs: Sequence[Path], one_speaker: bool = False
-) -> Iterator[list[np.ndarray]]:
-    """Features (frames, dim) of audio files as a model wants them, speaker by speaker, in order.
-
-    Args:
-        exp: the experiment directory, for the settings.
-        one_speaker: all files are one speaker, whose mean is subtracted; else each is its own.
+def load_extractor(exp: Path, model: Model) -> IvectorModel | None:
+    """What makes the i-vectors of the model in `exp`, which `train` put there; None: it takes none.
 
     Raises:
-        UserError: a file is missing or cannot be read; all are read before the first is given.
+        UserError: it is missing, damaged or not the one that the model was trained with.
     """
+    if not model.ivector_dim:
+        return None
+    path = exp / MODEL
+    if not path.is_file() or digest(path.read_bytes()) != model.ivector_extractor:
+        found = "is not the" if path.is_file() else "is missing, the"
+        raise UserError(
+            f"{path} {found} extractor of the i-vectors that the model was trained on; copy that "
+            f"one, the {MODEL} of `chainstitch ivectors train`, to this place"
+        )
+    return IvectorModel.load(exp)
+
+
+def wav_inputs(
+    exp: Path, model: Model, wavs: Sequence[Path], one_speaker: bool = False
+) -> Iterator[tuple[list[np.ndarray], list[np.ndarray] | None]]:
+    """What a model takes of audio files, speaker by speaker, in order.
+
+    I-vectors are the last online estimate of each file: what `chainstitch decode` takes from a set
+    with those of `ivectors extract --online`.
+
+    Args:
+        exp: the experiment directory of `model`, for the settings and the i-vector extractor.
+        one_speaker: all files are one speaker, whose mean is subtracted, and whose i-vector in each
+            file also knows the files before; else each is its own.
+
+    Returns:
+        features (frames, dim) of a speaker's files, and i-vectors (ivector_dim,) if it takes any.
+
+    Raises:
+        UserError: a file is missing or cannot be read; all are read before the first is given. Or
+            from `load_extractor`.
+    """
+    extractor = load_extractor(exp, model)
     settings, prior = feature_settings(exp)
-    raw = [read_features(wav, settings) for wav in wavs]
-    for members in [raw] if one_speaker else [[features] for features in raw]:
-        yield subtract_mean(members, settings, prior)
+    raw = [(str(wav), read_features(wav, settings)) for wav in wavs]
+    for speaker in [raw] if one_speaker else [[each] for each in raw]:
+        voices = None if extractor is None else [x[-1] for x in extractor.online(speaker)]
+        yield subtract_mean([features for _, features in speaker], settings, prior), voices
 
 
 def log_likes(
@@ -135,9 +164,6 @@ def log_likes(
 
     Args:
         ivectors: (ivector_dim,) of each, for a model that takes any.
-
-    Raises:
-        UserError: it takes i-vectors, and there are none.
     """
     return list(iterate_log_likes(model, features, ivectors))
 
@@ -147,11 +173,6 @@ def iterate_log_likes(
     model: Model, features: Sequence[np.ndarray], ivectors: Sequence[np.ndarray] | None = None
 ) -> Iterator[np.ndarray]:
     """`log_likes`, a batch at a time."""
-    if model.ivector_dim and ivectors is None:
-        raise UserError(
-            f"the model takes i-vectors of {model.ivector_dim} numbers, which this command has "
-            "not; use `chainstitch decode`, which reads those of `chainstitch ivectors extract`"
-        )
     device = next(model.parameters()).device
     for begin in range(0, len(features), BATCH):
         arrays = [torch.from_numpy(np.asarray(f)) for f in features[begin : begin + BATCH]]

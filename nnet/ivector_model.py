@@ -6,7 +6,6 @@ from the frames up to that one.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from chainstitch.nnet import checkpoint
 from chainstitch.nnet.ivector import IvectorExtractor, Statistics, accumulate
 from chainstitch.nnet.ivector_front import FrontEnd, Stream, Utterances
 from chainstitch.nnet.ubm import DiagonalUbm
+from chainstitch.utils.data.ivectors import MODEL
 from chainstitch.utils.errors import UserError
 
-FILE = "ivector.pt"  # in an i-vector experiment
 CHUNK = 8192  # frames at a time
 SEGMENTS = 128  # segments at a time
 
@@ -163,7 +162,7 @@ class IvectorModel:
     def save(self, directory: Path | str) -> None:
         """Writes `ivector.pt` there."""
         parts = {name: getattr(self, name).state_dict() for name in ("front", "ubm", "extractor")}
-        checkpoint.save(parts | {"constants": self.constants}, Path(directory) / FILE)
+        checkpoint.save(parts | {"constants": self.constants}, Path(directory) / MODEL)
 
     @classmethod
     def load(cls, directory: Path | str) -> IvectorModel:
@@ -172,10 +171,10 @@ class IvectorModel:
         Raises:
             UserError: missing or damaged.
         """
-        path = Path(directory) / FILE
+        path = Path(directory) / MODEL
         if not path.is_file():
             raise UserError(
-                f"{directory} has no {FILE}; give a directory that `chainstitch ivectors train` "
+                f"{directory} has no {MODEL}; give a directory that `chainstitch ivectors train` "
                 "wrote"
             )
         state = checkpoint.load(path, keys=("front", "ubm", "extractor", "constants"))
@@ -194,8 +193,3 @@ class IvectorModel:
         segment = [torch.full_like(s.times, number) for number, s in enumerate(streams)]
         joined = Stream(*(torch.cat(x) for x in zip(*streams, strict=True)))
         return self.statistics(joined, torch.cat(segment), len(streams))
-
-
-def digest(directory: Path | str) -> str:
-    """16 hexadecimal digits that tell one trained model from another."""
-    return hashlib.sha256((Path(directory) / FILE).read_bytes()).hexdigest()[:16]

@@ -23,11 +23,11 @@ import torch
 
 from chainstitch.nnet.ivector import IvectorExtractor, Statistics
 from chainstitch.nnet.ivector_front import FrontEnd, estimate_pca
-from chainstitch.nnet.ivector_model import IvectorModel, digest
+from chainstitch.nnet.ivector_model import IvectorModel
 from chainstitch.nnet.ubm import train_ubm
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, silence_row
-from chainstitch.utils.data.ivectors import STORE, write_ivectors
+from chainstitch.utils.data.ivectors import MODEL, STORE, write_ivectors
 from chainstitch.utils.data.manifests import cut_speaker
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import report_progress
@@ -236,7 +236,8 @@ def extract_set(
 
     period = model.period if online else 0
     dim = model.extractor.dim
-    return path, write_ivectors(path, matrices(), period, dim, digest(exp), overwrite)
+    trained = (Path(exp) / MODEL).read_bytes()
+    return path, write_ivectors(path, matrices(), period, dim, trained, overwrite)
 
 
 def _front_end(reader: FeatureReader, config: IvectorConfig) -> FrontEnd:

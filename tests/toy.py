@@ -171,12 +171,12 @@ def align_evenly(toy: Toy, directory: Path, out: Path) -> dict[str, list[tuple[i
 
 
 def make_ivectors(directory: Path, dim: int, extractor: str) -> None:
-    """Writes i-vectors that are a function of the utterance's name."""
+    """Writes i-vectors that are a function of the utterance's name; `extractor` made none."""
     matrices = (
         (cut.id, np.random.default_rng(list(cut.id.encode())).normal(size=(1, dim)))
         for cut in read_cuts(directory)
     )
-    write_ivectors(directory / "ivectors.h5", matrices, 0, dim, extractor, overwrite=True)
+    write_ivectors(directory / "ivectors.h5", matrices, 0, dim, extractor.encode(), overwrite=True)
 
 
 def retext(directory: Path, texts: dict[int, str]) -> list[str]:

@@ -25,7 +25,8 @@ Aligns the training data with the flat-start systems of run.sh (stages 0 to 6 of
 --protocols), makes a tree, and trains and decodes four systems on them, each in three forms:
 without backstitch, the same with as many passes over the data as with it, and with it.
   --protocols 'P Q'  as of run.sh (default '$protocols')
-  --nets 'A B'       of conf/A.toml (default '$nets')
+  --nets 'A B'       of conf/A.toml (default '$nets');
+                     A_ivector: the same with i-vectors (conf/ivector.toml) beside the features
   --forms 'F G'      of: baseline longer backstitch (default '$forms')
   --seeds 'A B'      one of each per protocol and seed (default '$seeds')
   --epochs E         of the baseline (default $epochs); --longer E: of the others (default $longer)
@@ -51,6 +52,9 @@ override="" without="" conf="" name=""
 
 den=den_tree variant=""
 if $mono; then den=den_mono variant=_mono; fi
+voiced="" # the nets with i-vectors
+for net in $nets; do if [[ $net == *_ivector ]]; then voiced+=" $net"; fi; done
+
 systems=() # and of each its protocol, config and settings
 of=()
 confs=()
@@ -70,7 +74,8 @@ for net in $nets; do
       for seed in $seeds; do
         systems+=("$work/exp/${net}${variant}_${form}_${protocol}_s$seed")
         of+=("$protocol")
-        confs+=("conf/$net.toml")
+        if [[ $net == *_ivector ]]; then place=$work/exp/conf; else place=conf; fi
+        confs+=("$place/$net.toml")
         ways+=("$way")
       done
     done
@@ -94,12 +99,18 @@ if ! $mono && stage 1 "context trees" "10 s a protocol" "1 MB"; then
   done
 fi
 
-if stage 2 "denominator graphs" "5 s a protocol" "1 MB"; then
+if stage 2 "denominator graphs${voiced:+, i-vectors}" "5 s${voiced:+ to 3 minutes} a protocol" \
+  "1 MB${voiced:+ to 30 MB a protocol}"; then
+  for net in $voiced; do
+    python local/with_ivectors.py "conf/${net%_ivector}.toml" conf/ivector.toml \
+      --out "$work/exp/conf/$net.toml"
+  done
   for protocol in $protocols; do
     with=(--tree "$work/exp/tree_$protocol")
     if $mono; then with=(); fi
     chainstitch den-graph "${confs[0]}" --ali "$work/exp/ali_$protocol/train" --lang "$data/lang" \
       "${with[@]}" --out "$work/exp/${den}_$protocol.npz" "${overwrite_flag[@]}"
+    if [[ $voiced ]]; then make_ivectors "$protocol"; fi
   done
 fi
 

@@ -172,7 +172,7 @@ def test_broken_outputs_and_other_graphs_are_named(
 ) -> None:  # fmt: skip
     command = ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", tmp_path / "a"]
 
-    def broken(_: object, features: list[np.ndarray]) -> list[np.ndarray]:
+    def broken(_: object, features: list[np.ndarray], __: object) -> list[np.ndarray]:
         return [np.full((-(-len(f) // 3), 8), np.nan, np.float32) for f in features]
 
     with monkeypatch.context() as patch:

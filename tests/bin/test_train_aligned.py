@@ -14,6 +14,8 @@ from chainstitch.nnet import infer
 from chainstitch.nnet.experiment import start_training
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config
+from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import STORE, write_ivectors
 from tests.toy import XCONFIG, Toy, align_evenly, make_ivectors, rows, run
 
 CHUNKS = ("--set", "training.chunk_widths=40,25", "--set", "training.left_context=9")
@@ -184,12 +186,22 @@ def test_networks_with_ivectors_train_combine_and_decode(
     assert not np.allclose(one, other)
     decode = ("decode", out, "--data", tmp_path / "dev_hires", "--lang", toy.lang, "--nj", "1")
     assert run(*decode, "--out", out / "decode_dev") == 0
+    align = ("align", out, "--data", tmp_path / "dev_hires")
+    assert run(*align, "--out", tmp_path / "own") == 0
+    aligned_with = (tmp_path / "own" / "scores").read_text()
     make_ivectors(tmp_path / "dev_hires", 3, "another")
-    capsys.readouterr()
-    assert run(*decode, "--out", out / "decode_other") == 1
-    assert "not of the extractor that the model was trained with" in capsys.readouterr().err
-    assert run("align", out, "--data", tmp_path / "dev_hires", "--out", tmp_path / "own") == 1
-    assert "takes i-vectors of 3 numbers, which this command has not" in capsys.readouterr().err
+    for command in (decode, align):
+        capsys.readouterr()
+        assert run(*command, "--out", tmp_path / "other") == 1
+        assert "not of the extractor that the model was trained with" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+    # an i-vector of the model's own extractor, but of another voice, tells
+    swapped = np.random.default_rng(0).normal(size=(1, 3))
+    names = (cut.id for cut in FeatureReader(tmp_path / "dev_hires").cuts)
+    store = tmp_path / "dev_hires" / STORE
+    write_ivectors(store, ((n, swapped) for n in names), 0, 3, b"mine", overwrite=True)
+    assert run(*align, "--out", tmp_path / "own", "--overwrite") == 0
+    assert (tmp_path / "own" / "scores").read_text() != aligned_with
 
 
 def with_lda(toy: Toy, tmp_path: Path) -> Path:

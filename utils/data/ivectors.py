@@ -2,11 +2,14 @@
 
 One float32 matrix (number, dim) an utterance, by its id. Row k is the estimate at input frame
 k * period, from the frames up to that one; with period 0 there is one row, for all frames. The
-attributes of the file: `period`, `dim`, and `extractor`, which says by what they were made.
+attributes of the file: `period`, `dim`, and `extractor`, the digest of what made them. That itself,
+the `ivector.pt` of `chainstitch ivectors train`, is in the file, too, so that a network trained on
+these i-vectors can take it along and have them for audio that is in no set.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +22,12 @@ from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file, refuse_existing
 
 STORE = "ivectors.h5"  # in a feature directory
+MODEL = "ivector.pt"  # in an i-vector experiment, in STORE, and where a network was trained
+
+
+def digest(model: bytes) -> str:
+    """16 hexadecimal digits that tell one trained extractor from another."""
+    return hashlib.sha256(model).hexdigest()[:16]
 
 
 def write_ivectors(
@@ -26,7 +35,7 @@ def write_ivectors(
     matrices: Iterable[tuple[str, np.ndarray]],
     period: int,
     dim: int,
-    extractor: str,
+    model: bytes,
     overwrite: bool = False,
 ) -> int:
     """Writes the file, whole or not at all; how many utterances it holds.
@@ -34,7 +43,7 @@ def write_ivectors(
     Args:
         matrices: (utterance id, (number, dim)), taken one after the other.
         period: input frames from row to row; 0: one row for all frames.
-        extractor: what made them, to tell files of different extractors apart.
+        model: the content of the MODEL that made them.
 
     Raises:
         UsageError: `path` exists and `overwrite` is false.
@@ -46,7 +55,8 @@ def write_ivectors(
     count = 0
     # HDF5 opens the same file by its temporary name; `stream` is there to flush and rename it
     with atomic_file(path, "wb") as stream, h5py.File(stream.name, "w") as file:
-        file.attrs.update({"period": period, "dim": dim, "extractor": extractor})
+        file.attrs.update({"period": period, "dim": dim, "extractor": digest(model)})
+        file.create_dataset(MODEL, data=np.frombuffer(model, dtype=np.uint8))
         for name, matrix in matrices:
             if not np.isfinite(matrix).all():
                 raise UserError(f"{path}: the i-vectors of {name} are not finite numbers")
@@ -61,7 +71,7 @@ class IvectorReader:
     Attributes:
         path: of the file; dim: of an i-vector.
         period: input frames from one estimate to the next; 0: one for all frames.
-        extractor: what made them; of a test set it must be the training set's.
+        extractor: digest of what made them; of a test set it must be the training set's.
     """
 
     def __init__(self, directory: Path | str) -> None:
@@ -99,6 +109,20 @@ class IvectorReader:
         for cut_id in cut_ids:
             if cut_id not in file:
                 raise UserError(f"{self.path} lacks utterance {cut_id}; {self._again}")
+
+    def model(self) -> bytes:
+        """The content of the MODEL that made them.
+
+        Raises:
+            UserError: it is not there, or not what it was.
+        """
+        try:
+            found = bytes(np.asarray(self._open()[MODEL], dtype=np.uint8))
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise UserError(f"{self.path} has no {MODEL} ({error}); {self._again}") from None
+        if digest(found) != self.extractor:
+            raise UserError(f"{self.path}: its {MODEL} is damaged; {self._again}")
+        return found
 
     def load(self, cut_id: str, frame: int | None = None) -> Features:
         """float32 (dim,) the estimate at or before an input frame; by default, the last one.

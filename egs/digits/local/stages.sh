@@ -1,5 +1,19 @@
 # shellcheck shell=bash
-# Three stages of run.sh and run_aligned.sh, sourced after utils/systems.sh.
+# Steps of run.sh and run_aligned.sh, sourced after utils/systems.sh.
+
+# shellcheck disable=SC2154 # arrays and options of the recipe
+make_ivectors() { # PROTOCOL: an extractor of its training set, and the i-vectors of all its sets
+  local exp=$work/exp/ivector_$1 set more
+  chainstitch ivectors train conf/ivector.toml --data "$data/$1/train_hires" --out "$exp" \
+    "${overwrite_flag[@]}"
+  for set in train dev_isolated dev_strings test_isolated test_strings; do
+    # as Kaldi does: in training no more than two utterances know of each other
+    more=()
+    if [[ $set == train ]]; then more=(--utterances 2); fi
+    chainstitch ivectors extract "$exp" --data "$data/$1/${set}_hires" --online --per-speaker \
+      "${more[@]}" "${overwrite_flag[@]}"
+  done
+}
 
 # shellcheck disable=SC2154 # arrays and options of the recipe
 combine_decode_score() { # FIRST: stages FIRST to FIRST + 2, of systems=(EXP ...) and of=(PROTOCOL ...)

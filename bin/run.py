@@ -33,9 +33,9 @@ class OptionsAround(TyperCommand):
 
 
 COMMAND = OptionsAround
-SETTINGS = {  # the options after LOG belong to the command that it runs; --num_threads is --num-threads
-    "allow_interspersed_args": False,
-    "token_normalize_func": lambda name: name.replace("_", "-"),
+SETTINGS = {
+    "allow_interspersed_args": False,  # the options after LOG belong to the command that it runs
+    "token_normalize_func": lambda name: name.replace("_", "-"),  # --num_threads, too
 }
 
 
@@ -78,7 +78,9 @@ def run(
         raise UsageError(f"unknown back end {backend!r}; --backend wants one of {wanted}")
     jobs = grammar.parse(arguments or [])
     if follow and len(jobs.numbers) > 1:
-        raise UsageError(f"--follow shows one job's output, found {len(jobs.numbers)}; leave it out")
+        raise UsageError(
+            f"--follow shows one job's output, found {len(jobs.numbers)}; leave it out"
+        )
     resources = grammar.Resources(
         gpu,
         grammar.check_memory(mem) if mem else None,

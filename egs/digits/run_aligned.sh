@@ -31,7 +31,7 @@ without backstitch, the same with as many passes over the data as with it, and w
   --leaves N         of the tree (default $leaves)
   --flat NAME        of the flat-start system (default $flat)
   --work DIR         where data/ and exp/ are (default: this directory)
-  --nj N             processes for decoding (default $nj)
+  --nj N             jobs for decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
 Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --stop-stage 6 \\

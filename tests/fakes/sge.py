@@ -112,7 +112,7 @@ def execute(arguments: list[str]) -> int:
 def qstat(arguments: list[str]) -> int:
     assert arguments == ["-xml", "-g", "d"]
     if (PLACE / "silent").exists():
-        print('error: commlib error: got select error (Connection refused)', file=sys.stderr)
+        print("error: commlib error: got select error (Connection refused)", file=sys.stderr)
         return 1
     lists: dict[str, str] = {"running": "", "pending": ""}
     known = [] if (PLACE / "forget").exists() else sorted((PLACE / "jobs").glob("[0-9]*/*"))

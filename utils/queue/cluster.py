@@ -1,9 +1,10 @@
 """Jobs through a scheduler: submit them as arrays, watch, put back, cancel.
 
-What became of a job is in the file that its worker writes (record.py). The scheduler is asked now and
-then which tasks it still knows, and only a task that it does not know any more, or calls over, and
-that has written no such file for as long as a shared disk may take to show it, is lost: its machine
-died, or it was cancelled, or killed at once. A job whose machine died is put back, the others fail.
+What became of a job is in the file that its worker writes (record.py). The scheduler is asked now
+and then which tasks it still knows, and only a task that it does not know any more, or calls over,
+and that has written no such file for as long as a shared disk may take to show it, is lost: its
+machine died, or it was cancelled, or killed at once. A job whose machine died is put back, the
+others fail.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.queue import record
-from chainstitch.utils.queue.grammar import PUT_BACK, Ended, Jobs, Resources
+from chainstitch.utils.queue.grammar import PUT_BACK, Ended
 from chainstitch.utils.queue.process import GRACE_SECONDS, LogReader, noted_end
 from chainstitch.utils.queue.record import Record
 from chainstitch.utils.queue.requeue import Requeues
@@ -148,7 +149,7 @@ class Cluster:
             self.ended[number] = end
 
     def _script(self, attempt: int) -> Path:
-        """What the scheduler starts: it waits until the batch can be seen, and becomes the worker."""
+        """What the scheduler starts: it waits for the batch to show, and becomes the worker."""
         place = self.batch.directory
         path = place / f"job.{attempt}.sh"
         task = f'"${{{self.scheduler.task_variable}}}"'
@@ -233,7 +234,9 @@ def run(
                 cluster.submit()
                 signals.wait(pause)
                 signals.raise_interrupt()
-                pause = LOOK_SECONDS if cluster.collect() else min(1.1 * pause, LOOK_SECONDS_AT_MOST)
+                pause = (
+                    LOOK_SECONDS if cluster.collect() else min(1.1 * pause, LOOK_SECONDS_AT_MOST)
+                )
                 if cluster.open and time.monotonic() - asked >= site.poll:
                     cluster.look_for_lost()
                     asked = time.monotonic()

@@ -154,7 +154,9 @@ class Process:
 
     def _write(self, text: str) -> None:
         size = os.fstat(self._log).st_size
-        if size and os.pread(self._log, 1, size - 1) != b"\n":  # our lines begin at a line's beginning
+        if (
+            size and os.pread(self._log, 1, size - 1) != b"\n"
+        ):  # our lines begin at a line's beginning
             text = "\n" + text
         os.write(self._log, text.encode("utf-8", errors="surrogateescape"))
 

@@ -98,7 +98,7 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
 
 
 def queue_directory(log: Path) -> Path:
-    """Where batches with such a log are recorded: `q`, beside the log's directory if that is `log`."""
+    """Where batches with such a log are recorded: `q` beside the log, or beside its `log/`."""
     place = log.parent
     return (place.parent if place.name in ("log", "LOG") else place) / "q"
 

@@ -11,9 +11,9 @@
     num_threads = ["-pe", "smp", "{}"]
 
 Each entry is a list of arguments for sbatch or qsub, as they are: no shell reads them. `{}` is the
-option's value; in max_time, `{minutes}` and `{seconds}`. What is left out has the default below. The
-scheduler gets a little more time than the job, which is stopped when its own time is up, with the
-same words in its log everywhere.
+option's value; in max_time, `{minutes}` and `{seconds}`. What is left out has the default below.
+The scheduler gets a little more time than the job, which is stopped when its own time is up, with
+the same words in its log everywhere.
 """
 
 from __future__ import annotations

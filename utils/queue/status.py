@@ -1,8 +1,8 @@
 """`chainstitch run --status`: what the batches below a directory are doing.
 
 A finished batch says so in its record. Of another one, a job's log tells: no log, it waits; a log
-without a last line, it runs; else it has ended. Where the watching process is gone and the scheduler
-does not know the batch, what has not ended is lost.
+without a last line, it runs; else it has ended. Where the watching process is gone and the
+scheduler does not know the batch, what has not ended is lost.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def table(batches: Iterable[Record]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row, below in zip(rows, notes, strict=True):
         left = "  ".join(text.ljust(width) for text, width in zip(row[:3], widths, strict=False))
-        right = "  ".join(text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True))
+        right = "  ".join(
+            text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)
+        )
         yield f"{left}  {right}"
         yield from below
 

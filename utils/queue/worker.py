@@ -2,9 +2,9 @@
 
     python -P -m chainstitch.utils.queue.worker DIRECTORY ATTEMPT TASK PATIENCE
 
-The command comes from the batch's directory (record.py), never through a shell. At the end the exit
-code goes into a file there, which is what the watching process believes; the scheduler's own word is
-asked for only where no such file comes.
+The command comes from the batch's directory (record.py), never through a shell. At the end the
+exit code goes into a file there, which is what the watching process believes; the scheduler's own
+word is asked for only where no such file comes.
 
 A shared disk may show a new directory late, so that the first look may come too early: the worker
 waits for what it needs, up to `patience`, before it gives up.

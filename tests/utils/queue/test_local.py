@@ -156,7 +156,11 @@ def test_job_that_will_not_go_is_killed_when_its_grace_is_over(
 ) -> None:
     monkeypatch.setattr("chainstitch.utils.queue.process.GRACE_SECONDS", 0.3)
     text = log_of(
-        tmp_path, "sh", "-c", "trap '' TERM; echo $$; sleep 60; sleep 60", resources=Resources(max_time=1)
+        tmp_path,
+        "sh",
+        "-c",
+        "trap '' TERM; echo $$; sleep 60; sleep 60",
+        resources=Resources(max_time=1),
     )
     assert "# Time limit of 1 seconds reached\n" in text
     assert "(code 137)" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -19,14 +19,14 @@ SHOWN_LOGS = 3
 class OptionsAround(TyperCommand):
     """A command whose options stand before or after JOB=1:N, and end with what follows both."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         options, rest = self._split(ctx, args)
         if len(rest) > 1 and grammar.is_range(rest[0]) and rest[1].startswith("-"):
             more, last = self._split(ctx, rest[1:])
             return super().parse_args(ctx, [*options, *more, rest[0], *last])
         return super().parse_args(ctx, args)
 
-    def _split(self, ctx: typer.Context, args: list[str]) -> tuple[list[str], list[str]]:
+    def _split(self, ctx: Any, args: list[str]) -> tuple[list[str], list[str]]:
         found, _, _ = self.make_parser(ctx).parse_args(list(args))
         rest = list(found.get("arguments") or ())
         return args[: len(args) - len(rest)], rest

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import chainstitch
 from tests.fakes.install import fake_sge
 
-RUN = [sys.executable, "-m", "chainstitch.bin.main", "run"]
 REAL = os.environ.get("CHAINSTITCH_TEST_BACKENDS", "").split()
 CONFIG = """
 patience = 20.0
@@ -118,11 +116,8 @@ def observe(place: Path, backend: str, variables: dict[str, str], row: Row) -> O
     (place / "conf" / "queue.toml").write_text(CONFIG)
     (place / "bad.toml").write_text("[slurm]\nallways = []\n")
     before = {path.relative_to(place) for path in place.rglob("*")}
-    done = subprocess.run(
-        [*RUN, "--backend", backend, *row.line],
-        cwd=place, capture_output=True, text=True, timeout=180,
-        env=os.environ | {"ROW": "row", "CUDA_VISIBLE_DEVICES": "0"} | variables,
-    )  # fmt: skip
+    variables = {"ROW": "row", "CUDA_VISIBLE_DEVICES": "0"} | variables
+    done = chainstitch(["run", "--backend", backend, *row.line], place, variables)
     files = {
         str(path.relative_to(place)): timeless(path.read_text(), place)
         for path in sorted(place.rglob("*"))
@@ -167,7 +162,7 @@ def on(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Ob
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-@pytest.mark.parametrize("backend", ["local", *sorted({"sge", *REAL})])
+@pytest.mark.parametrize("backend", ["local", *(REAL or ["sge"])])
 def test_contract(on: Callable[[str], dict[str, Observed]], backend: str, row: Row) -> None:
     seen = on(backend)[row.name]
     assert seen["code"] == row.code, seen

@@ -48,9 +48,14 @@ def qsub(arguments: list[str]) -> int:
         return unable((PLACE / "refuse").read_text())
     place = PLACE / "jobs"
     place.mkdir(exist_ok=True)
-    number = 1 + max([0, *(int(path.name) for path in PLACE.glob("numbers/*"))])
     (PLACE / "numbers").mkdir(exist_ok=True)
-    (PLACE / "numbers" / str(number)).mkdir()
+    number = 0
+    while number == 0:
+        number = 1 + max([0, *(int(path.name) for path in PLACE.glob("numbers/*"))])
+        try:
+            (PLACE / "numbers" / str(number)).mkdir()
+        except FileExistsError:  # another qsub was faster
+            number = 0
     shutil.copy(arguments[0], place.parent / "numbers" / str(number) / "script")
     last = int(options["-t"].removeprefix("1-"))
     new = place / f".{number}"
@@ -79,7 +84,7 @@ def unable(message: str) -> int:
 def execute(arguments: list[str]) -> int:
     number, most = arguments[0], min(SLOTS, int(arguments[1]))
     place, script = PLACE / "jobs" / number, PLACE / "numbers" / number / "script"
-    waiting = sorted((path for path in place.iterdir()), key=lambda path: int(path.name))
+    waiting = tasks_of(place)
     running: dict[Path, subprocess.Popen[bytes]] = {}
     told: dict[Path, float] = {}
     while waiting or running:
@@ -115,8 +120,8 @@ def qstat(arguments: list[str]) -> int:
         print("error: commlib error: got select error (Connection refused)", file=sys.stderr)
         return 1
     lists: dict[str, str] = {"running": "", "pending": ""}
-    known = [] if (PLACE / "forget").exists() else sorted((PLACE / "jobs").glob("[0-9]*/*"))
-    for path in known:
+    known = [] if (PLACE / "forget").exists() else list((PLACE / "jobs").glob("[0-9]*"))
+    for path in [task for job in known for task in tasks_of(job)]:
         try:
             state = path.read_text()
         except FileNotFoundError:
@@ -140,11 +145,18 @@ def qstat(arguments: list[str]) -> int:
     return 0
 
 
+def tasks_of(job: Path) -> list[Path]:
+    try:
+        return sorted(job.iterdir(), key=lambda path: int(path.name))
+    except FileNotFoundError:
+        return []
+
+
 def qdel(arguments: list[str]) -> int:
     code = 0
     for name in arguments:
         number, _, task = name.partition(".")
-        tasks = list((PLACE / "jobs").glob(f"{number}/{task or '*'}"))
+        tasks = [p for p in tasks_of(PLACE / "jobs" / number) if task in ("", p.name)]
         if not tasks:
             print(f'denied: job "{name}" does not exist')
             code = 1

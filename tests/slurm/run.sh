@@ -47,9 +47,13 @@ stop() {
   local status=$?
   scancel --user=root --quiet 2> /dev/null || true
   for daemon in slurmd slurmctld; do
-    if [[ -s $place/$daemon.pid ]]; then kill "$(cat "$place/$daemon.pid")" 2> /dev/null || true; fi
+    if [[ -s $place/$daemon.pid ]]; then pids+=("$(cat "$place/$daemon.pid")"); fi
   done
   if ((${#pids[@]})); then kill "${pids[@]}" 2> /dev/null || true; fi
+  for ((n = 0; n < 100; n++)); do # they write to $place as they end
+    if ! kill -0 "${pids[@]}" 2> /dev/null; then break; fi
+    sleep 0.1
+  done
   if ((status != 0)); then tail -n 20 "$place"/slurm*.log >&2 || true; fi
   rm -rf "$place"
   exit "$status"
@@ -120,4 +124,5 @@ if [[ ${1:-} == --shell ]]; then
   exit 0
 fi
 export CHAINSTITCH_TEST_BACKENDS=slurm
-python -m pytest -m "recipe or not recipe" tests/slurm tests/bin/test_run_contract.py "$@"
+if (($# == 0)); then set -- tests/slurm tests/bin/test_run_contract.py; fi
+python -m pytest -m "recipe or not recipe" "$@"

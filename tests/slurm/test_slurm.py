@@ -109,19 +109,33 @@ def test_job_killed_at_once_is_lost(start, tmp_path: Path) -> None:
 
 
 def test_job_of_a_machine_that_died_starts_again(start, tmp_path: Path) -> None:
-    script = "echo go; test -e again && exit 0; touch again; exec sleep 120"
+    script = "echo go; test -e again && exit 0; touch again; echo $PPID; exec sleep 120"
     runner = start("a.log", "sh", "-c", script)
+    log = tmp_path / "a.log"
+    wait_for(lambda: log.exists() and log.read_text().count("\n") > 4)
+    worker = log.read_text().splitlines()[4]
+    # nobody on that machine has a chance to say anything
+    for process in (tool("ps", "-o", "ppid=", "-p", worker).strip(), worker):
+        os.kill(int(process), signal.SIGKILL)
+    tool("scontrol", "update", f"nodename={node()}", "state=down", "reason=test")
+    subprocess.run(
+        ["scontrol", "update", f"nodename={node()}", "state=resume"], capture_output=True
+    )
+    _, error = runner.communicate(timeout=90)
+    assert "a.log: no exit code: Slurm says NODE_FAIL; back into the queue (1 of 20)" in error
+    assert runner.returncode == 0
+    assert log.read_text().count("\ngo\n") == 2
+
+
+def test_preempted_job_that_saves_nothing_starts_again(start, tmp_path: Path) -> None:
+    script = "echo go; test -e again && exit 0; touch again; exec sleep 120"
+    runner = start("--num-threads", "4", "a.log", "sh", "-c", script)
     wait_for(lambda: says(tmp_path / "a.log", "\ngo\n") and (tmp_path / "again").exists())
-    try:
-        tool("scontrol", "update", f"nodename={node()}", "state=down", "reason=test")
-        line = ""
-        while runner.stderr and "back into the queue" not in line:
-            line = runner.stderr.readline()
-            assert line
-        assert "a.log: no exit code: Slurm says NODE_FAIL; back into the queue (1 of 20)" in line
-    finally:
-        subprocess.run(["scontrol", "update", f"nodename={node()}", "state=resume"])
-    runner.communicate(timeout=60)
+    tool(
+        "sbatch", "--partition=urgent", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 2"
+    )
+    _, error = runner.communicate(timeout=90)
+    assert "a.log: exit code 143; back into the queue (1 of 20)" in error
     assert runner.returncode == 0
     assert (tmp_path / "a.log").read_text().count("\ngo\n") == 2
 

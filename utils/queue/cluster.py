@@ -3,8 +3,8 @@
 What became of a job is in the file that its worker writes (record.py). The scheduler is asked now
 and then which tasks it still knows, and only a task that it does not know any more, or calls over,
 and that has written no such file for as long as a shared disk may take to show it, is lost: its
-machine died, or it was cancelled, or killed at once. A job whose machine died is put back, the
-others fail.
+machine died, or it was cancelled, or killed at once. A job whose machine died or was given to
+somebody else's job is put back, the others fail.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from chainstitch.utils.queue.site import Site
 
 log = logging.getLogger(__name__)
 
+SIGNALLED = (128 + 9, 128 + 15)
 LOOK_SECONDS = 0.2  # between looks for exit files at first, and
 LOOK_SECONDS_AT_MOST = 2.0  # after a while
 RETRY_SECONDS = 5.0  # after a refusal, doubled each time up to
@@ -81,7 +82,8 @@ class Cluster:
             self.gone.pop((array, task), None)
             came = True
             if number is not None:
-                self._note(number, end, end.code == PUT_BACK)
+                back = end.code == PUT_BACK or self._taken_away((array, task), end)
+                self._note(number, end, back)
         return came
 
     def look_for_lost(self) -> None:
@@ -141,6 +143,21 @@ class Cluster:
             self.signals.wait(LOOK_SECONDS)
             self.signals.take()
         self.collect()
+
+    def _taken_away(self, task: Task, end: Ended) -> bool:
+        """Whether a job that a signal ended did so because its machine was taken away from it."""
+        if end.code not in SIGNALLED or end.note:
+            return False
+        deadline = time.monotonic() + self.site.patience
+        while time.monotonic() < deadline:
+            try:
+                state = self.scheduler.states([task[0]]).get(task)
+            except NoAnswer:
+                return False
+            if state is None or state.over:
+                return state is not None and state.machine_died
+            self.signals.wait(LOOK_SECONDS)
+        return False
 
     def _note(self, number: int, end: Ended, may_go_back: bool) -> None:
         if may_go_back and self.requeues.again(number, str(end)):

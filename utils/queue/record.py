@@ -146,7 +146,7 @@ def submission(directory: Path, attempt: int) -> dict[str, Any]:
 
 def submissions(directory: Path) -> list[dict[str, Any]]:
     """All arrays of a batch that is not finished, in order."""
-    found = []
+    found: list[dict[str, Any]] = []
     while (directory / f"submitted.{len(found)}.json").is_file():
         found.append(submission(directory, len(found)))
     return found

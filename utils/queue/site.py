@@ -18,6 +18,7 @@ the same words in its log everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def arguments(flags: Flags, resources: Resources) -> list[str]:
     return found
 
 
-def _filled(templates: list[str], values: dict[str, object]) -> list[str]:
+def _filled(templates: list[str], values: Mapping[str, object]) -> list[str]:
     found = []
     for text in templates:
         for mark, value in values.items():

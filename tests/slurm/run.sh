@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 usage="Usage: tests/slurm/run.sh [--shell] [pytest arguments]
 Starts Slurm (Debian's slurm-wlm and munge; installs them when it can) and runs tests/slurm and the
-contract of \`chainstitch run\` against it, 3 minutes; then stops it.
+contract of \`chainstitch run\` against it, about 5 minutes; then stops it.
   --shell   a shell with this Slurm instead of the tests: sbatch, squeue, chainstitch run --backend slurm"
 
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then

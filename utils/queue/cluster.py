@@ -242,7 +242,7 @@ def run(
         UserError: the scheduler does not take the jobs, or is not installed.
     """
     reader = LogReader(batch.jobs.job(batch.jobs.first)) if follow else None
-    with Signals() as signals:
+    with Signals(children=False) as signals:  # our children are sbatch and squeue
         cluster = Cluster(batch, scheduler, site, flags, signals)
         asked = time.monotonic()
         pause = LOOK_SECONDS

@@ -21,17 +21,21 @@ BLIND_SECONDS = 0.05  # how often to look where signals belong to somebody else
 class Signals:
     """Keeps signals back while the `with` block runs, and wakes `wait` when one comes."""
 
-    def __init__(self, numbers: Iterable[int] = STOPPING) -> None:
-        """Args: numbers: those to keep; one that is ignored, as nohup has it, stays ignored."""
+    def __init__(self, numbers: Iterable[int] = STOPPING, children: bool = True) -> None:
+        """Args:
+        numbers: those to keep; one that is ignored, as nohup has it, stays ignored.
+        children: whether a child's end wakes `wait`.
+        """
         self._kept: list[int] = []
         self._numbers = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]
+        self._waking = [*self._numbers, *([signal.SIGCHLD] if children else [])]
         self._previous: dict[int, Any] = {}
         self._pipe: tuple[int, int] | None = None
         self._wakeup = -1
 
     def __enter__(self) -> Signals:
         try:
-            for number in (*self._numbers, signal.SIGCHLD):
+            for number in self._waking:
                 self._previous[number] = signal.signal(number, self._keep)
         except ValueError:  # not the main thread: signals are somebody else's business
             return self
@@ -59,7 +63,7 @@ class Signals:
             self._kept.append(number)
 
     def wait(self, seconds: float) -> None:
-        """Returns after that time, or when a signal came or a child ended."""
+        """Returns after that time, or when a signal came (or a child ended)."""
         if self._pipe is None:
             time.sleep(min(seconds, BLIND_SECONDS))
         elif select.select([self._pipe[0]], [], [], seconds)[0]:

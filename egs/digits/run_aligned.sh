@@ -13,6 +13,7 @@ work=. # as given to run.sh, which has made data/ and the flat-start systems the
 protocols="heldout-george heldout-theo"
 flat=tdnn_1a # name of the flat-start system, seed 0 of which aligns
 leaves=80
+mono=false
 nets="tdnn_lstm_1a blstm_1a ce_tdnn_lstm_1a ce_blstm_1a"
 forms="baseline longer backstitch"
 seeds="0"
@@ -29,6 +30,7 @@ without backstitch, the same with as many passes over the data as with it, and w
   --seeds 'A B'      one of each per protocol and seed (default '$seeds')
   --epochs E         of the baseline (default $epochs); --longer E: of the others (default $longer)
   --leaves N         of the tree (default $leaves)
+  --mono true        no tree, two pdfs a phone: for comparison, in exp/NET_mono_FORM_*
   --flat NAME        of the flat-start system (default $flat)
   --work DIR         where data/ and exp/ are (default: this directory)
   --nj N             jobs for decoding (default $nj)
@@ -47,6 +49,8 @@ override="" without="" conf="" name=""
 . ../../utils/systems.sh
 . local/stages.sh
 
+den=den_tree variant=""
+if $mono; then den=den_mono variant=_mono; fi
 systems=() # and of each its protocol, config and settings
 of=()
 confs=()
@@ -64,7 +68,7 @@ for net in $nets; do
     esac
     for protocol in $protocols; do
       for seed in $seeds; do
-        systems+=("$work/exp/${net}_${form}_${protocol}_s$seed")
+        systems+=("$work/exp/${net}${variant}_${form}_${protocol}_s$seed")
         of+=("$protocol")
         confs+=("conf/$net.toml")
         ways+=("$way")
@@ -83,7 +87,7 @@ if stage 0 "align training and dev data" "1 minute a protocol" "10 MB a protocol
   done
 fi
 
-if stage 1 "context trees" "10 s a protocol" "1 MB"; then
+if ! $mono && stage 1 "context trees" "10 s a protocol" "1 MB"; then
   for protocol in $protocols; do
     chainstitch tree --data "$data/$protocol/train_hires" --ali "$work/exp/ali_$protocol/train" \
       --lang "$data/lang" --out "$work/exp/tree_$protocol" --leaves "$leaves" "${overwrite_flag[@]}"
@@ -92,9 +96,10 @@ fi
 
 if stage 2 "denominator graphs" "5 s a protocol" "1 MB"; then
   for protocol in $protocols; do
+    with=(--tree "$work/exp/tree_$protocol")
+    if $mono; then with=(); fi
     chainstitch den-graph "${confs[0]}" --ali "$work/exp/ali_$protocol/train" --lang "$data/lang" \
-      --tree "$work/exp/tree_$protocol" --out "$work/exp/den_tree_$protocol.npz" \
-      "${overwrite_flag[@]}"
+      "${with[@]}" --out "$work/exp/${den}_$protocol.npz" "${overwrite_flag[@]}"
   done
 fi
 
@@ -106,7 +111,7 @@ if stage 3 "train" "2 minutes a system" "60 MB a system"; then
     ali=$work/exp/ali_${of[n]} here=$data/${of[n]} exp=${systems[n]}
     settings+=(--ali "$ali/train" --valid-ali "$ali/dev_strings")
     train_system "$exp" "${exp##*_s}" "$here/train_hires" "$here/dev_strings_hires" \
-      "$work/exp/den_tree_${of[n]}.npz"
+      "$work/exp/${den}_${of[n]}.npz"
   done
 fi
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.layers.lstm_cell import lstm_cell_backward
+from chainstitch.nnet.layers.lstm_cell import CellBackward
 
 if TYPE_CHECKING:
     from chainstitch.nnet.layers.lstmp import FastLSTMP
@@ -37,34 +37,34 @@ class Recurrence(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         gates, peepholes, c, w_r, w_rp, masks, times, inside = ctx.saved_tensors
         layer: FastLSTMP = ctx.layer
-        d_rp, d_gates = d_out.clone(), torch.empty_like(gates)
-        d_peepholes = torch.zeros_like(peepholes)
-        d_c, repair = torch.zeros_like(c[0]), layer.repair()
+        before = torch.zeros_like(c)
+        torch.mul(c[:-1], layer.decay, out=before[1:])
+        cell = CellBackward(gates, before, c, peepholes, masks, layer.repair(), inside)
+        crossed = crossings(times)
+        d_rp, d_gates, d_c = d_out.clone(), torch.empty_like(gates), torch.zeros_like(c[0])
         for t in reversed(range(len(gates))):
-            before = layer.decay * c[t - 1] if t else torch.zeros_like(c[0])
-            mask = None if masks is None else masks[t]
-            scales = None if repair is None else repair[:, None] * inside[t, :, None]
-            d_gates[t], d_c, d_p = lstm_cell_backward(
-                gates[t], before, c[t], peepholes, mask, d_c,
-                d_rp[t] if w_rp is None else d_rp[t] @ w_rp, scales,
-            )  # fmt: skip
-            d_peepholes += d_p
+            d_m = d_rp[t] if w_rp is None else d_rp[t] @ w_rp
+            d_c = cell.step(t, d_c, d_m, d_gates[t])
             if t:
-                d_c, d_r = truncated(d_c, d_gates[t] @ w_r, times[t - 1], times[t], layer)
+                d_c, d_r = truncated(d_c, d_gates[t] @ w_r, crossed[t - 1], layer)
                 d_rp[t - 1, :, : layer.recurrent] += d_r
+        d_peepholes = cell.peepholes(d_gates)
         return d_gates, d_rp, d_peepholes, None, None, None, None, None, None, None
 
 
-def truncated(
-    d_c: Tensor, d_r: Tensor, earlier: Tensor, later: Tensor, layer: FastLSTMP
-) -> tuple[Tensor, Tensor]:
-    """[dc; dr] times decay, cut to `clip`, dropped where too long across a multiple of 20 frames.
+def crossings(times: Tensor) -> Tensor:
+    """(T - 1, rows): whether a multiple of 20 frames lies between a step and the next.
 
-    `earlier` and `later` (rows,): the frames between which the derivative goes, plus the sequence's
-    number.
+    `times` (T, rows): the steps' frames, plus the sequence's number.
     """
-    length = layer.decay * (d_c.square().sum(1) + d_r.square().sum(1)).sqrt()
-    factor = layer.decay * (layer.clip / length.clamp(min=layer.clip))
-    crossed = earlier // ZEROING_INTERVAL != later // ZEROING_INTERVAL
-    factor = torch.where(crossed & (length > layer.zero_above), 0.0, factor)[:, None]
-    return d_c * factor, d_r * factor
+    intervals = times // ZEROING_INTERVAL
+    return intervals[1:] != intervals[:-1]
+
+
+def truncated(d_c: Tensor, d_r: Tensor, crossed: Tensor, layer: FastLSTMP) -> tuple[Tensor, Tensor]:
+    """[dc; dr] times decay, cut to `clip`, dropped where too long and `crossed` (rows,)."""
+    # all lengths are before decay; written so as to need few operations, of which there are T
+    length = torch.hypot(d_c.norm(dim=1), d_r.norm(dim=1))
+    factor = layer.clip / length.clamp(min=layer.clip / layer.decay)
+    factor.masked_fill_(crossed & (length > layer.zero_above / layer.decay), 0.0)
+    return d_c * factor[:, None], d_r * factor[:, None]

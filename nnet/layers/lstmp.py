@@ -201,14 +201,16 @@ class FastLSTMP(nn.Module):
     @torch.no_grad()
     def _count_derivatives(self, gates: Tensor, c: Tensor, inside: Tensor) -> None:
         """Adds those of every fourth step, which is enough for an average."""
-        for t in range(0, len(c), 4):
-            before = self.decay * c[t - 1] if t else torch.zeros_like(c[t])
-            i, f, g, o = squashed(gates[t], before, c[t], self.peepholes.weight)
-            sigmoids, tanhs = torch.stack([i, f, o]), torch.stack([g, c[t].tanh()])
-            counted = inside[t].to(c.dtype)
-            self.derivative_sums[:3] += counted @ (sigmoids * (1.0 - sigmoids))
-            self.derivative_sums[3:] += counted @ (1.0 - tanhs * tanhs)
-            self.derivative_count += counted.sum()
+        before = torch.zeros_like(c[::4])
+        torch.mul(c[3:-1:4], self.decay, out=before[1:])
+        tanh_c = c[::4].tanh()
+        i, f, g, o = squashed(gates[::4], before, c[::4], self.peepholes.weight)
+        counted = inside[::4].flatten().to(c.dtype)
+        for row, s in enumerate((i, f, o)):
+            self.derivative_sums[row] += counted @ (s - s * s).flatten(0, 1)
+        for row, s in enumerate((g, tanh_c), 3):
+            self.derivative_sums[row] += counted @ (1.0 - s * s).flatten(0, 1)
+        self.derivative_count += counted.sum()
 
     def average_derivatives(self) -> Tensor:
         """(5, cell): of i, f, o, g and c, over the largest that each can be; 1 before any frame."""

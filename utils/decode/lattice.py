@@ -17,7 +17,7 @@ make of it; the further a point is from lmwt 10, the more likely its best path i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,16 +35,29 @@ class Hypothesis:
     """The best path at one point of the sweep.
 
     Attributes:
-        words: what was said.
-        times: (first frame, last frame + 1) of each word, in output frames.
+        labels: of the words, in `graph.words`; pdfs: one of each frame.
         cost: as above; `graph_cost` and `acoustic_cost` are its first two parts, unscaled.
+        complete: whether it reached the end of a sentence.
     """
 
-    words: list[str]
-    times: list[tuple[int, int]]
+    graph: Graph = field(repr=False, compare=False)
+    labels: list[int]
+    pdfs: list[int]
     cost: float
     graph_cost: float
     acoustic_cost: float
+    complete: bool
+
+    @property
+    def words(self) -> list[str]:
+        """What was said."""
+        return [self.graph.words[label] for label in self.labels]
+
+    @property
+    def times(self) -> list[tuple[int, int]]:
+        """(first frame, last frame + 1) of each word, in output frames; each time worked out anew,
+        as few of a sweep's paths are asked for them."""
+        return word_times(self.pdfs, self.labels, self.graph, self.complete)
 
 
 class DecodedLattice:
@@ -135,29 +148,18 @@ class LatticeDecoder:
         if not lmwt > 0.0:
             raise ValueError(f"lmwt is {lmwt}; wanted above 0")
         if lattice.raw is None:
-            return Hypothesis([], [], 0.0, 0.0, 0.0)
+            return Hypothesis(self.graph, [], [], 0.0, 0.0, 0.0, lattice.complete)
         scale = SEARCH_LMWT / lmwt
         scaled = kaldifst.Lattice(lattice.with_penalty(wip))
         kaldifst.scale_lattice([[1.0, 0.0], [0.0, scale]], scaled)
         best = kaldifst.shortest_path(scaled)
-        pdfs, labels = [], []
-        graph, acoustic, state = 0.0, 0.0, best.start
-        while best.num_arcs(state) > 0:
-            (arc,) = _arcs(best, state)
-            if arc.ilabel:
-                pdfs.append(arc.ilabel - 1)
-            if arc.olabel:
-                labels.append(arc.olabel)
-            graph, acoustic = graph + arc.weight.value1, acoustic + arc.weight.value2
-            state = arc.nextstate
-        graph += best.final(state).value1
+        _, inputs, labels, weight = kaldifst.get_linear_symbol_sequence(best)
+        graph, acoustic = weight.value1, weight.value2
         return Hypothesis(
-            words=[self.graph.words[label] for label in labels],
-            times=word_times(pdfs, labels, self.graph, lattice.complete),
-            cost=graph + acoustic,
-            graph_cost=graph - wip * len(labels),
-            acoustic_cost=acoustic / scale,
-        )
+            self.graph, labels, [i - 1 for i in inputs], graph + acoustic,
+            graph_cost=graph - wip * len(labels), acoustic_cost=acoustic / scale,
+            complete=lattice.complete,
+        )  # fmt: skip
 
 
 def check_log_likes(log_likes: NDArray[np.float32], num_pdfs: int, name: str) -> None:

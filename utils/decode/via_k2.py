@@ -22,7 +22,6 @@ from torch import Tensor
 
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, check_log_likes
-from chainstitch.utils.decode.times import word_times
 from chainstitch.utils.optional import load_k2
 
 MAX_ACTIVE_STATES = 2**30  # more than there are: the beam alone decides, as in lattice.py
@@ -117,7 +116,7 @@ class K2Decoder:
         if not lmwt > 0.0:
             raise ValueError(f"lmwt is {lmwt}; wanted above 0")
         if lattice.fsa is None:
-            return Hypothesis([], [], 0.0, 0.0, 0.0)
+            return Hypothesis(self.graph, [], [], 0.0, 0.0, 0.0, lattice.complete)
         graph, acoustic_cost = lattice.graph, lattice.acoustic_cost
         scale = SEARCH_LMWT / lmwt
         origin = lattice.fsa.graph_arc.numpy()
@@ -128,12 +127,11 @@ class K2Decoder:
         labels = [word for arc in origin for word in graph.words[arc]]
         pdfs = [label - 1 for label in best.labels.tolist() if label > 0]
         return Hypothesis(
-            words=[self.graph.words[label] for label in labels],
-            times=word_times(pdfs, labels, self.graph, lattice.complete),
-            cost=float(costs[path].sum()),
+            self.graph, labels, pdfs, float(costs[path].sum()),
             graph_cost=float(graph.cost[origin].sum()),
             acoustic_cost=float(acoustic_cost[path].sum()),
-        )
+            complete=lattice.complete,
+        )  # fmt: skip
 
     def _search(self, graph: _SearchGraph, log_likes: NDArray[np.float32]) -> Any:
         beam, lattice_beam = self._beams

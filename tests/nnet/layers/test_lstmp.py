@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from chainstitch.nnet.layers import LSTMP, FastLSTM, FastLSTMP
-from chainstitch.nnet.layers.lstm_cell import lstm_cell, lstm_cell_backward
-from chainstitch.nnet.layers.lstm_recurrence import truncated
+from chainstitch.nnet.layers.lstm_cell import CellBackward, lstm_cell
+from chainstitch.nnet.layers.lstm_recurrence import crossings, truncated
 from chainstitch.nnet.optim import SGD, NaturalGradient, OnlineNaturalGradient, saturation
 from tests.reference.lstmp import simple_lstmp
 
@@ -59,9 +59,10 @@ def test_gold_numbers_of_kaldis_nonlinearity():
     ]
     got = torch.cat([c, m], 1)
     torch.testing.assert_close(got, torch.tensor(wanted, dtype=torch.float64), atol=1e-6, rtol=0)
-    d_gates, d_before, d_peepholes = lstm_cell_backward(
-        gates, before, c, peepholes, mask, d_out[:, :2], d_out[:, 2:]
-    )
+    backward = CellBackward(gates[None], before[None], c[None], peepholes, mask[None])
+    d_gates = torch.empty_like(gates)
+    d_before = backward.step(0, d_out[:, :2], d_out[:, 2:], d_gates)
+    d_peepholes = backward.peepholes(d_gates[None])
     wanted = [  # without and with those of c-
         [0.056579, -0.005209, 0.048264, 0, -0.200195, 0.094111, -0.017436, -0.007928],
         [0.027020, 0.068767, 0, 0, 0.197192, -0.317854, -0.010250, -0.017746],
@@ -177,8 +178,8 @@ def test_recurrent_derivatives_are_scaled_cut_and_dropped_across_multiples_of_20
     made = layer(delay=-3, step=3, decay_time=20)  # decay 0.85
     d_c = torch.tensor([[3.0, 0], [40.0, 0], [20.0, 0], [20.0, 0], [3.0, 0]])
     d_r = torch.tensor([[4.0], [30.0], [0.0], [0.0], [4.0]])
-    earlier, later = torch.tensor([0, 0, 18, 16, 18]), torch.tensor([3, 3, 21, 19, 21])
-    c, r = truncated(d_c, d_r, earlier, later, made)
+    crossed = crossings(torch.tensor([[0, 0, 18, 16, 18], [3, 3, 21, 19, 21]]))
+    c, r = truncated(d_c, d_r, crossed[0], made)
     found = torch.cat([c, r], 1).norm(dim=1)
     assert found.tolist() == pytest.approx([0.85 * 5, 30.0, 0.0, 0.85 * 20, 0.85 * 5])
     torch.testing.assert_close(c[1] / r[1], torch.tensor([40 / 30, 0.0]))

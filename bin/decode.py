@@ -26,6 +26,10 @@ def decode(
     nj: Annotated[int, typer.Option(min=1, help="how many processes search")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto; where the network runs")] = "cpu",
     decoder: Annotated[str, typer.Option(help="kaldi, or k2 where it is installed")] = "kaldi",
+    part: Annotated[
+        str | None, typer.Option(help="3/8: the third of eight shares, for jobs; then --merge")
+    ] = None,
+    merge: Annotated[int, typer.Option(min=0, help="8: make OUT of eight such shares")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
 ) -> None:
     """Runs the network and a beam search, and writes ref, utt2spk, hyp_<lmwt>_<wip> and ctm.
@@ -39,12 +43,14 @@ def decode(
     from chainstitch.nnet.chain import topology
     from chainstitch.nnet.material import load_leaves
     from chainstitch.nnet.run_directory import pick_device
+    from chainstitch.utils import parts
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.sets import (
         check_decoder,
         decode_items,
+        merge_decode,
         sweep_points,
         write_decode,
     )
@@ -59,8 +65,14 @@ def decode(
     else:
         points = sweep_points(lmwt, wip)
     reader = FeatureReader(data)
-    refs = {cut.id: cut_text(cut) for cut in reader.cuts}
-    speakers = {cut.id: cut_speaker(cut) for cut in reader.cuts}
+    share = parts.parse(part) if part else None
+    if merge:
+        merge_decode(out, merge, [cut.id for cut in reader.cuts], overwrite)
+        return
+    # by whole batches: what the network says must not depend on the shares
+    decoded = share.of(reader.cuts, BATCH) if share else reader.cuts
+    refs = {cut.id: cut_text(cut) for cut in decoded}
+    speakers = {cut.id: cut_speaker(cut) for cut in decoded}
     model = infer.load_model(exp, pick_device(device))
     ivectors = infer.ivector_reader(model, data)
     graph = load_graph(exp, lang, topology, load_leaves(exp))
@@ -69,13 +81,15 @@ def decode(
     )
 
     def items() -> Iterator[tuple[str, Any]]:
-        for first in range(0, len(reader.cuts), BATCH):
-            cuts = reader.cuts[first : first + BATCH]
+        for first in range(0, len(decoded), BATCH):
+            cuts = decoded[first : first + BATCH]
             voices = [ivectors.load(cut.id) for cut in cuts] if ivectors else None
             outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts], voices)
             yield from zip([cut.id for cut in cuts], outputs, strict=True)
 
     utterances = decode_items(graph, items(), points, beam, lattice_beam, nj, decoder)
+    if share:
+        out, overwrite = share.directory(out), True
     write_decode(out, utterances, points, refs, speakers, SECONDS_PER_FRAME, overwrite)
 
 

@@ -22,6 +22,11 @@ def features(
     nj: Annotated[
         int, typer.Option(min=1, help="Processes; the result does not depend on it.")
     ] = 1,
+    part: Annotated[
+        str | None,
+        typer.Option(help="3/8: only the third of eight shares, for jobs; then --merge."),
+    ] = None,
+    merge: Annotated[int, typer.Option(min=0, help="8: make OUT of eight such shares.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")
     ] = False,
@@ -34,12 +39,17 @@ def features(
     Example: chainstitch features conf/features.toml --data data/train --out data/train_hires
     """
     from chainstitch.utils import config as configs
+    from chainstitch.utils import parts
     from chainstitch.utils.data.extraction import extract_set
     from chainstitch.utils.data.features import FeatureConfig
 
     config = configs.load(conf, FeatureConfig, set_ or ())
-    done = extract_set(data, out, config, augment=augment, prior=prior, nj=nj, overwrite=overwrite)
+    share = parts.parse(part) if part else None
+    done = extract_set(
+        data, out, config, augment=augment, prior=prior, nj=nj, overwrite=overwrite,
+        part=share, merge=merge,
+    )  # fmt: skip
     print(
-        f"{out}: {done.cuts} utterances, {done.frames} frames of {config.num_ceps} "
-        f"in {done.seconds:.0f} s"
+        f"{out}{f', {share}' if share else ''}: {done.cuts} utterances, {done.frames} frames of "
+        f"{config.num_ceps} in {done.seconds:.0f} s"
     )

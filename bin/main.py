@@ -81,9 +81,10 @@ for _name, _function in COMMANDS.items():
             _group.command(_part, help=_help(_does))(_does)
         cli.add_typer(_group, name=_name, help=_help(_function))
         continue
-    # the options after `run LOG` belong to the command that it runs
-    _settings = {"allow_interspersed_args": False} if _name == "run" else {}
-    cli.command(_name, help=_help(_function), context_settings=_settings)(_function)
+    _module = sys.modules[_function.__module__]
+    _settings = getattr(_module, "SETTINGS", None)
+    _class = getattr(_module, "COMMAND", None)
+    cli.command(_name, cls=_class, help=_help(_function), context_settings=_settings)(_function)
 
 
 def app(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -6,10 +6,13 @@
 #   variants  the experiment names without seed: $name, and ${name}_without_PART for each of $without
 #   settings  --set ... for `chainstitch train`
 #   against   --baseline ... for `chainstitch compare`, or nothing
+# a step of the data, one job for each of $nj shares:
+#   extract_features CONF SET OUT [OPTIONS]   of `chainstitch features`
 # and the steps that every system takes:
 #   train_system EXP SEED DATA VALID DEN   without the part that its name says, if it says one
 #   decode_system EXP DATA [KIND]          DATA/dev[_KIND]_hires, then DATA/test[_KIND]_hires with
 #                                          the LM weight and penalty that are best on dev
+#   combine_system EXP
 #   score_system EXP [KIND]                the %WER line of test
 #   align_system EXP DATA OUT TRUTH...     times of words by $align_options, against known ones
 # For a recipe with one train, one dev and one test set, `stages_4_to_9` is all the rest: den-graph,
@@ -39,6 +42,13 @@ for _part in $without; do
   against=(--baseline "$name")
 done
 
+extract_features() {
+  local command=(chainstitch features "$1" --data "$2" --out "$3" "${@:4}" "${overwrite_flag[@]}")
+  # shellcheck disable=SC2154 # from cmd.sh
+  $train_cmd JOB=1:"$nj" "${3%/*}/log/features_${3##*/}.JOB.log" "${command[@]}" --part "JOB/$nj"
+  "${command[@]}" --merge "$nj"
+}
+
 train_system() {
   local exp=$1 seed=$2 train=$3 valid=$4 den=$5 step=()
   case ${exp##*/} in
@@ -46,22 +56,36 @@ train_system() {
     *_without_natural_gradient_*) step=(--set optim.natural_gradient=false) ;;
     *_without_max_change_*) step=(--set optim.max_change=0 --set optim.layer_max_change=false) ;;
   esac
-  # shellcheck disable=SC2154 # from cmd.sh and recipe.sh
-  $train_cmd --follow "$work/exp/log/${exp##*/}.train.log" \
+  $(cmd_on_device) --follow "$work/exp/log/${exp##*/}.train.log" \
     chainstitch train "$conf" --data "$train" --valid "$valid" --lang "$data/lang" --den "$den" \
     --out "$exp" --seed "$seed" --device "$device" --resume auto \
     "${settings[@]}" "${step[@]}" "${overwrite_flag[@]}"
 }
 
+combine_system() {
+  $(cmd_on_device) --follow "$work/exp/log/${1##*/}.combine.log" \
+    chainstitch combine "$1" --device "$device" "${overwrite_flag[@]}"
+}
+
+cmd_on_device() { # how a job is started that moves a network's parameters
+  # shellcheck disable=SC2154
+  if [[ $device == cpu ]]; then echo "$train_cmd"; else echo "$cuda_cmd"; fi
+}
+
 decode_system() {
   local exp=$1 sets=$2 kind=${3:+_$3}
-  # shellcheck disable=SC2154
-  local options=(--lang "$data/lang" --nj "$nj" --device "$device" "${overwrite_flag[@]}")
-  chainstitch decode "$exp" --data "$sets/dev${kind}_hires" --out "$exp/decode_dev$kind" \
-    "${options[@]}"
+  decode_set "$exp" "$sets/dev${kind}_hires" "decode_dev$kind"
   chainstitch score "$exp/decode_dev$kind"
-  chainstitch decode "$exp" --data "$sets/test${kind}_hires" --out "$exp/decode_test$kind" \
-    --choice "$exp/decode_dev$kind/choice.toml" "${options[@]}"
+  decode_set "$exp" "$sets/test${kind}_hires" "decode_test$kind" \
+    --choice "$exp/decode_dev$kind/choice.toml"
+}
+
+decode_set() { # EXP DATA NAME [OPTIONS], one job for each of $nj shares
+  local command=(chainstitch decode "$1" --data "$2" --lang "$data/lang" --out "$1/$3" --nj 1
+    --device "$device" "${@:4}" "${overwrite_flag[@]}")
+  # shellcheck disable=SC2154
+  $decode_cmd JOB=1:"$nj" "$1/log/$3.JOB.log" "${command[@]}" --part "JOB/$nj"
+  "${command[@]}" --merge "$nj"
 }
 
 score_system() {
@@ -96,9 +120,7 @@ stages_4_to_9() { # TIME DISK (of train) TIME DISK (combine) TIME DISK (decode)
     done
   fi
   if stage 6 "combine the last models" "$3 a seed" "$4 a seed"; then
-    for exp in "${systems[@]}"; do
-      chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
-    done
+    for exp in "${systems[@]}"; do combine_system "$exp"; done
   fi
   if stage 7 "decode dev and test; choose LM weight and penalty on dev" "$5 a seed" "$6 a seed"; then
     for exp in "${systems[@]}"; do decode_system "$exp" "$data"; done

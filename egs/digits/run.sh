@@ -40,7 +40,7 @@ Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<
                      backstitch, natural_gradient, max_change
   --align-options O  of stage 10, times of digits in strings against known ones, which runs only
                      when asked for by --stop-stage 10 (default '$align_options', chosen on dev)
-  --nj N             processes for features and decoding (default $nj)
+  --nj N             jobs for features and for decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
 Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --protocols folds"
@@ -78,11 +78,9 @@ fi
 if stage 2 "features (40 MFCC; training at three speeds)" "40 s a protocol" "125 MB a protocol"; then
   for protocol in $protocols; do
     here=$data/$protocol
-    chainstitch features "$mfcc" --data "$here/train" --out "$here/train_hires" --augment \
-      --nj "$nj" "${overwrite_flag[@]}"
+    extract_features "$mfcc" "$here/train" "$here/train_hires" --augment
     for set in $sets; do
-      chainstitch features "$mfcc" --data "$here/$set" --out "$here/${set}_hires" \
-        --prior "$here/train_hires" --nj "$nj" "${overwrite_flag[@]}"
+      extract_features "$mfcc" "$here/$set" "$here/${set}_hires" --prior "$here/train_hires"
     done
   done
 fi

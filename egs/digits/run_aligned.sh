@@ -34,7 +34,7 @@ without backstitch, the same with as many passes over the data as with it, and w
   --mono true        no tree, two pdfs a phone: for comparison, in exp/NET_mono_FORM_*
   --flat NAME        of the flat-start system (default $flat)
   --work DIR         where data/ and exp/ are (default: this directory)
-  --nj N             processes for decoding (default $nj)
+  --nj N             jobs for decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
 Example: egs/digits/run.sh --corpus free-spoken-digit-dataset --stop-stage 6 \\

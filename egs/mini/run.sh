@@ -32,7 +32,7 @@ Makes a corpus by speech synthesis, trains a TDNN on it with LF-MMI and decodes 
                      backstitch, natural_gradient, max_change
   --align-options O  of stage 10, times of words against known ones, which runs only when asked for
                      by --stop-stage 10 (default '$align_options', chosen on dev)
-  --nj N             processes for features and decoding (default $nj)
+  --nj N             jobs for features and for decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
 Example: egs/mini/run.sh --stage 5 --seeds '1 2'"
@@ -56,11 +56,9 @@ if stage 1 "prepare and validate the data" "20 s" "1 MB"; then
 fi
 
 if stage 2 "features (40 MFCC; training at three speeds)" "20 s" "110 MB"; then
-  chainstitch features conf/mfcc.toml --data "$data/train" --out "$data/train_hires" --augment \
-    --nj "$nj" "${overwrite_flag[@]}"
+  extract_features conf/mfcc.toml "$data/train" "$data/train_hires" --augment
   for set in dev test; do
-    chainstitch features conf/mfcc.toml --data "$data/$set" --out "$data/${set}_hires" \
-      --prior "$data/train_hires" --nj "$nj" "${overwrite_flag[@]}"
+    extract_features conf/mfcc.toml "$data/$set" "$data/${set}_hires" --prior "$data/train_hires"
   done
 fi
 

@@ -28,7 +28,7 @@ Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the la
   --override 'K=V'   settings of training, instead of the config's (K=V and L=W: 'K=V L=W')
   --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
                      backstitch, natural_gradient, max_change
-  --nj N             processes for features and decoding (default $nj)
+  --nj N             jobs for features and for decoding (default $nj)
   --device D         auto, cpu or cuda (default $device)
   --overwrite true   replace what earlier runs made
 Example: egs/yesno/run.sh --corpus waves_yesno --seeds 0"
@@ -53,11 +53,9 @@ if stage 1 "prepare and validate the data" "10 s" "1 MB"; then
 fi
 
 if stage 2 "features (40 MFCC; training at three speeds)" "15 s" "11 MB"; then
-  chainstitch features conf/mfcc.toml --data "$data/train" --out "$data/train_hires" --augment \
-    --nj "$nj" "${overwrite_flag[@]}"
+  extract_features conf/mfcc.toml "$data/train" "$data/train_hires" --augment
   for set in dev test; do
-    chainstitch features conf/mfcc.toml --data "$data/$set" --out "$data/${set}_hires" \
-      --prior "$data/train_hires" --nj "$nj" "${overwrite_flag[@]}"
+    extract_features conf/mfcc.toml "$data/$set" "$data/${set}_hires" --prior "$data/train_hires"
   done
 fi
 

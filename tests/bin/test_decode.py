@@ -74,6 +74,41 @@ def _content(directory: Path) -> dict[str, str]:
     return {p.name: p.read_text() for p in directory.iterdir()}
 
 
+@pytest.mark.parametrize(("batch", "count"), [(1, 2), (16, 2), (1, 3)])
+def test_shares_put_together_are_the_whole(
+    place: Path, monkeypatch: pytest.MonkeyPatch, batch: int, count: int
+) -> None:
+    monkeypatch.setattr(sys.modules["chainstitch.bin.decode"], "BATCH", batch)
+    assert _run(place, "--nj", "1") == 0
+    whole = _content(place / "exp" / "decode_dev")
+    (place / "exp" / "decode_dev").rename(place / "whole")
+    for number in range(1, count + 1):
+        assert _run(place, "--nj", "1", "--part", f"{number}/{count}") == 0
+    assert not (place / "exp" / "decode_dev").exists()
+    assert _run(place, "--merge", str(count)) == 0
+    assert _content(place / "exp" / "decode_dev") == whole
+    assert not (place / "exp" / "decode_dev.parts").exists()
+    assert _run(place, "--nj", "1", "--part", "1/2") == 2  # it is there already
+
+
+def test_shares_of_other_sweeps_or_sets_are_not_put_together(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(place, "--merge", "1") == 2
+    assert "1of1 is missing" in capsys.readouterr().err
+    monkeypatch.setattr(sys.modules["chainstitch.bin.decode"], "BATCH", 1)
+    assert _run(place, "--nj", "1", "--part", "1/2") == 0
+    assert _run(place, "--nj", "1", "--part", "2/2", "--lmwt", "9") == 0
+    assert _run(place, "--merge", "2") == 2
+    assert "has other files than" in capsys.readouterr().err
+    assert _run(place, "--nj", "1", "--part", "2/2") == 0
+    monkeypatch.setitem(SPOKEN, "utt-c", [1])
+    monkeypatch.setitem(TEXTS, "utt-c", "one")
+    assert _run(place, "--merge", "2") == 2
+    assert "is of another set" in capsys.readouterr().err
+    assert not (place / "exp" / "decode_dev").exists()
+
+
 def test_whole_sweep_is_written(place: Path) -> None:
     assert _run(place, "--nj", "1") == 0
     content = _content(place / "exp" / "decode_dev")

@@ -1,4 +1,4 @@
-"""`chainstitch run` from the command line: Kaldi's grammar, logs and exit codes."""
+"""`chainstitch run` from the command line, where the back ends differ; see test_run_contract.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,63 +19,30 @@ def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*RUN, *arguments], cwd=directory, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["a.log", "true"], 0, ""),
-        (["JOB=2:3", "a.JOB.log", "echo", "JOB"], 0, ""),
-        (["--max-jobs-run", "1", "JOB=1:2", "a.JOB.log", "true"], 0, ""),
-        (["JOB=1:2", "--max-jobs-run", "1", "--mem", "4G", "a.JOB.log", "true"], 0, ""),
-        (["--gpu", "1", "a.log", "true"], 0, ""),
-        (["a.log", "echo", "--gpu", "x", "--help"], 0, ""),
-        (["a.log", "false"], 1, "the job failed (exit code 1); log: a.log"),
-        (["a.log", "no-such-program"], 1, "exit code 127"),
-        (["JOB=1:3", "a.JOB.log", "test", "JOB", "=", "2"], 1, "2 of 3 jobs failed"),
-        ([], 2, "Missing argument"),
-        (["a.log"], 2, "no command after the log file 'a.log'"),
-        (["JOB=1:2"], 2, "no log file"),
-        (["JOB=1:2", "a.log", "true"], 2, "put JOB in its name"),
-        (["JOB=0:2", "a.JOB.log", "true"], 2, "numbered from 1 up"),
-        (["JOB=3:2", "a.JOB.log", "true"], 2, "numbered from 1 up"),
-        (["--max-job-run", "2", "a.log", "true"], 2, "--max-jobs-run"),
-        (["JOB=1:2", "--max-job-run", "2", "a.JOB.log", "true"], 2, "--max-jobs-run"),
-        (["JOB=1:2", "--num-threads", "0", "a.JOB.log", "true"], 2, "--num-threads"),
-        (["--gpu", "many", "a.log", "true"], 2, "--gpu"),
-        (["--backend", "slurm", "a.log", "true"], 2, "'slurm' is not built yet"),
-        (["JOB=1:1", "--backend", "cloud", "a.log", "true"], 2, "unknown back end 'cloud'"),
-        (["--follow", "JOB=1:2", "a.JOB.log", "true"], 2, "--follow shows one job's output"),
-    ],
-)
-def test_grammar_and_exit_codes(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
-    done = run(tmp_path, *arguments)
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    if code == 2:
-        assert done.stderr.count("\n") == 1
-        assert list(tmp_path.iterdir()) == []
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.time() + 30
+    while not happened():
+        assert time.time() < deadline
+        time.sleep(0.05)
 
 
-def test_options_on_both_sides_of_the_range_count(tmp_path: Path) -> None:
-    done = run(
-        tmp_path, "--num-threads", "3", "JOB=1:2", "--mem", "1G", "a.JOB.log",
-        "sh", "-c", "echo threads $OMP_NUM_THREADS",
+def test_unknown_back_end_names_those_that_there_are(tmp_path: Path) -> None:
+    done = run(tmp_path, "JOB=1:1", "--backend", "cloud", "a.log", "true")
+    assert done.returncode == 2
+    assert "unknown back end 'cloud'; --backend wants one of local, slurm, sge" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("backend", "program"), [("slurm", "sbatch"), ("sge", "qsub")])
+def test_scheduler_that_is_not_installed_is_named(
+    tmp_path: Path, backend: str, program: str
+) -> None:
+    done = subprocess.run(
+        [*RUN, "--backend", backend, "a.log", "true"],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": "/nowhere"},
     )  # fmt: skip
-    assert done.returncode == 0
-    assert "threads 3" in (tmp_path / "a.2.log").read_text()
-
-
-def test_failure_shows_the_end_of_the_log_and_names_it(tmp_path: Path) -> None:
-    done = run(tmp_path, "a.log", "sh", "-c", "seq 9; exit 3")
-    *shown, message = done.stderr.splitlines()
-    assert shown == ["5", "6", "7", "8", "9"]
-    assert message == "chainstitch run: error: the job failed (exit code 3); log: a.log"
-
-
-def test_follow_copies_the_output_to_stdout(tmp_path: Path) -> None:
-    done = run(tmp_path, "--follow", "a.log", "sh", "-c", "echo one; sleep 0.2; echo zwölf >&2")
-    assert done.stdout == "one\nzwölf\n"
-    assert done.stderr == ""
-    assert "zwölf" in (tmp_path / "a.log").read_text()
+    assert done.returncode == 1
+    assert f"{program} is not on PATH" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -86,11 +54,8 @@ def test_jobs_do_not_outlive_an_interrupted_runner(tmp_path: Path, number: int) 
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     log = tmp_path / "a.log"
-    deadline = time.time() + 20
-    lines: list[str] = []
-    while len(lines) < 4 and time.time() < deadline:
-        time.sleep(0.05)
-        lines = log.read_text().splitlines() if log.exists() else []
+    wait_for(lambda: log.exists() and log.read_text().count("\n") >= 4)
+    lines = log.read_text().splitlines()
     runner.send_signal(number)
     _, error = runner.communicate(timeout=20)
     assert runner.returncode == 130
@@ -98,3 +63,39 @@ def test_jobs_do_not_outlive_an_interrupted_runner(tmp_path: Path, number: int) 
     assert "# Ended (code 143)" in log.read_text()
     with pytest.raises(ProcessLookupError):
         os.kill(int(lines[3]), 0)
+
+
+def test_status_counts_jobs_by_state(tmp_path: Path) -> None:
+    assert run(tmp_path, "--status").stdout == "no jobs below .\n"
+    run(tmp_path, "JOB=1:4", "exp/a/log/x.JOB.log", "test", "JOB", "-ne", "3")
+    runner = subprocess.Popen(
+        [*RUN, "--max-jobs-run", "1", "JOB=1:3", "exp/b/y.JOB.log", "sleep", "19"],
+        cwd=tmp_path, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    log = tmp_path / "exp" / "b" / "y.1.log"
+    wait_for(lambda: log.exists() and "Started" in log.read_text())
+    head, *lines = run(tmp_path, "--status").stdout.splitlines()
+    assert " ".join(head.split()) == "log on started jobs waiting running done failed lost"
+    first, below, second, its = lines
+    assert (first.split()[0], first.split()[-6:]) == ("exp/a/log/x.JOB.log", list("400310"))
+    assert below == "  failed: 3"
+    assert (second.split()[0], second.split()[-6:]) == ("exp/b/y.JOB.log", list("321000"))
+    assert its == "  running: 1"
+    runner.kill()
+    runner.wait()
+    lost = run(tmp_path, "--status", "exp/b").stdout.splitlines()
+    assert lost[1].split()[-6:] == list("300003")
+    assert lost[2] == "  lost: 1-3"
+
+
+def test_a_batch_that_ended_gives_way_to_the_next_with_its_logs(tmp_path: Path) -> None:
+    for _ in range(3):
+        run(tmp_path, "JOB=1:2", "exp/a/log/x.JOB.log", "true")
+    run(tmp_path, "exp/a/log/other.log", "true")
+    assert len(list((tmp_path / "exp" / "a" / "q").iterdir())) == 2
+
+
+def test_stale_log_is_gone_before_a_job_begins(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("of another day\n")
+    run(tmp_path, "a.log", "false")
+    assert "another day" not in (tmp_path / "a.log").read_text()

@@ -1,7 +1,9 @@
 """Features of a whole set: speed and volume copies, several processes, one feature directory.
 
 Every copy is computed by itself with one torch thread, and one process writes them all in the
-order of their ids, so that the directory does not depend on the number of processes.
+order of their ids, so that the directory does not depend on the number of processes. Jobs on
+several machines write a share each (utils/parts.py), a feature directory of its own; a merge copies
+the features from there in place of computing them.
 
 The volume factor of a copy is drawn uniformly, as Kaldi's `perturb_data_dir_volume.sh` does, from
 a hash of its id. A mixed cut becomes a plain cut with features and supervisions but no recording.
@@ -13,7 +15,7 @@ import functools
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ from lhotse.features.io import NumpyHdf5Writer
 from lhotse.utils import fastcopy
 
 from chainstitch.utils import config as configs
+from chainstitch.utils import parts
 from chainstitch.utils.data import means
 from chainstitch.utils.data.audio_check import check_length
 from chainstitch.utils.data.features import (
@@ -47,6 +50,7 @@ from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.parts import Part
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,8 @@ def extract_set(
     prior: Path | str | None = None,
     nj: int = 1,
     overwrite: bool = False,
+    part: Part | None = None,
+    merge: int = 0,
 ) -> Summary:
     """Writes the feature directory `out` for the set `data`.
 
@@ -76,9 +82,12 @@ def extract_set(
         prior: the training set's feature directory, whose global mean the causal mean starts from;
             None: this set's own, which is right for a training set only.
         nj: processes.
+        part: compute this share only, and write it where `merge` looks for it.
+        merge: make `out` of that many shares, and remove them.
 
     Raises:
-        UsageError: `out` exists; the sampling rate is not the config's.
+        UsageError: `out` exists; the sampling rate is not the config's; a share is missing, or was
+            made from another set or with another config.
         UserError: audio cannot be read or is too short; features are not finite.
     """
     started = time.monotonic()
@@ -88,6 +97,8 @@ def extract_set(
     _check_rates(cuts, data, config)
     _check_lengths(cuts, data)
     copies = check_cuts(speed_copies(cuts, config.speed) if augment else cuts, data)
+    if part is not None:
+        copies, out, overwrite = part.of(copies), part.directory(out), True
     hours = sum(cut.duration for cut in copies) / 3600
     megabytes = hours * 3600 / FRAME_SHIFT * config.num_ceps * 4 / 1e6
     log.info("%s: %d utterances, %.2f h, about %.0f MB", out, len(copies), hours, megabytes)
@@ -101,7 +112,10 @@ def extract_set(
         (temporary / STORE).parent.mkdir()
         with NumpyHdf5Writer(temporary / STORE) as writer:
             compute = functools.partial(_cut_features, config=config)
-            results = ordered_map(compute, tasks, nj, "features")
+            if merge:
+                results = _merged(copies, config, parts.all_of(merge, out), out)
+            else:
+                results = ordered_map(compute, tasks, nj, "features")
             for (cut, volume), features in zip(tasks, results, strict=True):
                 writer.write(cut.id, features)
                 written.append(_with_features(cut, features, volume, config, Path(out) / STORE))
@@ -109,16 +123,19 @@ def extract_set(
                 totals.append(total)
                 counts.append(count)
                 frames += len(features)
-        own = np.sum(totals, axis=0) / max(sum(counts), 1.0)
+        cut_sums = np.array(totals).reshape(-1, config.num_ceps)
+        own = np.sum(cut_sums, axis=0) / max(sum(counts), 1.0)
         np.savez(
             temporary / MEANS,
             cut_ids=np.array([cut.id for cut in written]),
-            cut_sums=np.array(totals),
+            cut_sums=cut_sums,
             cut_counts=np.array(counts),
             prior=own if prior_mean is None else prior_mean,
         )
         configs.save(config, temporary / CONFIG)
         (temporary / CUTS).write_bytes(to_bytes(written))
+    if merge:
+        parts.remove(out)
     return Summary(len(written), frames, time.monotonic() - started)
 
 
@@ -164,6 +181,21 @@ def _cut_features(task: tuple[Cut, float], config: FeatureConfig) -> Features:
             f"cut {cut.id} ({audio}): features are not finite; run `chainstitch validate`"
         )
     return features
+
+
+def _merged(
+    copies: list[Cut], config: FeatureConfig, shares: list[Part], out: Path | str
+) -> Iterator[Features]:
+    shares = shares[: len(copies)]  # those after it are empty
+    readers = [FeatureReader(share.directory(out)) for share in shares]
+    for share, reader in zip(shares, readers, strict=True):
+        same = [cut.id for cut in reader.cuts] == [cut.id for cut in share.of(copies)]
+        if not same or reader.config != config:
+            what = "with another config" if same else "from another set, or with another --augment"
+            raise UsageError(f"{reader.directory} was made {what}; run the jobs again")
+    for number in range(len(copies)):
+        reader = readers[number % len(readers)]
+        yield reader.load_raw(reader.cuts[number // len(readers)])
 
 
 def _with_features(

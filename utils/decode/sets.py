@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chainstitch.utils import parts
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
 from chainstitch.utils.errors import UsageError
@@ -173,6 +174,37 @@ def write_decode(
                 for a, b, word in done[n].timed
             ),
         )
+
+
+def merge_decode(
+    out: Path | str, count: int, utterances: Iterable[str], overwrite: bool = False
+) -> None:
+    """Makes `out` of `count` shares that `write_decode` wrote, and removes them.
+
+    Args:
+        utterances: of the whole set.
+
+    Raises:
+        UsageError: `out` exists and `overwrite` is false; a share is missing, or they are not of
+            this set, or not all swept over the same points.
+    """
+    shares = [part.directory(out) for part in parts.all_of(count, out)]
+    names = sorted(path.name for path in shares[0].iterdir())
+    with atomic_directory(out, overwrite) as directory:
+        for name in names:
+            lines: list[str] = []
+            for share in shares:
+                if sorted(path.name for path in share.iterdir()) != names:
+                    raise UsageError(
+                        f"{share} has other files than {shares[0]}; run the jobs again"
+                    )
+                lines += (share / name).read_text(encoding="utf-8").splitlines(keepends=True)
+            lines.sort(key=lambda line: line.split()[0])  # a stable sort: a ctm keeps its order
+            found = [line.split()[0] for line in lines]
+            if name == "ref" and found != sorted(utterances):
+                raise UsageError(f"{shares[0].parent} is of another set; run the jobs again")
+            (directory / name).write_text("".join(lines), encoding="utf-8")
+    parts.remove(out)
 
 
 def _reported(utterances: Iterable[Utterance], total: int) -> Iterator[Utterance]:

@@ -1,89 +1,119 @@
-"""The local back end: jobs as processes of this machine, some at a time, each with its own log.
+"""The local back end: jobs as processes of this machine, some at a time.
 
-A job is executed as it stands, without a shell. Its log opens with the command and the time and
-closes with the exit code, in the lines that Kaldi's run.pl writes.
+As many run as there are processors (by `num_threads`), or GPUs for jobs that want some. Memory is
+not limited. Jobs that run side by side get one thread each unless `num_threads` says more; a single
+job keeps the environment's setting.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import shlex
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import IO
+from collections import deque
+from collections.abc import Callable, Sequence
 
-from chainstitch.utils.queue.grammar import Job, Resources
+from chainstitch.utils.queue.gpus import Lease, take, visible_gpus
+from chainstitch.utils.queue.grammar import PUT_BACK, Ended, Jobs, Resources
+from chainstitch.utils.queue.process import LogReader, Process, environment
+from chainstitch.utils.queue.requeue import Requeues
+from chainstitch.utils.queue.signals import Signals
 
-POLL_SECONDS = 0.05
-GRACE_SECONDS = 30.0  # a training job saves its state when it is told to stop
+log = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = 0.1
+IDLE_SECONDS = 60.0
+GPU_SECONDS = 2.0  # between looks whether somebody gave a GPU back
+
+
+class _Running:
+    """A started job, and what it holds."""
+
+    def __init__(self, number: int, process: Process, lease: Lease | None) -> None:
+        self.number, self.process, self.lease = number, process, lease
 
 
 def run(
-    jobs: Sequence[Job], resources: Resources, follow: Callable[[str], None] | None = None
-) -> list[int]:
-    """Runs all jobs, also after one has failed, and returns their exit codes in order.
+    jobs: Jobs, resources: Resources, follow: Callable[[str], None] | None = None
+) -> dict[int, Ended]:
+    """Runs all jobs, also after one has failed; by number, how they ended.
 
-    Memory is not limited. Jobs that run side by side get one thread each unless `num_threads` says
-    more; a single job keeps the environment's setting. With `gpu` > 0 each job sees its own GPUs,
-    and where the machine has too few, jobs run one at a time with what there is.
+    With `gpu` > 0 each job sees GPUs that are its own; where the machine has too few, jobs run one
+    at a time with what there is.
 
     Args:
-        follow: called with each piece of the jobs' output as it comes.
+        follow: called with a single job's output as it comes.
 
     Raises:
         OSError: a log cannot be written.
+        KeyboardInterrupt: a signal came; the jobs were told to end, and have ended.
     """
     gpus = visible_gpus() if resources.gpu else []
-    slots = _slots(len(jobs), resources, gpus)
-    threads = resources.num_threads or (1 if min(slots, len(jobs)) > 1 else None)
-    free = list(range(slots))
-    waiting = list(enumerate(jobs))
-    codes = [0] * len(jobs)
-    running: list[tuple[int, int, _Running]] = []  # (job, slot, process)
-    with _signals_kept() as raise_interrupt:
+    at_a_time = slots(len(jobs.numbers), resources, gpus)
+    share = min(resources.gpu, len(gpus))  # of each job
+    threads = resources.num_threads or (1 if min(at_a_time, len(jobs.numbers)) > 1 else None)
+    waiting = deque(jobs.numbers)
+    ended: dict[int, Ended] = {}
+    running: list[_Running] = []
+    requeues = Requeues(jobs, resources.max_requeues)
+    reader = LogReader(jobs.job(jobs.first)) if follow else None
+    told = False
+
+    def start() -> bool:
+        lease = take(gpus, share) if share else None
+        if share and lease is None:
+            return False
+        number = waiting.popleft()
+        process = Process(
+            jobs.job(number),
+            environment(threads, lease.names if lease else ()),
+            threads=threads or 1,
+            max_time=resources.max_time,
+            append=requeues.count(number) > 0,
+            keep_open=lease.files if lease else (),
+        )
+        running.append(_Running(number, process, lease))
+        return True
+
+    with Signals() as signals:
         try:
             while waiting or running:
-                while waiting and free:
-                    index, job = waiting.pop(0)
-                    slot = free.pop(0)
-                    own = gpus[slot * resources.gpu : (slot + 1) * resources.gpu]
-                    running.append((index, slot, _Running(job, _environment(threads, own))))
-                time.sleep(POLL_SECONDS)
-                raise_interrupt()
+                seconds = min([FOLLOW_SECONDS if follow else IDLE_SECONDS, *_limits(running)])
+                while waiting and len(running) < at_a_time:
+                    if not start():
+                        seconds = min(seconds, GPU_SECONDS)
+                        if not running and not told:
+                            log.info("waiting for a GPU: other jobs have taken them")
+                            told = True
+                        break
+                    seconds = min(seconds, *_limits(running))
+                signals.wait(seconds)
+                signals.raise_interrupt()
                 for item in list(running):
-                    index, slot, process = item
-                    code = process.poll()
-                    if follow:
-                        process.copy_output(follow)
-                    if code is not None:
-                        codes[index] = process.finish(code, threads or 1)
-                        running.remove(item)
-                        free.append(slot)
-            raise_interrupt()
+                    end = item.process.poll()
+                    if end is None:
+                        continue
+                    _drop(running, item)
+                    if end.code == PUT_BACK and requeues.again(item.number, str(end)):
+                        waiting.append(item.number)
+                    else:
+                        ended[item.number] = end
+                if reader and follow and (text := reader.new()):
+                    follow(text)
+            signals.raise_interrupt()
         finally:
-            _stop([process for _, _, process in running], threads or 1)
-    return codes
+            for item in running:
+                item.process.stop()
+            while running:
+                for item in list(running):
+                    if item.process.poll() is not None:
+                        _drop(running, item)
+                if running:
+                    signals.wait(min(_limits(running)))
+    return ended
 
 
-def visible_gpus() -> list[str]:
-    """The GPUs that a job may use, by the names that CUDA_VISIBLE_DEVICES takes."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip()]
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    lines = listed.stdout.splitlines() if listed.returncode == 0 else []
-    return [str(n) for n, _ in enumerate(line for line in lines if line.startswith("GPU "))]
-
-
-def _slots(num_jobs: int, resources: Resources, gpus: Sequence[str]) -> int:
+def slots(num_jobs: int, resources: Resources, gpus: Sequence[str]) -> int:
+    """How many jobs run at a time."""
     if resources.gpu:
         most = max(1, len(gpus) // resources.gpu)
         return min(most, resources.max_jobs_run or most)
@@ -94,112 +124,11 @@ def _slots(num_jobs: int, resources: Resources, gpus: Sequence[str]) -> int:
     return num_jobs if num_jobs < 1.4 * most else most
 
 
-def _environment(threads: int | None, gpus: Sequence[str]) -> dict[str, str]:
-    environment = dict(os.environ)
-    if threads:
-        environment["OMP_NUM_THREADS"] = environment["NUMBA_NUM_THREADS"] = str(threads)
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    return environment
+def _limits(running: Sequence[_Running]) -> list[float]:
+    return [item.process.seconds_left() for item in running]
 
 
-class _Running:
-    """A started job: its process, its open log, and how much of the log has been copied."""
-
-    def __init__(self, job: Job, environment: dict[str, str]) -> None:
-        path = Path(job.log)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.started = time.time()
-        self.log: IO[bytes] = open(path, "wb")  # noqa: SIM115 (closed by finish)
-        self.path = path
-        self.process: subprocess.Popen[bytes] | None = None
-        try:
-            shown = shlex.join(job.command).replace("\n", "\\n")
-            self._write(f"# {shown}\n# Started at {time.ctime(self.started)}\n#\n")
-            self.copied = self.log.tell()
-            self.process = subprocess.Popen(
-                job.command,
-                stdin=subprocess.DEVNULL,
-                stdout=self.log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
-        except OSError as error:
-            if error.filename != job.command[0]:  # not the command's fault but the log's
-                self.log.close()
-                raise
-            self.code = 127 if isinstance(error, FileNotFoundError) else 126
-            self._write(f"{job.command[0]}: {error.strerror}\n")
-
-    def poll(self) -> int | None:
-        """The exit code, 128 + n after signal n, or None while it runs."""
-        if self.process is None:
-            return self.code
-        code = self.process.poll()
-        return 128 - code if code is not None and code < 0 else code
-
-    def copy_output(self, follow: Callable[[str], None]) -> None:
-        with open(self.path, "rb") as log:
-            log.seek(self.copied)
-            new = log.read()
-        self.copied += len(new)
-        if new:
-            follow(new.decode("utf-8", errors="replace"))
-
-    def finish(self, code: int, threads: int) -> int:
-        elapsed = round(time.time() - self.started)
-        self.log.seek(0, os.SEEK_END)
-        self._write(
-            f"# Accounting: time={elapsed} threads={threads}\n"
-            f"# Ended (code {code}) at {time.ctime()}, elapsed time {elapsed} seconds\n"
-        )
-        self.log.close()
-        return code
-
-    def _write(self, text: str) -> None:
-        self.log.write(text.encode("utf-8", errors="surrogateescape"))
-        self.log.flush()
-
-
-def _stop(running: Sequence[_Running], threads: int) -> None:
-    """Ends what is left after an interrupt: asks, waits, insists."""
-    for job in running:
-        if job.process is not None:
-            job.process.terminate()
-    deadline = time.time() + GRACE_SECONDS
-    for job in running:
-        if job.process is not None:
-            try:
-                job.process.wait(max(0.0, deadline - time.time()))
-            except subprocess.TimeoutExpired:
-                job.process.kill()
-                job.process.wait()
-        job.finish(job.poll() or 0, threads)
-
-
-@contextmanager
-def _signals_kept() -> Iterator[Callable[[], None]]:
-    """Keeps SIGINT and SIGTERM back until the function that it gives is called, which then raises
-    KeyboardInterrupt: in between a job may have been started and not yet be known to `_stop`."""
-    came: list[int] = []
-
-    def keep(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-
-    def raise_interrupt() -> None:
-        if came:
-            raise KeyboardInterrupt
-
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as a shell's background jobs have it
-        numbers.append(signal.SIGINT)
-    try:
-        previous = {number: signal.signal(number, keep) for number in numbers}
-    except ValueError:  # not the main thread: signals are somebody else's business
-        yield raise_interrupt
-        return
-    try:
-        yield raise_interrupt
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _drop(running: list[_Running], item: _Running) -> None:
+    running.remove(item)
+    if item.lease:
+        item.lease.end()

@@ -19,9 +19,7 @@ make_ivectors() { # PROTOCOL: an extractor of its training set, and the i-vector
 combine_decode_score() { # FIRST: stages FIRST to FIRST + 2, of systems=(EXP ...) and of=(PROTOCOL ...)
   local exp n kind
   if stage "$1" "combine the last models" "20 s a system" "2 MB a system"; then
-    for exp in "${systems[@]}"; do
-      chainstitch combine "$exp" --device "$device" "${overwrite_flag[@]}"
-    done
+    for exp in "${systems[@]}"; do combine_system "$exp"; done
   fi
   if stage $(($1 + 1)) "decode dev and test; choose LM weight and penalty on dev" \
     "1 minute a system"; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import filecmp
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from chainstitch.utils.data.extraction import extract_set, volume_factor
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader, extract
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.parts import Part
 
 CONFIG = FeatureConfig(sampling_rate=8000)
 FILES = ["cuts.jsonl.gz", "features.toml", "means.npz", "feats/feats.h5"]
@@ -54,6 +56,40 @@ def test_two_runs_and_two_processes_give_the_same_bytes(
         kept.append(out.rename(tmp_path / f"run{number}"))
     for other in kept[1:]:
         assert filecmp.cmpfiles(kept[0], other, FILES, shallow=False) == (FILES, [], [])
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_shares_put_together_give_the_same_bytes(
+    small_set: Callable[..., Path], tmp_path: Path, count: int
+) -> None:
+    data, out = small_set(), tmp_path / "hires"
+    extract_set(data, out, CONFIG, augment=True)
+    whole = out.rename(tmp_path / "whole")
+    for number in range(1, count + 1):  # of 30, some are empty
+        for _ in range(2):  # a job that is run again replaces its share
+            extract_set(data, out, CONFIG, augment=True, part=Part(number, count))
+    assert not out.exists()
+    done = extract_set(data, out, CONFIG, augment=True, merge=count)
+    assert done.cuts == 21
+    assert filecmp.cmpfiles(whole, out, FILES, shallow=False) == (FILES, [], [])
+    assert sorted(path.name for path in tmp_path.iterdir() if "hires" in path.name) == ["hires"]
+
+
+def test_shares_that_do_not_fit_together_are_named(
+    small_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    data, out = small_set(), tmp_path / "hires"
+    extract_set(data, out, CONFIG, part=Part(1, 2))
+    with pytest.raises(UsageError, match="2of2 is missing; run the jobs with --part 1/2 to 2/2"):
+        extract_set(data, out, CONFIG, merge=2)
+    extract_set(data, out, CONFIG, augment=True, part=Part(2, 2))
+    with pytest.raises(UsageError, match="2of2 was made from another set, or with another --aug"):
+        extract_set(data, out, CONFIG, merge=2)
+    other = dataclasses.replace(CONFIG, low_freq=40.0)
+    extract_set(data, out, other, part=Part(2, 2))
+    with pytest.raises(UsageError, match="2of2 was made with another config"):
+        extract_set(data, out, CONFIG, merge=2)
+    assert not out.exists()
 
 
 def test_speed_copies_have_their_lengths_speakers_and_volumes(

@@ -4,44 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from chainstitch.utils.errors import UsageError
-from chainstitch.utils.queue import local
-from chainstitch.utils.queue.grammar import Job, Resources, expand, is_range
+from chainstitch.utils.queue import gpus, local
+from chainstitch.utils.queue.grammar import Jobs, Resources, parse
+
+
+def codes(jobs: Jobs, resources: Resources | None = None) -> list[int | None]:
+    ended = local.run(jobs, resources or Resources())
+    return [ended[number].code for number in jobs.numbers]
 
 
 def log_of(tmp_path: Path, *command: str, resources: Resources | None = None) -> str:
     path = tmp_path / "new" / "x.log"
-    local.run([Job(str(path), command)], resources or Resources())
+    codes(Jobs(None, 1, 1, str(path), command), resources)
     return path.read_text()
-
-
-def test_range_and_substitution() -> None:
-    jobs = expand("LM=2:3", ["log/LM.log", "score", "--weight=LM", "JOB"])
-    assert jobs == [
-        Job("log/2.log", ("score", "--weight=2", "JOB")),
-        Job("log/3.log", ("score", "--weight=3", "JOB")),
-    ]
-    assert expand("JOB=4", ["a.log", "x", "JOB"]) == [Job("a.log", ("x", "4"))]
-    assert expand(None, ["a.JOB.log", "x"]) == [Job("a.JOB.log", ("x",))]
-
-
-@pytest.mark.parametrize("text", ["JOB=1:4", "JOB=7", "LMWT=7:17"])
-def test_is_range(text: str) -> None:
-    assert is_range(text)
-
-
-@pytest.mark.parametrize("text", ["JOB", "JOB=", "JOB=a", "1=2:3", "exp/JOB=1.log", "JOB=1:2:3"])
-def test_is_no_range(text: str) -> None:
-    assert not is_range(text)
-
-
-def test_option_in_place_of_the_log_is_an_error() -> None:
-    with pytest.raises(UsageError, match="where the log file's name should be"):
-        expand("JOB=1:2", ["--typo", "2"])
 
 
 def test_log_has_header_output_and_footer(tmp_path: Path) -> None:
@@ -84,16 +67,16 @@ def test_command_that_cannot_start(
 
 
 def test_all_jobs_run_after_a_failure(tmp_path: Path) -> None:
-    jobs = expand("JOB=1:4", [str(tmp_path / "JOB.log"), "test", "JOB", "-gt", "1"])
-    assert local.run(jobs, Resources(max_jobs_run=1)) == [1, 0, 0, 0]
+    jobs = parse(["JOB=1:4", str(tmp_path / "JOB.log"), "test", "JOB", "-gt", "1"])
+    assert codes(jobs, Resources(max_jobs_run=1)) == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_max_jobs_run_is_kept(tmp_path: Path, most: int) -> None:
     script = f"ls {tmp_path}/on | wc -l; touch {tmp_path}/on/JOB; sleep 0.3; rm {tmp_path}/on/JOB"
     (tmp_path / "on").mkdir()
-    jobs = expand("JOB=1:4", [str(tmp_path / "JOB.log"), "sh", "-c", script])
-    assert local.run(jobs, Resources(max_jobs_run=most)) == [0] * 4
+    jobs = parse(["JOB=1:4", str(tmp_path / "JOB.log"), "sh", "-c", script])
+    assert codes(jobs, Resources(max_jobs_run=most)) == [0] * 4
     seen = [int((tmp_path / f"{n}.log").read_text().splitlines()[3]) for n in range(1, 5)]
     assert max(seen) < most
 
@@ -102,8 +85,8 @@ def test_jobs_side_by_side_get_one_thread_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    jobs = expand("JOB=1:2", [str(tmp_path / "JOB.log"), "sh", "-c", "echo $OMP_NUM_THREADS"])
-    local.run(jobs, Resources(max_jobs_run=2))
+    jobs = parse(["JOB=1:2", str(tmp_path / "JOB.log"), "sh", "-c", "echo $OMP_NUM_THREADS"])
+    codes(jobs, Resources(max_jobs_run=2))
     assert (tmp_path / "2.log").read_text().splitlines()[3] == "1"
     assert log_of(tmp_path, "sh", "-c", "echo $OMP_NUM_THREADS").splitlines()[3] == "5"
 
@@ -111,19 +94,83 @@ def test_jobs_side_by_side_get_one_thread_each(
 def test_gpu_jobs_get_gpus_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
     script = "echo $CUDA_VISIBLE_DEVICES; sleep 0.3"
-    jobs = expand("JOB=1:2", [str(tmp_path / "JOB.log"), "sh", "-c", script])
-    local.run(jobs, Resources(gpu=2))
+    jobs = parse(["JOB=1:2", str(tmp_path / "JOB.log"), "sh", "-c", script])
+    codes(jobs, Resources(gpu=2))
     seen = [(tmp_path / f"{n}.log").read_text().splitlines()[3] for n in (1, 2)]
     assert seen == ["0,2", "5,7"]
 
 
 def test_gpu_request_without_a_gpu_runs_one_job_at_a_time() -> None:
-    assert local._slots(4, Resources(gpu=1), []) == 1
+    assert local.slots(4, Resources(gpu=1), []) == 1
 
 
 def test_slots_follow_processors_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert local._slots(100, Resources(), []) == 8
-    assert local._slots(100, Resources(num_threads=4), []) == 2
-    assert local._slots(11, Resources(), []) == 11  # fewer than 1.4 jobs a processor
-    assert local._slots(12, Resources(), []) == 8
+    assert local.slots(100, Resources(), []) == 8
+    assert local.slots(100, Resources(num_threads=4), []) == 2
+    assert local.slots(11, Resources(), []) == 11  # fewer than 1.4 jobs a processor
+    assert local.slots(12, Resources(), []) == 8
+
+
+def test_gpu_that_another_run_has_taken_is_not_given_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "test-a,test-b")
+    monkeypatch.setattr(local, "GPU_SECONDS", 0.05)
+    taken = gpus.take(["test-a", "test-b"], 1)
+    assert taken is not None and taken.names == ["test-a"]
+    script = "echo $CUDA_VISIBLE_DEVICES"
+    jobs = parse(["JOB=1:2", str(tmp_path / "JOB.log"), "sh", "-c", script])
+    assert codes(jobs, Resources(gpu=1)) == [0, 0]
+    seen = [(tmp_path / f"{n}.log").read_text().splitlines()[3] for n in (1, 2)]
+    assert seen == ["test-b", "test-b"]
+    assert gpus.take(["test-a", "test-b"], 2) is None
+    taken.end()
+    both = gpus.take(["test-a", "test-b"], 2)
+    assert both is not None
+    both.end()
+
+
+def test_gpu_stays_taken_while_its_job_lives_without_its_runner(tmp_path: Path) -> None:
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "chainstitch.bin.main", "run", "--gpu", "1", "a.log",
+         "sh", "-c", "echo $$; exec sleep 60"],
+        cwd=tmp_path, env=os.environ | {"CUDA_VISIBLE_DEVICES": "test-c"},
+    )  # fmt: skip
+    log = tmp_path / "a.log"
+    while not log.exists() or log.read_text().count("\n") < 4:
+        time.sleep(0.05)
+    runner.kill()
+    runner.wait()
+    assert gpus.take(["test-c"], 1) is None
+    os.kill(int(log.read_text().splitlines()[3]), signal.SIGKILL)
+    deadline = time.time() + 10
+    while (lease := gpus.take(["test-c"], 1)) is None:
+        assert time.time() < deadline
+        time.sleep(0.05)
+    lease.end()
+
+
+def test_job_that_will_not_go_is_killed_when_its_grace_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainstitch.utils.queue.process.GRACE_SECONDS", 0.3)
+    text = log_of(
+        tmp_path,
+        "sh",
+        "-c",
+        "trap '' TERM; echo $$; sleep 60; sleep 60",
+        resources=Resources(max_time=1),
+    )
+    assert "# Time limit of 1 seconds reached\n" in text
+    assert "(code 137)" in text
+
+
+def test_many_jobs_leave_no_process_and_no_open_file(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    jobs = parse(["JOB=1:200", str(tmp_path / "JOB.log"), "true"])
+    assert codes(jobs, Resources(max_jobs_run=8)) == [0] * 200
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

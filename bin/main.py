@@ -26,6 +26,7 @@ from chainstitch.utils.errors import UserError
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
+    "train-job",
     *("train-image", "combine", "align", "decode", "transcribe", "score", "score-ali", "compare"),
     *("plot", "export", "run", "doctor", "info"),
 )

@@ -29,6 +29,9 @@ def train(
     resume: Annotated[
         str, typer.Option(help="auto: go on where an unfinished run in OUT stopped; never.")
     ] = "never",
+    jobs_cmd: Annotated[
+        str, typer.Option(help="Starts parallel jobs (training.jobs_initial and jobs_final).")
+    ] = "chainstitch run",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in OUT.")] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override: optim.backstitch.scale=1.0.")
@@ -40,7 +43,11 @@ def train(
     --lang data/lang --den exp/den.npz --out exp/tdnn_1a --resume auto
     --set optim.backstitch.scale=1.0
     """
+    import shlex
+    import sys
+
     from chainstitch.nnet.experiment import start_training
+    from chainstitch.nnet.parallel_jobs import ParallelJobs
     from chainstitch.nnet.train_config import TrainConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
@@ -54,6 +61,10 @@ def train(
             data, valid, lang, den, out, ali, valid_ali,
             seed=seed, device=device, num_threads=num_threads, resume=resume == "auto",
             overwrite=overwrite,
+            parallel=ParallelJobs(
+                out, shlex.split(jobs_cmd), [sys.executable, "-m", "chainstitch.bin.main"],
+                options=["--device", device, "--num-threads", str(num_threads)],
+            ),
         )  # fmt: skip
         trainer.run()
     row = trainer.rows[-1]

@@ -16,18 +16,30 @@ from pathlib import Path
 import torch
 
 from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.material import (
     Inputs,
+    SpeechExamples,
     estimate_first_layer,
     load_chain,
     load_examples,
 )
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.nets.xconfig import OUTPUTS
-from chainstitch.nnet.run_directory import begin, pick_device, schedule_of, write_settings
+from chainstitch.nnet.parallel_jobs import ParallelJobs
+from chainstitch.nnet.run_directory import (
+    CONFIG,
+    INPUTS,
+    begin,
+    pick_device,
+    schedule_of,
+    write_settings,
+)
+from chainstitch.nnet.shares import Shares
 from chainstitch.nnet.train import Trainer, num_iterations
 from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.utils import config as configs
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
@@ -54,6 +66,7 @@ def start_training(
     num_threads: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    parallel: ParallelJobs | None = None,
 ) -> Trainer:
     """Makes (or reopens) the experiment directory `out` and a `Trainer` ready to `run()`.
 
@@ -70,41 +83,69 @@ def start_training(
     resuming = begin(out, config, inputs, resume, overwrite)
     if resuming:
         _check_same_files(out, inputs, den)
-    chain, store = load_chain(den, lang, config)
-    pdfs = chain.denominator.num_pdfs
-    torch.manual_seed(seed)
-    network = Network(config.network.xconfig, pdfs, config.network.subsampling)
-    _check_features(FeatureReader(data), FeatureReader(valid), network)
-    _set_xent_branch(network, chain, config.training.criterion)
-    loss, examples, valid_examples = load_examples(config, inputs, chain, store, network)
+    trainer, network, store = _make_trainer(config, inputs, den, out, device, parallel)
+    examples = trainer.examples
+    assert isinstance(examples, SpeechExamples) and isinstance(trainer.valid, SpeechExamples)
     if resuming:
         _check_same_extractor(out, examples.ivectors)
-    training, optim = config.training, config.optim
-    plan = BatchPlan(
-        len(examples), training.minibatch_size, training.epochs,
-        num_iterations(int(examples.frames.sum()), training.epochs, training.frames_per_iteration),
-        seed, training.frame_shift,
-        MinibatchRules(training.minibatch_rule) if training.minibatch_rule else None,
-        examples.frames.tolist(),
-    )  # fmt: skip
-    trainer = Trainer(
-        network, loss, examples, valid_examples, plan,
-        schedule_of(optim, training.dropout_schedule),
-        out, seed, device, optim.natural_gradient, optim.momentum,
-    )  # fmt: skip
-    if not resuming:
-        for part in (examples, valid_examples):
+    else:
+        for part in (examples, trainer.valid):
             part.check_features()
         estimate_first_layer(config, inputs, store, network)
         # everything was found good: now touch the disk
         with atomic_directory(out, overwrite) as directory:
-            _write_directory(directory, config, inputs, den, data, pdfs)
+            _write_directory(directory, config, inputs, den, data, network.num_outputs)
             if examples.ivectors is not None:  # for audio files of one's own
                 (directory / MODEL).write_bytes(examples.ivectors.model())
-    elif not trainer.resume():
+    if resuming and not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
         estimate_first_layer(config, inputs, store, network)
     return trainer
+
+
+def open_job(exp: Path, device: str = "auto", num_threads: int = 0) -> Trainer:
+    """The training that `start_training` began in `exp`, for one of its parallel jobs.
+
+    Raises:
+        UserError: `exp` is no such directory, or the inputs are gone.
+    """
+    if num_threads:
+        torch.set_num_threads(num_threads)
+    config = configs.load(exp / CONFIG, TrainConfig)
+    inputs = configs.load(exp / INPUTS, Inputs)
+    return _make_trainer(config, inputs, exp / "den.npz", exp, pick_device(device), None)[0]
+
+
+def _make_trainer(
+    config: TrainConfig,
+    inputs: Inputs,
+    den: Path,
+    out: Path,
+    device: str,
+    parallel: ParallelJobs | None,
+) -> tuple[Trainer, Network, NumeratorStore]:
+    chain, store = load_chain(den, Path(inputs.lang), config)
+    torch.manual_seed(inputs.seed)
+    pdfs = chain.denominator.num_pdfs
+    network = Network(config.network.xconfig, pdfs, config.network.subsampling)
+    _check_features(FeatureReader(inputs.data), FeatureReader(inputs.valid), network)
+    _set_xent_branch(network, chain, config.training.criterion)
+    loss, examples, valid_examples = load_examples(config, inputs, chain, store, network)
+    training, optim = config.training, config.optim
+    plan = BatchPlan(
+        len(examples), training.minibatch_size, training.epochs,
+        num_iterations(int(examples.frames.sum()), training.epochs, training.frames_per_iteration),
+        inputs.seed, training.frame_shift,
+        MinibatchRules(training.minibatch_rule) if training.minibatch_rule else None,
+        examples.frames.tolist(),
+    )  # fmt: skip
+    trainer = Trainer(
+        network, loss, examples, valid_examples,
+        Shares(plan, training.jobs_initial, training.jobs_final),
+        schedule_of(optim, training.dropout_schedule),
+        out, inputs.seed, device, optim.natural_gradient, optim.momentum, parallel=parallel,
+    )  # fmt: skip
+    return trainer, network, store
 
 
 def _set_xent_branch(network: Network, chain: ChainLoss, criterion: str) -> None:

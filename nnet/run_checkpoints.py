@@ -1,5 +1,6 @@
 """The checkpoints of a training run: `<n>.pt` after n iterations, and `paused.pt` within one.
 
+`0.pt` is there in the first iteration only, and only if it has parallel jobs, which begin with it.
 Those after iterations are kept, the last `keep` of them, for model combination. `paused.pt` is
 there only where a run was told to stop, until the iteration that it stands in is done.
 """
@@ -33,7 +34,7 @@ class Checkpoints:
         checkpoint.save(state, self.directory / f"{number}.pt")
         (self.directory / PAUSED).unlink(missing_ok=True)
         for old in checkpoint.iterations(self.directory):
-            if old <= number - self.keep:
+            if old <= number - self.keep or old == 0 < number:
                 (self.directory / f"{old}.pt").unlink()
 
     def pause(self, state: dict[str, Any]) -> None:
@@ -57,16 +58,30 @@ class Checkpoints:
             except UserError as error:
                 logger.warning("%s", error)
                 continue
-            if state["num_iterations"] != self.num_iterations:
-                raise UserError(
-                    f"{path} is from a run of {state['num_iterations']} iterations, this one would "
-                    f"have {self.num_iterations}; use the same config and data, or --overwrite"
-                )
+            self._check(state, path)
             if path.name == PAUSED and numbers and state["next_iteration"] < numbers[-1]:
                 continue  # a kill came before it was deleted
             logger.info("resumed from %s", path)
             return state
         return None
+
+    def after(self, number: int, device: str) -> dict[str, Any]:
+        """The one after `number` iterations.
+
+        Raises:
+            UserError: it cannot be read, or belongs to a run of another length.
+        """
+        path = self.directory / f"{number}.pt"
+        state = checkpoint.load(path, device, KEYS)
+        self._check(state, path)
+        return state
+
+    def _check(self, state: dict[str, Any], path: Path) -> None:
+        if state["num_iterations"] != self.num_iterations:
+            raise UserError(
+                f"{path} is from a run of {state['num_iterations']} iterations, this one would "
+                f"have {self.num_iterations}; use the same config and data, or --overwrite"
+            )
 
     def _newest_first(self, numbers: list[int]) -> Iterator[tuple[Path, tuple[str, ...]]]:
         if (self.directory / PAUSED).exists():

@@ -34,7 +34,9 @@ from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.nnet.optim import saturation as units
 from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
+from chainstitch.nnet.parallel_jobs import ParallelJobs, average, kept
 from chainstitch.nnet.run_checkpoints import Checkpoints
+from chainstitch.nnet.shares import Shares
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -45,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 MAX_NONFINITE = 0.01  # of an iteration's minibatches may have non-finite output; one always may
 NONFINITE_OBJF = -10.0  # per frame, what such a minibatch counts for
+JOB_SEEDS = 10**12  # apart are the seeds of the jobs of an iteration
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
 
 
@@ -107,6 +110,7 @@ class Trainer:
         seed: of everything random.
         natural_gradient: False trains without.
         keep: how many checkpoints to keep for model combination.
+        parallel: what starts the jobs of iterations that have several.
 
     Raises:
         UsageError: a dropout schedule that cannot be read or does not fit the network.
@@ -118,7 +122,7 @@ class Trainer:
         loss: Loss,
         examples: Examples,
         valid: Examples,
-        plan: BatchPlan,
+        plan: BatchPlan | Shares,
         schedule: Schedule,
         out: Path,
         seed: int = 0,
@@ -126,6 +130,7 @@ class Trainer:
         natural_gradient: bool = True,
         momentum: float = 0.0,
         keep: int = 20,
+        parallel: ParallelJobs | None = None,
     ) -> None:
         self.network, self.loss, self.examples, self.valid = (
             network.to(device),
@@ -133,9 +138,10 @@ class Trainer:
             examples,
             valid,
         )
-        self.plan, self.schedule, self.out = plan, schedule, out
+        self.plan = Shares(plan) if isinstance(plan, BatchPlan) else plan
+        self.schedule, self.out, self.parallel = schedule, out, parallel
         self.seed, self.device = seed, device
-        self.checkpoints = Checkpoints(out, plan.num_iterations, keep)
+        self.checkpoints = Checkpoints(out, self.plan.num_iterations, keep)
         self.dropouts = network.dropouts()
         self.dropout = DropoutSchedule(schedule.dropout, list(self.dropouts))
         self.natural_gradient = NaturalGradient(network) if natural_gradient else None
@@ -190,6 +196,8 @@ class Trainer:
             self.rows.append(row)
             self.next_iteration, self._within = iteration + 1, None
             self.checkpoints.save(self._state())
+            if self.parallel is not None:
+                self.parallel.clear()
             self._write_rows()
             scalars.write(row)
             logger.info(_line(row, self.plan.num_iterations))
@@ -203,29 +211,12 @@ class Trainer:
 
     def _iteration(self, iteration: int, stop: StopSignals) -> dict[str, Any]:
         began = time.perf_counter()
-        first, last = self.plan.bounds(iteration)
-        # so that the last iteration has the final values
-        total = max(1, self.plan.bounds(self.plan.num_iterations - 1)[0])
-        lr = schedule.exponential(self.schedule.initial_lr, self.schedule.final_lr, first, total)
-        alpha = schedule.slow_start(
-            self.schedule.backstitch_scale, iteration, self.schedule.slow_start
-        )
-        self.sgd.set_lr(lr)
-        self.sgd.max_change = schedule.first_iteration_max_change(
-            self.schedule.max_change, iteration
-        )
-        self.optimizer.scale = alpha
-        for name, proportion in self.dropout.at(first / total).items():
-            self.dropouts[name].p = proportion
-        within = self._within or self._begin(iteration, lr)
-        self.network.train()
-        minibatches = self.plan.iteration(iteration)
-        for minibatch in minibatches[within.done :]:
-            if stop.received:
-                within.seconds += time.perf_counter() - began
-                self._pause(within, stop.received, len(minibatches))
-            self._minibatch(minibatch, within.totals, len(minibatches))
-            within.done += 1
+        lr, alpha, jobs = self._settings(iteration), self.optimizer.scale, self.plan.jobs(iteration)
+        if jobs == 1:
+            within = self._within or self._begin(iteration, lr)
+            self._train(self.plan.iteration(iteration), within, stop)
+        else:
+            within = self._train_in_jobs(iteration, jobs, stop)
         sums = defaultdict(float, within.numbers())  # waits for the device
         trained = within.seconds + time.perf_counter() - began
         arguments = (self.network, self.loss)
@@ -234,7 +225,8 @@ class Trainer:
         return {
             "iter": iteration,
             "unit": self.examples.unit,
-            "epoch": last / self.plan.per_epoch,
+            "epoch": self.plan.bounds(iteration)[1] / self.plan.per_epoch,
+            "jobs": jobs,
             "lr": lr,
             "alpha": alpha,
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
@@ -263,17 +255,90 @@ class Trainer:
             else None,
         }
 
-    def _begin(self, iteration: int, lr: float) -> Within:
-        """What is done once before the minibatches of an iteration."""
+    def _settings(self, iteration: int) -> float:
+        """Sets what changes from iteration to iteration; the learning rate."""
+        first, jobs = self.plan.bounds(iteration)[0], self.plan.jobs(iteration)
+        # so that the last iteration has the final values
+        total = max(1, self.plan.bounds(self.plan.num_iterations - 1)[0])
+        lr = jobs * schedule.exponential(
+            self.schedule.initial_lr, self.schedule.final_lr, first, total
+        )
+        self.sgd.set_lr(lr)
+        self.sgd.max_change = schedule.first_iteration_max_change(
+            self.schedule.max_change, iteration
+        )
+        self.optimizer.scale = schedule.slow_start(
+            self.schedule.backstitch_scale, iteration, self.schedule.slow_start
+        )
+        for name, proportion in self.dropout.at(first / total).items():
+            self.dropouts[name].p = proportion
+        return lr
+
+    def _train(self, minibatches: list[Minibatch], within: Within, stop: StopSignals) -> None:
+        began = time.perf_counter()
+        self.network.train()
+        for minibatch in minibatches[within.done :]:
+            if stop.received:
+                within.seconds += time.perf_counter() - began
+                self._pause(within, stop.received, len(minibatches))
+            self._minibatch(minibatch, within.totals, len(minibatches))
+            within.done += 1
+
+    def _train_in_jobs(self, iteration: int, jobs: int, stop: StopSignals) -> Within:
+        if self.parallel is None:
+            raise ValueError("several jobs an iteration want something that starts them")
+        saturation, shrink = self._shrinkage(iteration, self.sgd.param_groups[0]["lr"])
+        if iteration == 0:  # what the jobs begin with; later ones have the last iteration's
+            self.checkpoints.save(self._state())
+        results = self.parallel.run(iteration, jobs, stop)
+        chosen = [results[n] for n in kept(results, iteration)]
+        self.network.load_state_dict(average([result["model"] for result in chosen]))
+        if self.natural_gradient is not None:
+            self.natural_gradient.load_state_dict(chosen[0]["natural_gradient"])
         self.sgd.statistics.reset()
+        totals: dict[str, float | Tensor] = defaultdict(float)
+        for result in chosen:
+            self.sgd.statistics.merge(result["max_change"])
+            for name, value in result["totals"].items():
+                totals[name] += value
+        return Within(saturation, shrink, totals=totals)
+
+    def train_share(self, iteration: int, number: int) -> dict[str, Any]:
+        """Job `number` of an iteration: what parallel_jobs.py has it write.
+
+        Raises:
+            UserError: `<iteration>.pt` cannot be read, or belongs to a run of another length.
+            FloatingPointError: the output is not finite, again and again.
+        """
+        self._restore(self.checkpoints.after(iteration, self.device))
+        within = self._begin(iteration, self._settings(iteration), number)
+        with stop_signals() as stop:
+            self.network.train()
+            minibatches = self.plan.of_job(iteration, number)
+            for minibatch in minibatches:
+                if stop.received:
+                    raise Stopped(f"stopped by {stop.received}; the job will begin again")
+                self._minibatch(minibatch, within.totals, len(minibatches))
+        return {
+            **{k: v for k, v in self._state().items() if k in ("model", "natural_gradient")},
+            "totals": within.numbers(), "max_change": vars(self.sgd.statistics),
+        }  # fmt: skip
+
+    def _shrinkage(self, iteration: int, lr: float) -> tuple[float, float]:
+        """How saturated the network is, and what its parameters are to be multiplied by."""
         saturation = units.saturation(self.network)
-        shrink = schedule.shrinkage(
+        return saturation, schedule.shrinkage(
             self.schedule.shrink, self.schedule.proportional_shrink, lr,
             iteration == 0 or saturation > units.THRESHOLD,
         )  # fmt: skip
+
+    def _begin(self, iteration: int, lr: float, job: int = 0) -> Within:
+        """What is done once before the minibatches of an iteration."""
+        self.sgd.statistics.reset()
+        saturation, shrink = self._shrinkage(iteration, lr)
         units.forget(self.network)
         self._shrink(shrink)
-        torch.manual_seed(self.seed * 1_000_003 + iteration)
+        torch.manual_seed(self.seed * 1_000_003 + iteration + JOB_SEEDS * job)
         self.optimizer.start_iteration(int(torch.randint(100_000, ())))
         if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
             self.natural_gradient.reset()
@@ -364,16 +429,19 @@ class Trainer:
         state = self.checkpoints.newest(self.device)
         if state is None:
             return False
+        self._restore(state)
+        self._write_rows()
+        return True
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["model"])
         self.sgd.load_state_dict(state["optimizer"])
         if self.natural_gradient is not None:
             self.natural_gradient.load_state_dict(state["natural_gradient"])
         self.next_iteration = state["next_iteration"]
         self.rows = json.loads(state["rows"])
-        self._write_rows()
         if "within" in state:
             self._reenter(state["within"])
-        return True
 
     def _reenter(self, saved: dict[str, Any]) -> None:
         names = {field.name for field in fields(Within)}

@@ -145,6 +145,9 @@ class Training:
     `minibatch_rule` ("200=64/800=16", see utils/data/minibatch_rules.py; sizes in frames) takes the
     place of `minibatch_size`; `dropout_schedule` ("0,0@0.20,0.3@0.50,0", optim/dropout_schedule.py)
     that of the xconfig's proportions.
+
+    `jobs_initial` to `jobs_final` jobs train in parallel in each iteration, each on
+    `frames_per_iteration`, and their models are averaged (nnet/parallel_jobs.py).
     """
 
     criterion: str = "lfmmi"
@@ -158,11 +161,18 @@ class Training:
     frames_per_iteration: int = 200_000
     frame_shift: bool = True
     dropout_schedule: str = ""
+    jobs_initial: int = 1
+    jobs_final: int = 1
 
     def __post_init__(self) -> None:
         if self.epochs <= 0 or self.minibatch_size < 1 or self.frames_per_iteration < 1:
             raise ValueError(
                 "training: wanted epochs > 0, minibatch_size >= 1 and frames_per_iteration >= 1"
+            )
+        if min(self.jobs_initial, self.jobs_final) < 1:
+            raise ValueError(
+                "training: wanted jobs_initial and jobs_final >= 1, found "
+                f"{self.jobs_initial} and {self.jobs_final}"
             )
         if self.criterion not in CRITERIA:
             raise ValueError(

@@ -18,6 +18,7 @@ UpdateNnetWithMaxChange.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,6 +86,19 @@ class MaxChangeStatistics:
         self._skipped = self._skipped + ~finite
         smallest = (layer_factors.min() * global_factor).nan_to_num(nan=1.0)
         self._smallest = torch.minimum(self._smallest, smallest)
+
+    def merge(self, other: dict[str, Any]) -> None:
+        """Takes in what another one counted: its `vars`."""
+        if other["_layers"] is None:
+            return
+        if self._layers is None:
+            vars(self).update(other)
+            return
+        self._steps += other["_steps"]
+        self._layers = self._layers + other["_layers"]
+        self._global = self._global + other["_global"]
+        self._skipped = self._skipped + other["_skipped"]
+        self._smallest = torch.minimum(self._smallest, other["_smallest"])
 
     def summary(self, names: Sequence[str]) -> dict[str, object]:
         """Shares of steps on which limits acted, the smallest factor and the skipped updates."""

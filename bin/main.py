@@ -26,17 +26,8 @@ from chainstitch.utils.errors import UserError
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    *(
-        "train-image",
-        "combine",
-        "align",
-        "decode",
-        "transcribe",
-        "score",
-        "score-ali",
-        "compare",
-        "plot",
-    ),
+    *("train-image", "combine", "classify", "align", "decode", "transcribe"),
+    *("score", "score-ali", "compare", "plot"),
     *("run", "doctor", "info"),
 )
 COMMANDS = {

@@ -55,7 +55,6 @@ def variants(
 
         def run() -> Tensor:
             chosen = torch.randint(len(examples), (batch,)).tolist()
-            torch.manual_seed(0)
             model.zero_grad()
             value = examples.batch(chosen).loss(model, loss, device)
             value.backward()
@@ -103,9 +102,8 @@ def speed(options: argparse.Namespace) -> None:
             times[name].append(spent)
     for name, spent in times.items():
         rates = [options.steps * options.batch / wall for wall, _ in spent]
-        print(
-            f"{name:11} {max(rates):9.1f} images/s at best, {statistics.median(rates):9.1f} median"
-        )
+        middle = statistics.median(rates)
+        print(f"{name:11} {max(rates):9.1f} images/s at best, {middle:9.1f} median")
     clocks = ["wall"] + ["processor"] * (device == "cpu")
     for ours, base, wanted in (("ng", "sgd", 1.05), ("backstitch", "ng", 2.05)):
         for clock, kind in enumerate(clocks):

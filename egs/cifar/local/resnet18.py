@@ -4,7 +4,7 @@ Nothing of a recipe is needed: any network, any loop. The three lines that matte
 
     python local/resnet18.py data/cifar10/train --steps 200
 
-Prints the mean log-likelihood of every ten minibatches. What it reaches in the end was not measured.
+Prints the mean log-likelihood of every ten minibatches. What it reaches was not measured.
 """
 
 import argparse

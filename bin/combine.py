@@ -33,8 +33,8 @@ def combine(
     average tries the averages of the last 1, 2, ... models on the validation set and keeps the
     best. bfgs (the paper's, there on training data: --on train) optimises a weight for each model
     of the run's second half on 300 utterances, and keeps the result if there it beats the last
-    model and the plain average. average holds one model in memory at a time; bfgs up to 15, of 4
-    bytes a parameter: 60 MB for a million parameters.
+    model and the plain average; on as many images as their config says. average holds one model in
+    memory at a time; bfgs up to 15, of 4 bytes a parameter: 60 MB for a million parameters.
 
     Example: chainstitch combine exp/tdnn_1a
     """
@@ -51,7 +51,7 @@ def combine(
         scores = found["scores"]
         print(
             f"{exp}/final.pt: the last {found['combined']} of {len(scores)} models averaged, valid "
-            f"objective per frame {scores[0]:.4f} (last alone) -> {max(scores):.4f}"
+            f"objective per {found['unit']} {scores[0]:.4f} (last alone) -> {max(scores):.4f}"
         )
     else:
         _print_optimised(exp, found)
@@ -63,7 +63,7 @@ def _print_optimised(exp: Path, found: dict[str, Any]) -> None:
     }[found["winner"]]  # fmt: skip
     print(
         f"{exp}/final.pt: {won} of {len(found['models'])} models, {found['evaluations']} "
-        "evaluations; objective per frame:"
+        f"evaluations; objective per {found['unit']}:"
     )
     for part, scores in {found["on"]: found["scores"], "valid": found["valid_objfs"]}.items():
         print(

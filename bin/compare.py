@@ -26,7 +26,7 @@ def compare(
         str, typer.Option(help="heading of the part of --markdown to write; the rest is kept")
     ] = "Comparison",
 ) -> None:
-    """Shows WER of experiments: mean, sd and n over seeds, with bootstrap confidence intervals.
+    """Shows WER, or image error, of experiments: mean, sd, n over seeds, bootstrap intervals.
 
     Directories that differ only in _s<seed> make one row. Score them first: `chainstitch score`.
 
@@ -46,4 +46,4 @@ def compare(
         text = results.section_text(section, rows, command, baseline)
         results.replace_section(markdown, section, text)
     print(table_text(results.table(rows, baseline)))
-    print(results.caption(baseline))
+    print(results.caption(rows, baseline))

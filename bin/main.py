@@ -26,9 +26,8 @@ from chainstitch.utils.errors import UserError
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    "train-job",
-    *("train-image", "combine", "align", "decode", "transcribe", "score", "score-ali", "compare"),
-    *("plot", "export", "run", "doctor", "info"),
+    *("train-job", "train-image", "combine", "classify", "align", "decode", "transcribe"),
+    *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)

@@ -14,19 +14,32 @@ def plot(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="the .png to write; default: objective.png or per_spk.png in the first"),
+        typer.Option(
+            help="the .png to write; default: objective, per_spk or confusion.png in the first"
+        ),
     ] = None,
 ) -> None:
-    """Draws the objective of experiments against iteration, or the WER of each speaker.
+    """Draws the objective of experiments against iteration, the WER of each speaker, or confusions.
 
-    Experiments that differ only in _s<seed> share a colour: the mean, with the range as a band.
+    Experiments that differ only in _s<seed> share a colour: the mean, with the range as a band. Of
+    a directory that `classify` wrote, the picture is which class is taken for which.
 
     Example:
         chainstitch plot exp/base_s0 exp/backstitch_s0 --out objective.png
     """
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.plot import plot_objective, plot_speakers
+    from chainstitch.utils.score.classes import is_classified
 
+    if is_classified(directories[0]):
+        from chainstitch.utils.confusion_plot import plot_confusion
+
+        if len(directories) > 1:
+            raise UsageError("a confusion matrix is of one set; give one directory")
+        out = out or directories[0] / "confusion.png"
+        plot_confusion(directories[0], out)
+        print(out)
+        return
     decoded = [path for path in directories if (path / "ref").is_file()]
     if decoded and len(decoded) < len(directories):
         raise UsageError(f"{decoded[0]} is a decode directory, the others are not; plot them apart")

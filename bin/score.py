@@ -24,13 +24,21 @@ def score(
     Without --choice the best LM weight and insertion penalty of the sweep are chosen here and
     written to choice.toml. Of equals the lmwt nearest 10 wins, then the wip nearest 0, then the
     smaller lmwt, then the smaller wip.
+    A directory that `classify` wrote gets per_class, confusion.txt and a %ERR line instead.
     errors.txt has the alignments and the most frequent errors, per_spk a row for each speaker.
 
     Example:
         chainstitch score exp/tdnn_1a/decode_test --choice exp/tdnn_1a/decode_dev/choice.toml
     """
+    from chainstitch.utils.score.classes import is_classified, score_classified
+    from chainstitch.utils.score.report import table_text
     from chainstitch.utils.score.sweep import read_choice, score_directory
 
+    if is_classified(directory):
+        confusion = score_classified(directory)
+        print(table_text(confusion.table()))
+        print(confusion.line())
+        return
     log = logging.getLogger(__name__)
     chosen = None if choice is None else read_choice(choice)
     result = score_directory(directory, chosen, allow_sweep)

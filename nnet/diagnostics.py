@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,6 +42,8 @@ def objective(
             batch.loss(network, loss, device)
             total += float(loss.objective.sum())
             frames += batch.frames
+    if not math.isfinite(total):
+        raise FloatingPointError(f"an objective of {total}")
     return total / frames
 
 

@@ -83,6 +83,7 @@ def combine_models(
     state = {
         "model": {k: v.cpu() for k, v in run.network.state_dict().items()},
         "method": method,
+        "unit": run.train.unit,
         **run.facts,
         **said,
     }

@@ -168,7 +168,7 @@ class Trainer:
         """
         logger.info(
             "%s, %d minibatches in %d iterations, %d parameters",
-            self.examples,
+            str(self.examples),  # a kept record would keep its files open
             self.plan.total,
             self.plan.num_iterations,
             self.network.num_parameters(),

@@ -62,7 +62,7 @@ def plot_objective(experiments: Sequence[Path | str], out: Path | str) -> None:
         grid[-1, 0].set_xlabel("iteration")
         grid[-1, 0].xaxis.get_major_locator().set_params(integer=True)
 
-    _save(out, (7.5, 3.6 + 1.1 * len(panels)), draw)
+    save_figure(out, (7.5, 3.6 + 1.1 * len(panels)), draw)
 
 
 def plot_speakers(directories: Sequence[Path | str], out: Path | str) -> None:
@@ -101,7 +101,7 @@ def plot_speakers(directories: Sequence[Path | str], out: Path | str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
 
-    _save(out, (max(6.0, 1.5 + 0.4 * len(names) * len(columns)), 4.2), draw)
+    save_figure(out, (max(6.0, 1.5 + 0.4 * len(names) * len(columns)), 4.2), draw)
 
 
 def _plot_curves(axes: Axes, groups: Mapping[str, list[Log]]) -> None:
@@ -138,7 +138,10 @@ def _plot_curves(axes: Axes, groups: Mapping[str, list[Log]]) -> None:
         fontsize=9,
         framealpha=0.8,
     )
-    axes.set_ylabel("objective per frame")
+    images = all(
+        row.get("unit") == "image" for logs in groups.values() for log in logs for row in log
+    )
+    axes.set_ylabel("log-likelihood per image" if images else "objective per frame")
     limits = robust_limits(shown)
     if limits is not None:
         axes.set_ylim(*limits)
@@ -209,7 +212,7 @@ def _has(logs: Sequence[Log], *keys: str) -> bool:
     return any(number(row, *keys) is not None for log in logs for row in log)
 
 
-def _save(out: Path | str, size: tuple[float, float], draw: Callable[[Figure], None]) -> None:
+def save_figure(out: Path | str, size: tuple[float, float], draw: Callable[[Figure], None]) -> None:
     """Draws with matplotlib's defaults, whatever the user's settings, and without a date."""
     out = Path(out)
     if out.suffix != ".png" or not out.parent.is_dir():

@@ -88,7 +88,6 @@ def _experiment(path: Path) -> Summary:
 
     rows = read_train_log(path / "train.jsonl") if (path / "train.jsonl").is_file() else []
     last = rows[-1] if rows else {}
-    found = {directory.name.removeprefix("decode_"): directory for directory in _decoded(path)}
     parameters = number(last, "parameters")
     return {
         "kind": "experiment",
@@ -98,13 +97,16 @@ def _experiment(path: Path) -> Summary:
         "valid_objf": number(last, "valid_objf"),
         "models": len(list(path.glob("*.pt"))),
         "final": (path / "final.pt").is_file(),
-        "wer": {
-            name: (directory / "best_wer").read_text(encoding="utf-8").strip()
-            for name, directory in found.items()
-        }
-        or None,
+        "wer": _lines(path, "best_wer"),
+        "err": _lines(path, "best_err"),
     }
 
 
-def _decoded(path: Path) -> list[Path]:
-    return [d for d in sorted(path.glob("decode_*")) if (d / "best_wer").is_file()]
+def _lines(path: Path, file: str) -> dict[str, str] | None:
+    """What the scored sets of an experiment have in a file, by name; None of none."""
+    found = [directory / file for directory in sorted(path.glob("decode_*"))]
+    return {
+        place.parent.name.removeprefix("decode_"): place.read_text(encoding="utf-8").strip()
+        for place in found
+        if place.is_file()
+    } or None

@@ -28,12 +28,12 @@ class ClassLoss(nn.Module):
         self.right = torch.zeros(())
 
     def sums(self) -> dict[str, float | Tensor]:
-        """The last call's figures: objf, how many images were right, how many not finite."""
+        """The last call's figures: objf, how many were right, whether any was not finite."""
         finite = torch.isfinite(self.objective)
         return {
             "objf": torch.where(finite, self.objective, NONFINITE).sum(),
             "right": self.right,
-            "images_not_finite": (~finite).sum(),
+            "nonfinite": (~finite).any(),
         }
 
     def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:

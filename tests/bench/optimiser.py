@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from chainstitch.nnet.layers import Affine, FastLSTMP
 from chainstitch.nnet.nets import Network
+from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient
 from chainstitch.utils.log import environment
 
@@ -64,43 +65,9 @@ def lstmp(batch: int) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
     return network, lambda model: F.cross_entropy(model(x).flatten(0, 1), targets, reduction="sum")
 
 
-class Block(nn.Module):
-    """ReLU, batch-norm, convolution, again and again; the skip leaves from the first norm."""
-
-    def __init__(self, *convolutions: nn.Conv2d) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(convolutions)
-        self.norms = nn.ModuleList(
-            nn.BatchNorm2d(c.in_channels, affine=False) for c in convolutions
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip = None
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            x = norm(F.relu(x))
-            skip = x if skip is None else skip
-            x = convolution(x)
-        return x + skip
-
-
 def resnet(batch: int) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
     """The paper's network for CIFAR, and its summed cross-entropy on one minibatch."""
-
-    def convolution(a: int, b: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
-        return nn.Conv2d(a, b, size, stride, size // 2)
-
-    def pair(f: int) -> Block:
-        return Block(convolution(f, f), convolution(f, f))
-
-    def bottleneck(f: int, b: int) -> Block:
-        return Block(convolution(f, b, 1), convolution(b, b), convolution(b, f, 1))
-
-    network = nn.Sequential(
-        convolution(3, 48), pair(48), pair(48),
-        convolution(48, 128, stride=2), pair(128), pair(128),
-        convolution(128, 384, stride=2), *(bottleneck(384, 192) for _ in range(3)),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(384, 10),
-    )  # fmt: skip
+    network = WideResNet(10)
     x, targets = torch.rand(batch, 3, 32, 32), torch.randint(10, (batch,))
     return network, lambda model: F.cross_entropy(model(x), targets, reduction="sum")
 

@@ -17,6 +17,7 @@ from chainstitch.nnet import checkpoint, infer
 from chainstitch.nnet.export_check import Trial, check, trial
 from chainstitch.nnet.nets import Network
 from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import digest
 from chainstitch.utils.errors import UserError
 from tests.toy import Toy, fingerprint, make_ivectors, run
 
@@ -91,7 +92,7 @@ def experiment(toy: Toy, place: Path, text: str, cross_entropy: bool = False) ->
                 module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
     state: dict[str, Any] = {"model": network.state_dict(), "num_outputs": 8, "subsampling": 3}
     if network.ivector_dim:
-        state["ivector_extractor"] = "e"
+        state["ivector_extractor"] = digest(b"e")
     if cross_entropy:
         state |= {"log_prior": torch.randn(8).log_softmax(0), "acoustic_scale": 0.3}
     place.mkdir(parents=True)

@@ -10,7 +10,8 @@ from torch import nn
 
 from chainstitch.nnet.chain import monophones
 from chainstitch.nnet.chain.chunk_examples import ChunkExamples
-from chainstitch.nnet.layers import Affine, BatchNorm, lstm_recurrence
+from chainstitch.nnet.layers import Affine, BatchNorm
+from chainstitch.nnet.layers.lstm_cell import CellBackward
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.nets.build import Stack
 from chainstitch.utils.data.features import FeatureReader
@@ -117,13 +118,13 @@ def test_in_evaluation_there_is_no_limit() -> None:
 
 def test_the_loop_backward_ends_where_the_range_does(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
-    real = lstm_recurrence.lstm_cell_backward
+    real = CellBackward.step
 
-    def counted(*arguments: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        steps.append(len(arguments[0]))
-        return real(*arguments)
+    def counted(self: CellBackward, t: int, *arguments: torch.Tensor) -> torch.Tensor:
+        steps.append(t)
+        return real(self, t, *arguments)
 
-    monkeypatch.setattr(lstm_recurrence, "lstm_cell_backward", counted)
+    monkeypatch.setattr(CellBackward, "step", counted)
     text = f"input name=input dim=4\nfast-lstmp-layer name=l cell-dim=8 delay=-3 {PLAIN}\n"
     network = make(text + "output-layer name=output").train()
     gradients(network, None)

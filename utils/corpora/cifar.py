@@ -3,9 +3,9 @@
 `prepare(source, out, "cifar10")` finds the files in `source`, or in the directory of the archive
 below it, checks their md5 against the official ones, and writes `out/train` and `out/test`.
 
-The python form is pickles. A pickle can name any function to be called; here only the three of
-numpy's that the official files name are given, and those only make arrays of bytes, so a foreign
-file can do nothing but be refused.
+The python form is pickles. A pickle can name any function to be called; here only those are given
+that the official files name, or that Python puts in when the same is written again, and they only
+make bytes and arrays of bytes, so a foreign file can do nothing but be refused.
 
 Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009;
 www.cs.toronto.edu/~kriz/cifar.html has the formats.
@@ -233,7 +233,9 @@ class _Unpickler(pickle.Unpickler):
         """
         allowed: dict[tuple[str, str], Callable[..., Any]] = {
             ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
             ("numpy", "ndarray"): np.ndarray,
+            ("_codecs", "encode"): _bytes,
             ("numpy", "dtype"): _byte,
         }
         if (module, name) not in allowed:
@@ -244,6 +246,13 @@ class _Unpickler(pickle.Unpickler):
 def _empty_array(*_: object) -> np.ndarray:
     """To be filled by `__setstate__`."""
     return np.empty(0, np.uint8)
+
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it has text in {encoding!r}")
+    return text.encode("latin1")
 
 
 def _byte(kind: str, *_: object) -> np.dtype[Any]:

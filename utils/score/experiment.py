@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.score.classes import is_classified
 from chainstitch.utils.score.text import read_text
 from chainstitch.utils.score.train_log import number, read_train_log
 from chainstitch.utils.score.wer import Scores, score
@@ -34,6 +35,7 @@ class Experiment:
     valid_objf: float | None
     parameters: int | None
     seconds: float | None  # of training in an iteration, median
+    classified: bool = False  # images, each one "word": its class
 
 
 def split_name(name: str, folds: Sequence[str] = ()) -> tuple[str, str, int | None]:
@@ -77,7 +79,8 @@ def read_experiment(path: Path | str, folds: Sequence[str] = ()) -> Experiment:
     parameters = None if size is None else int(size)
     times = [time for row in rows if (time := number(row, "seconds")) is not None]
     seconds = statistics.median(times) if times else None
-    return Experiment(path, name, fold, seed, scores, train, valid, parameters, seconds)
+    classified = any(is_classified(directory) for directory in path.glob("decode_*"))
+    return Experiment(path, name, fold, seed, scores, train, valid, parameters, seconds, classified)
 
 
 def _without(fold: str, name: str) -> str:

@@ -25,20 +25,24 @@ from chainstitch.utils.score.sweep import Choice
 
 def table(rows: Sequence[Row], baseline: str | None = None) -> list[list[str]]:
     """Heading and cells of the comparison; columns that would be empty throughout are left out."""
+    images = _classified(rows)
     columns: dict[str, list[str]] = {
         "set": [row.set for row in rows],
         "fold": [row.fold for row in rows],
         "experiment": [row.name for row in rows],
-        "WER %": [f"{row.wer:.2f}" for row in rows],
+        "error %" if images else "WER %": [f"{row.wer:.2f}" for row in rows],
         "sd": ["" if row.sd is None else f"{row.sd:.2f}" for row in rows],
         "n": [row.n for row in rows],
         "95 % CI": [
             f"{r.interval[0]:.2f} to {r.interval[1]:.2f}" if r.interval else "" for r in rows
         ],
-        "ins / del / sub": [
-            " / ".join(f"{x:.1f}".removesuffix(".0") for x in row.errors) for row in rows
+        "errors" if images else "ins / del / sub": [
+            " / ".join(
+                f"{x:.1f}".removesuffix(".0") for x in ([sum(row.errors)] if images else row.errors)
+            )
+            for row in rows
         ],
-        "words": [str(row.words) for row in rows],
+        "images" if images else "words": [str(row.words) for row in rows],
         "train objf": [_mean([e.train_objf for e in row.runs]) for row in rows],
         "valid objf": [_mean([e.valid_objf for e in row.runs]) for row in rows],
         "s / iteration": [_mean([e.seconds for e in row.runs], 2) for row in rows],
@@ -50,12 +54,17 @@ def table(rows: Sequence[Row], baseline: str | None = None) -> list[list[str]]:
     return [list(kept), *([cell or "-" for cell in line] for line in lines)]
 
 
-def caption(baseline: str | None = None) -> str:
+def caption(rows: Sequence[Row], baseline: str | None = None) -> str:
     """What the columns mean."""
+    rate, counted, units, of = (
+        ("Error", "Errors", "images", "image")
+        if _classified(rows)
+        else ("WER", "ins / del / sub", "utterances", "frame")
+    )
     text = (
-        "WER: mean over n runs that differ by seed, sd: between them. ins / del / sub: per run. "
-        f"95 % CI: bootstrap over utterances, runs pooled ({REPLICATIONS} replications, seed "
-        f"{SEED}). Objectives: per frame, last iteration. Seconds: median over "
+        f"{rate}: mean over n runs that differ by seed, sd: between them. {counted}: per run. "
+        f"95 % CI: bootstrap over {units}, runs pooled ({REPLICATIONS} replications, seed "
+        f"{SEED}). Objectives: per {of}, last iteration. Seconds: median over "
         "iterations, on a machine that may have done other work too."
     )
     if baseline:
@@ -68,7 +77,7 @@ def section_text(name: str, rows: Sequence[Row], command: str, baseline: str | N
     cells = [[_escape(cell) for cell in line] for line in table(rows, baseline)]
     cells.insert(1, ["---"] * len(cells[0]))
     lines = [f"## {name}", "", *(f"| {' | '.join(line)} |" for line in cells), ""]
-    lines += [caption(baseline), "", f"Written by {_code(command)} from:", ""]
+    lines += [caption(rows, baseline), "", f"Written by {_code(command)} from:", ""]
     runs = list({id(e): e for row in rows for e in row.runs}.values())
     by_place: dict[str, list[str]] = {}
     for e in runs:
@@ -179,6 +188,10 @@ def _choices(e: Experiment) -> list[str]:
         point = f"lmwt {choice.lmwt:g}, wip {choice.wip:g}{origin}"
         used.setdefault(point, []).append(path.parent.name.removeprefix("decode_"))
     return [f"{point}: {', '.join(names)}" for point, names in used.items()]
+
+
+def _classified(rows: Sequence[Row]) -> bool:
+    return all(e.classified for row in rows for e in row.runs)
 
 
 def _mean(values: Sequence[float | None], digits: int = 4) -> str:

@@ -1,0 +1,46 @@
+"""`chainstitch classify`: the likeliest class of each image of a set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def classify(
+    exp: Annotated[Path, typer.Argument(help="Directory with the final.pt of `train-image`.")],
+    data: Annotated[Path, typer.Option(help="Images, as `prepare` writes them.")],
+    out: Annotated[Path, typer.Option(help="Directory to write, EXP/decode_<set>.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    num_threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing OUT.")
+    ] = False,
+) -> None:
+    """Write OUT/ref, OUT/hyp (`image class` in each line) and OUT/classes.txt; `score` counts.
+
+    Example: chainstitch classify exp/a_s0 --data data/test --out exp/a_s0/decode_test
+    """
+    import torch
+
+    from chainstitch.nnet import image_experiment
+    from chainstitch.nnet.run_directory import pick_device
+    from chainstitch.utils.data.images import read_images
+    from chainstitch.utils.errors import UserError
+    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.score.classes import write_classified
+
+    refuse_existing(out, overwrite)
+    device = pick_device(device)
+    if num_threads:
+        torch.set_num_threads(num_threads)
+    network, classes = image_experiment.load_classifier(exp, device)
+    images = read_images(data)
+    if images.classes != classes:
+        raise UserError(f"{data} has other classes than {exp} was trained on")
+    found = image_experiment.classify(network, images, device)
+    write_classified(out, data.resolve().name, images.labels.tolist(), found, classes, overwrite)
+    print(f"{out}: {len(images)} images classified; next: chainstitch score {out}")

@@ -1,0 +1,153 @@
+"""Images from training to the table of results, at miniature size, through the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chainstitch.bin.main import app
+from chainstitch.nnet import checkpoint
+from chainstitch.utils.data.images import ImageSet, write_images
+
+CONFIG = """
+[network]
+filters = [4, 4, 8]
+bottleneck = 4
+[optim]
+initial_lr = 2e-2
+final_lr = 5e-3
+proportional_shrink = 1.0
+[optim.backstitch]
+scale = 0.5
+interval = 1
+slow_start = 2
+[training]
+epochs = 4
+minibatch_size = 16
+images_per_iteration = 32
+train_measured = 32
+"""
+
+
+def call(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        app([str(argument) for argument in arguments])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config, and images of three colours to tell apart, with some noise."""
+    place = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(0)
+    for name, count in (("train", 64), ("test", 24)):
+        labels = np.arange(count) % 3
+        pixels = generator.integers(0, 120, (count, 32, 32, 3))
+        pixels[np.arange(count), :, :, labels] += 100
+        write_images(
+            ImageSet(pixels.astype(np.uint8), labels, ["red", "green", "blue"]), place / name
+        )
+    (place / "conf.toml").write_text(CONFIG)
+    return place
+
+
+def train(place: Path, out: Path, *more: str) -> int:
+    return call(
+        "train-image", place / "conf.toml", "--data", place / "train", "--valid", place / "test",
+        "--out", out, "--device", "cpu", *more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(place: Path) -> Path:
+    exp = place / "exp" / "net_s0"
+    assert train(place, exp) == 0
+    return exp
+
+
+def rows(exp: Path) -> list[dict]:
+    return [json.loads(line) for line in (exp / "train.jsonl").read_text().splitlines()]
+
+
+def test_training_learns_and_its_rows_are_of_images(trained: Path) -> None:
+    found = rows(trained)
+    assert [row["unit"] for row in found] == ["image"] * 8
+    assert [row["alpha"] for row in found][:3] == [0, 0.25, 0.5]
+    assert found[0]["shrink"] == pytest.approx(1 - 2e-2)
+    assert all(row["frames"] == 32 and row["nonfinite"] == 0 for row in found)
+    assert found[-1]["train_objf"] > found[0]["train_objf"] + 0.05
+    assert 0 <= found[-1]["accuracy"] <= 1
+
+
+def test_a_run_that_lost_its_last_checkpoints_goes_on_to_the_same_bits(
+    place: Path, trained: Path, tmp_path: Path
+) -> None:
+    exp = tmp_path / "again"
+    assert train(place, exp) == 0
+    for number in (6, 7, 8):
+        (exp / f"{number}.pt").unlink()
+    assert train(place, exp, "--resume", "auto") == 0
+    ours, theirs = (checkpoint.load(e / "8.pt")["model"] for e in (exp, trained))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    without = ("seconds",)
+    for a, b in zip(rows(exp), rows(trained), strict=True):
+        assert {k: v for k, v in a.items() if k not in without} == {
+            k: v for k, v in b.items() if k not in without
+        }
+
+
+def test_resuming_with_other_settings_or_over_another_run_is_refused(
+    place: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(place, trained, "--resume", "auto", "--set", "network.width=2.0") == 2
+    assert "width" in capsys.readouterr().err
+    assert train(place, trained) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_combine_classify_score_plot_compare(
+    trained: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--method", "bfgs", "--per-component", "--on", "train", "--device", "cpu")
+    assert call("combine", trained, *options) == 0
+    assert "objective per image" in capsys.readouterr().out
+    final = checkpoint.load(trained / "final.pt")
+    assert final["scores"][final["winner"]] == max(final["scores"].values())
+    assert set(final["weights"]) == {
+        name.rpartition(".")[0] for name in final["model"] if name.endswith("weight")
+    }  # a set of weights for every layer
+    decoded = trained / "decode_test"
+    assert call("classify", trained, "--data", place / "test", "--out", decoded) == 0
+    assert call("score", decoded) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.endswith("/ 24 ]") and float(line.split()[1]) < 40  # 67 by chance
+    assert call("plot", decoded) == 0 and (decoded / "confusion.png").is_file()
+    assert call("plot", trained) == 0 and (trained / "objective.png").is_file()
+    markdown = place / "RESULTS.md"
+    assert call("compare", trained, "--markdown", markdown) == 0
+    table = markdown.read_text()
+    assert "| error % |" in table and "| images |" in table and "WER" not in table
+    assert call("info", trained) == 0
+    assert "%ERR" in capsys.readouterr().out
+
+
+def test_errors_name_what_is_wrong(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(place, tmp_path / "x", "--set", "network.widht=0.5") == 2
+    assert "did you mean 'network.width'" in capsys.readouterr().err
+    assert call("classify", tmp_path, "--data", place / "test", "--out", tmp_path / "d") == 2
+    assert "train-image" in capsys.readouterr().err
+    small = ImageSet(np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]), ["red", "green"])
+    write_images(small, tmp_path / "small")
+    code = call(
+        "train-image", place / "conf.toml", "--data", tmp_path / "small",
+        "--valid", tmp_path / "small", "--out", tmp_path / "y",
+    )  # fmt: skip
+    assert code == 1 and "wanted 32 x 32" in capsys.readouterr().err
+    assert not (tmp_path / "y").exists()

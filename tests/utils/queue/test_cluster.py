@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.queue import backends, cluster, record, site
+from chainstitch.utils.queue import backends, record, site, submit
 from chainstitch.utils.queue.grammar import Ended, Resources, parse
 from tests.fakes.install import fake_sge
 
@@ -29,7 +29,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(cluster, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(submit, "RETRY_SECONDS", 0.2)
     return tmp_path / "fake"
 
 
@@ -51,7 +51,7 @@ def wait_for(happened: Callable[[], bool], seconds: float = 30.0) -> None:
 def test_full_queue_is_asked_again_and_that_is_said(
     fake: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(submit, "RETRY_SECONDS", 1.0)
     refuse = fake / "refuse"
     refuse.write_text("job rejected: Only 1 jobs are allowed per user (current job count: 1)")
     later(2.5, refuse.unlink)

@@ -88,14 +88,22 @@ def test_status_counts_jobs_by_state(tmp_path: Path) -> None:
     assert lost[2] == "  lost: 1-3"
 
 
+def test_status_of_an_interrupted_batch_keeps_what_was_done(tmp_path: Path) -> None:
+    script = "test JOB = 1 || exec sleep 60"
+    runner = subprocess.Popen(
+        [*RUN, "--max-jobs-run", "1", "JOB=1:3", "exp/y.JOB.log", "sh", "-c", script],
+        cwd=tmp_path, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    log = tmp_path / "exp" / "y.2.log"
+    wait_for(lambda: log.exists() and "Started" in log.read_text())
+    runner.terminate()
+    runner.wait()
+    shown = run(tmp_path, "--status").stdout.splitlines()
+    assert shown[1].split()[-6:] == list("300111")  # done, told to end, never begun
+
+
 def test_a_batch_that_ended_gives_way_to_the_next_with_its_logs(tmp_path: Path) -> None:
     for _ in range(3):
         run(tmp_path, "JOB=1:2", "exp/a/log/x.JOB.log", "true")
     run(tmp_path, "exp/a/log/other.log", "true")
     assert len(list((tmp_path / "exp" / "a" / "q").iterdir())) == 2
-
-
-def test_stale_log_is_gone_before_a_job_begins(tmp_path: Path) -> None:
-    (tmp_path / "a.log").write_text("of another day\n")
-    run(tmp_path, "a.log", "false")
-    assert "another day" not in (tmp_path / "a.log").read_text()

@@ -77,8 +77,10 @@ def test_unknown_command_names_a_near_one(capsys: pytest.CaptureFixture[str]) ->
     assert "doctor" in capsys.readouterr().err
 
 
-def test_user_error_is_one_line_and_exit_1() -> None:
+def test_user_error_is_one_line_and_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     done = chainstitch("run", "/dev/null", "false")
+    assert Path("/dev/null").is_char_device()
     assert done.returncode == 1
     assert done.stderr == "chainstitch run: error: the job failed (exit code 1); log: /dev/null\n"
 
@@ -108,8 +110,10 @@ def test_traceback_on_request() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_full_disk_is_one_line() -> None:
+def test_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     done = chainstitch("run", "/dev/full", "true")
+    assert Path("/dev/full").is_char_device() and not Path("/dev/q").exists()
     assert done.returncode == 1
     assert done.stderr.startswith("chainstitch run: error: No space left on device")
     assert done.stderr.count("\n") == 1

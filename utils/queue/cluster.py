@@ -10,31 +10,25 @@ somebody else's job is put back, the others fail.
 from __future__ import annotations
 
 import logging
-import re
-import shlex
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
-from chainstitch.utils.errors import UserError
 from chainstitch.utils.queue import record
 from chainstitch.utils.queue.grammar import PUT_BACK, Ended
 from chainstitch.utils.queue.process import GRACE_SECONDS, LogReader, noted_end
 from chainstitch.utils.queue.record import Record
 from chainstitch.utils.queue.requeue import Requeues
-from chainstitch.utils.queue.scheduler import NoAnswer, Refused, Scheduler, State, Task
+from chainstitch.utils.queue.scheduler import NoAnswer, Scheduler, State, Task
 from chainstitch.utils.queue.signals import Signals
 from chainstitch.utils.queue.site import Site
+from chainstitch.utils.queue.submit import submit, write_script
 
 log = logging.getLogger(__name__)
 
 SIGNALLED = (128 + 9, 128 + 15)
 LOOK_SECONDS = 0.2  # between looks for exit files at first, and
 LOOK_SECONDS_AT_MOST = 2.0  # after a while
-RETRY_SECONDS = 5.0  # after a refusal, doubled each time up to
-RETRY_SECONDS_AT_MOST = 120.0
 CANCEL_SECONDS = 3 * GRACE_SECONDS  # the worker's time of grace, and the scheduler's
 
 
@@ -68,7 +62,16 @@ class Cluster:
                     break
             attempt = len(self.arrays)
             record.note_submission(self.batch.directory, attempt, numbers, again)
-            array = self._hand_over(self._script(attempt), len(numbers))
+            script = write_script(self.batch, attempt, self.scheduler, self.site.patience)
+            array = submit(
+                self.batch,
+                script,
+                len(numbers),
+                self.scheduler,
+                self.flags,
+                self.site.submit_patience,
+                self.signals,
+            )
             self.arrays.append((array, numbers))
             self.open |= {(array, n): number for n, number in enumerate(numbers, 1)}
             record.note_id(self.batch.directory, attempt, array)
@@ -164,56 +167,6 @@ class Cluster:
             self.waiting.append(number)
         else:
             self.ended[number] = end
-
-    def _script(self, attempt: int) -> Path:
-        """What the scheduler starts: it waits for the batch to show, and becomes the worker."""
-        place = self.batch.directory
-        path = place / f"job.{attempt}.sh"
-        task = f'"${{{self.scheduler.task_variable}}}"'
-        here, patience = shlex.quote(str(place)), f"{self.site.patience:.0f}"
-        path.write_text(
-            f"""#!/bin/sh
-n=0
-until [ -d {here} ]; do
-  n=$((n + 1))
-  [ $n -le {patience} ] || exit 1
-  sleep 1
-done
-exec >{here}/task.{attempt}.{task} 2>&1
-exec {shlex.quote(sys.executable)} -P -m chainstitch.utils.queue.worker \\
-  {here} {attempt} {task} {patience}
-""",
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
-        return path
-
-    def _hand_over(self, script: Path, tasks: int) -> str:
-        name = re.sub(r"\W", "_", Path(self.batch.jobs.log).name.removesuffix(".log"))
-        deadline = time.monotonic() + self.site.submit_patience
-        delay = RETRY_SECONDS
-        while True:
-            try:
-                return self.scheduler.submit(
-                    script, f"cs_{name}", tasks, self.batch.resources.max_jobs_run, self.flags
-                )
-            except Refused as error:
-                left = deadline - time.monotonic()
-                if left <= 0.0:
-                    raise UserError(
-                        f"{self.scheduler.name} has not taken the jobs for "
-                        f"{self.site.submit_patience:.0f} s: {error}"
-                    ) from None
-                delay = min(delay, left)
-                log.warning(
-                    "%s does not take the jobs now (%s); trying again in %.0f s",
-                    self.scheduler.name,
-                    error,
-                    delay,
-                )
-            self.signals.wait(delay)
-            self.signals.raise_interrupt()
-            delay = min(2 * delay, RETRY_SECONDS_AT_MOST)
 
     def _said(self, task: Task) -> str:
         """The last line that a worker which wrote no exit said."""

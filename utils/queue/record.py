@@ -1,6 +1,7 @@
 """What is known of a batch of jobs, as files, so that machines that share only a disk can tell.
 
-A batch whose logs are in `exp/a/log` (or in `exp/a`) has a directory `exp/a/q/<log>-<time>-<pid>/`:
+A batch whose logs are in `exp/a/log` (or in `exp/a`) has a directory `exp/a/q/<log>-<time>-<pid>/`
+(one whose log is a device, /dev/null say, has it in `q` where it was started):
 
     batch.json        what was asked for; the worker on another machine reads its command there
     submitted.N.json  the N-th array handed to a scheduler: its id, and the job number of each task
@@ -88,7 +89,8 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
         if record.log(jobs.first) == other.log(other.jobs.first) and not other.watched():
             shutil.rmtree(other.directory, ignore_errors=True)
     for number in jobs.numbers:
-        record.log(number).unlink(missing_ok=True)
+        if record.log(number).is_file():  # and no device or directory
+            record.log(number).unlink(missing_ok=True)
     record.log(jobs.first).parent.mkdir(parents=True, exist_ok=True)
     (directory / EXITS).mkdir(parents=True)
     content = asdict(record)
@@ -99,6 +101,8 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
 
 def queue_directory(log: Path) -> Path:
     """Where batches with such a log are recorded: `q` beside the log, or beside its `log/`."""
+    if log.exists() and not log.is_file() and not log.is_dir():
+        return Path.cwd() / "q"
     place = log.parent
     return (place.parent if place.name in ("log", "LOG") else place) / "q"
 

@@ -22,9 +22,11 @@ class Signals:
     """Keeps signals back while the `with` block runs, and wakes `wait` when one comes."""
 
     def __init__(self, numbers: Iterable[int] = STOPPING, children: bool = True) -> None:
-        """Args:
-        numbers: those to keep; one that is ignored, as nohup has it, stays ignored.
-        children: whether a child's end wakes `wait`.
+        """Keeps nothing yet.
+
+        Args:
+            numbers: those to keep; one that is ignored, as nohup has it, stays ignored.
+            children: whether a child's end wakes `wait`.
         """
         self._kept: list[int] = []
         self._numbers = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]

@@ -37,17 +37,15 @@ def find(place: Path) -> list[Record]:
 def states(batch: Record) -> dict[str, list[int]]:
     """The numbers of the jobs by state: waiting, running, done, failed, lost."""
     found: dict[str, list[int]] = defaultdict(list)
-    outcome = record.outcome(batch)
-    if outcome is not None:
-        for number in batch.jobs.numbers:
-            failed = outcome["failed"].get(str(number))
-            if number in outcome["unknown"] or (failed and failed["code"] is None):
-                found["lost"].append(number)
-            else:
-                found["failed" if failed else "done"].append(number)
-        return found
-    alive = _alive(batch)
+    outcome = record.outcome(batch) or {"failed": {}, "unknown": [*batch.jobs.numbers]}
+    unknown = set(outcome["unknown"])  # with an outcome: of a batch that was interrupted
+    alive = not batch.finished() and _alive(batch)
     for number in batch.jobs.numbers:
+        failed = outcome["failed"].get(str(number))
+        if number not in unknown:
+            lost = failed and failed["code"] is None
+            found["lost" if lost else "failed" if failed else "done"].append(number)
+            continue
         code = noted_end(batch.log(number))
         if code is not None:
             found["failed" if code else "done"].append(number)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.queue import backends, cluster, record, site
+from chainstitch.utils.queue import backends, record, site, submit
 from chainstitch.utils.queue.grammar import Ended, Resources, parse
 from tests.fakes.install import fake_sge
 
@@ -29,7 +29,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(cluster, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(submit, "RETRY_SECONDS", 0.2)
     return tmp_path / "fake"
 
 
@@ -51,7 +51,7 @@ def wait_for(happened: Callable[[], bool], seconds: float = 30.0) -> None:
 def test_full_queue_is_asked_again_and_that_is_said(
     fake: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(submit, "RETRY_SECONDS", 1.0)
     refuse = fake / "refuse"
     refuse.write_text("job rejected: Only 1 jobs are allowed per user (current job count: 1)")
     later(2.5, refuse.unlink)
@@ -88,8 +88,10 @@ def test_job_that_vanished_is_lost_and_its_log_is_not_believed(fake: Path) -> No
 
 def test_task_that_cannot_be_started_is_lost_and_removed(fake: Path) -> None:
     (fake / "broken").touch()
+    Path("a.log").write_text("of another day\n")
     assert run("a.log", "true") == {1: Ended(None, "Grid Engine says Eqw")}
     assert list((fake / "jobs").glob("1/*")) == []
+    assert not Path("a.log").exists()  # it would be shown as this job's
 
 
 def test_scheduler_that_does_not_answer_is_waited_for(
@@ -118,9 +120,13 @@ def test_array_larger_than_the_scheduler_takes_is_cut(
     fake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chainstitch.utils.queue.sge.GridEngine.most_tasks", 2)
-    ended = run("JOB=3:7", "a.JOB.log", "sh", "-c", "exit JOB", most=2)
+    Path("on").mkdir()
+    script = "ls on | wc -l; touch on/JOB; sleep 1; rm on/JOB; exit JOB"
+    ended = run("JOB=3:7", "a.JOB.log", "sh", "-c", script, most=2)
     assert {number: end.code for number, end in ended.items()} == {n: n for n in range(3, 8)}
     assert len(list((fake / "numbers").iterdir())) == 3
+    seen = [int(Path(f"a.{n}.log").read_text().splitlines()[3]) for n in range(3, 8)]
+    assert max(seen) < 2  # the arrays do not run side by side
 
 
 def test_only_what_wants_it_is_put_back(fake: Path) -> None:

@@ -58,7 +58,7 @@ train_system() {
   esac
   $(cmd_on_device) --follow "$work/exp/log/${exp##*/}.train.log" \
     chainstitch train "$conf" --data "$train" --valid "$valid" --lang "$data/lang" --den "$den" \
-    --out "$exp" --seed "$seed" --device "$device" --resume auto \
+    --out "$exp" --seed "$seed" --device "$device" --resume auto --jobs-cmd "$(cmd_on_device)" \
     "${settings[@]}" "${step[@]}" "${overwrite_flag[@]}"
 }
 

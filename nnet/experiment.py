@@ -36,8 +36,8 @@ from chainstitch.nnet.run_directory import (
     schedule_of,
     write_settings,
 )
-from chainstitch.nnet.shares import Shares
-from chainstitch.nnet.train import Trainer, num_iterations
+from chainstitch.nnet.shares import Shares, num_iterations
+from chainstitch.nnet.train import Trainer
 from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.batches import BatchPlan

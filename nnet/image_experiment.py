@@ -20,7 +20,8 @@ from chainstitch.nnet.loss import ClassLoss
 from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.reopened import Reopened
 from chainstitch.nnet.run_directory import CONFIG, INPUTS, begin, schedule_of, write_settings
-from chainstitch.nnet.train import Trainer, num_iterations
+from chainstitch.nnet.shares import num_iterations
+from chainstitch.nnet.train import Trainer
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.images import CLASSES, ImageSet, read_classes, read_images

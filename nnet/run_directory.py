@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from chainstitch.nnet.train import Schedule
 from chainstitch.nnet.train_config import Optim
+from chainstitch.nnet.train_schedule import Schedule
 from chainstitch.utils import config as configs
 from chainstitch.utils import log
 from chainstitch.utils.errors import UsageError

@@ -7,6 +7,8 @@ How many jobs an iteration has, and so which shares are its own, says `JobPlan`.
 
 from __future__ import annotations
 
+import math
+
 from chainstitch.nnet.optim.iterations import JobPlan
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UsageError
@@ -55,3 +57,8 @@ class Shares:
     def of_job(self, iteration: int, number: int) -> list[Minibatch]:
         """Those of job 1 .. jobs(iteration); in the last iteration they may be of a next epoch."""
         return self.plan.iteration(self._jobs.processed(iteration) + number - 1)
+
+
+def num_iterations(total_frames: int, epochs: float, frames_per_iteration: int) -> int:
+    """How many iterations `epochs` passes over `total_frames` input frames make; at least 1."""
+    return max(1, math.ceil(total_frames * epochs / frames_per_iteration))

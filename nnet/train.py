@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -37,6 +36,8 @@ from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
 from chainstitch.nnet.parallel_jobs import ParallelJobs, average, kept
 from chainstitch.nnet.run_checkpoints import Checkpoints
 from chainstitch.nnet.shares import Shares
+from chainstitch.nnet.train_log import figures, line
+from chainstitch.nnet.train_schedule import Schedule
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -49,32 +50,6 @@ MAX_NONFINITE = 0.01  # of an iteration's minibatches may have non-finite output
 NONFINITE_OBJF = -10.0  # per frame, what such a minibatch counts for
 JOB_SEEDS = 10**12  # apart are the seeds of the jobs of an iteration
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the optimiser's settings move; see optim/schedule.py and optim/dropout_schedule.py.
-
-    Attributes:
-        initial_lr, final_lr: for summed gradients.
-        max_change: global limit; layer_max_change: False leaves the layers' own limits out.
-        backstitch_scale, backstitch_interval, slow_start: alpha, m, iterations of the ramp.
-        reset_natural_gradient: start the Fisher estimates afresh in every iteration, as Kaldi does.
-        dropout: the schedule's text; empty leaves the layers' own proportions.
-        shrink, proportional_shrink: what parameters are multiplied by before every iteration.
-    """
-
-    initial_lr: float
-    final_lr: float
-    max_change: float = 2.0
-    layer_max_change: bool = True
-    backstitch_scale: float = 0.0
-    backstitch_interval: int = 4
-    slow_start: int = 15
-    reset_natural_gradient: bool = False
-    dropout: str = ""
-    shrink: float = 1.0
-    proportional_shrink: float = 0.0
 
 
 @dataclass
@@ -200,7 +175,7 @@ class Trainer:
                 self.parallel.clear()
             self._write_rows()
             scalars.write(row)
-            logger.info(_line(row, self.plan.num_iterations))
+            logger.info(line(row, self.plan.num_iterations))
             skipped = row["max_change"]["skipped"]
             if skipped > MAX_SKIPPED * len(self.plan.iteration(iteration)):
                 raise UserError(
@@ -232,21 +207,9 @@ class Trainer:
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
             "saturation": within.saturation,
             "shrink": within.shrink,
-            "train_objf": sums["objf"] / sums["frames"],
-            "step2_objf": sums["step2_objf"] / sums["step2_frames"]
-            if sums["step2_frames"]
-            else None,
+            **figures(sums),
             "train_diag_objf": diag,
             "valid_objf": valid,
-            "num_log_z": sums["num"] / sums["frames"],
-            "den_log_z": sums["den"] / sums["frames"],
-            "output_l2": sums["l2"] / sums["frames"],
-            "out_of_range": sums["out_of_range"] / sums["frames"],
-            "xent": sums["xent"] / sums["frames"],
-            "frames": int(sums["frames"]),
-            "log_domain": int(sums["log_domain"]),
-            "accuracy": sums["right"] / sums["frames"] if "right" in sums else None,
-            "nonfinite": int(sums["nonfinite"]),
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
             "max_change": self.sgd.statistics.summary(self.sgd.names),
@@ -455,28 +418,3 @@ class Trainer:
     def _write_rows(self) -> None:
         with atomic_file(self.out / "train.jsonl") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in self.rows)
-
-
-def num_iterations(total_frames: int, epochs: float, frames_per_iteration: int) -> int:
-    """How many iterations `epochs` passes over `total_frames` input frames make; at least 1."""
-    return max(1, math.ceil(total_frames * epochs / frames_per_iteration))
-
-
-def _line(row: dict[str, Any], total: int) -> str:
-    """What a person reads per iteration."""
-    change = row["max_change"]
-    step2 = "" if row["step2_objf"] is None else f" (step 2 {row['step2_objf']:.4f})"
-    skipped = f", {change['skipped']} updates SKIPPED" if change["skipped"] else ""
-    skipped += f", {row['nonfinite']} minibatches NOT FINITE" if row["nonfinite"] else ""
-    proportions = [f"{p:.2f}" for p in sorted(row["dropout"].values())]
-    dropout = "-".join(dict.fromkeys(proportions[:1] + proportions[-1:]))
-    dropout = f" dropout {dropout}" if dropout else ""
-    shrink = "" if row["shrink"] == 1.0 else f" shrink {row['shrink']:.4f}"
-    return (
-        f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e} "
-        f"alpha {row['alpha']:.2f}{dropout}{shrink} objf/{row['unit']} "
-        f"train {row['train_objf']:.4f}{step2} valid {row['valid_objf']:.4f} "
-        f"max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "
-        f"(least {change['smallest']:.2f}){skipped}, "
-        f"{row['seconds']:.1f} s"
-    )

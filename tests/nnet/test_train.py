@@ -14,7 +14,10 @@ import torch
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, NaturalGradient
-from chainstitch.nnet.train import Schedule, Trainer, _line, num_iterations
+from chainstitch.nnet.shares import num_iterations
+from chainstitch.nnet.train import Trainer
+from chainstitch.nnet.train_log import line
+from chainstitch.nnet.train_schedule import Schedule
 from chainstitch.utils.data.batches import BatchPlan
 from chainstitch.utils.data.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError, UserError
@@ -117,15 +120,15 @@ def test_dropout_follows_its_schedule(toy: Toy, tmp_path: Path) -> None:
     made.run()
     assert [row["dropout"] for row in made.rows] == [{"tdnn1": 0.2}, {"tdnn1": 0.4}, {"tdnn1": 0.0}]
     assert seen == sorted(seen, key=[0.2, 0.4, 0.0].index) and set(seen) == {0.2, 0.4, 0.0}
-    assert "alpha 0.00 dropout 0.40 objf" in _line(made.rows[1], 3)
+    assert "alpha 0.00 dropout 0.40 objf" in line(made.rows[1], 3)
 
 
 def test_layers_keep_their_own_dropout_without_a_schedule(toy: Toy, tmp_path: Path) -> None:
     rows = trained(toy, tmp_path / "exp", PLAIN).rows
     assert all(row["dropout"] == {"tdnn1": 0.1} and row["shrink"] == 1.0 for row in rows)
-    line = _line(rows[0] | {"dropout": {"a": 0.1, "b": 0.3, "c": 0.2}, "shrink": 0.98}, 3)
-    assert "alpha 0.00 dropout 0.10-0.30 shrink 0.9800 objf" in line
-    assert "alpha 0.00 objf" in _line(rows[0] | {"dropout": {}}, 3)
+    said = line(rows[0] | {"dropout": {"a": 0.1, "b": 0.3, "c": 0.2}, "shrink": 0.98}, 3)
+    assert "alpha 0.00 dropout 0.10-0.30 shrink 0.9800 objf" in said
+    assert "alpha 0.00 objf" in line(rows[0] | {"dropout": {}}, 3)
 
 
 def test_constant_schedule_is_the_proportion_of_the_xconfig(toy: Toy, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import torch
 
 from chainstitch.nnet import diagnostics
 from chainstitch.nnet.nets import Network
-from chainstitch.nnet.train import Schedule, Trainer
+from chainstitch.nnet.train import Trainer
+from chainstitch.nnet.train_schedule import Schedule
 from chainstitch.utils.data.batches import BatchPlan
 from tests.toy import Toy, same_tensors
 

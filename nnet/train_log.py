@@ -1,4 +1,4 @@
-"""What is kept and said of an iteration: its figures in train.jsonl, and the line a person reads."""
+"""What is kept of an iteration, its figures in train.jsonl, and the line that a person reads."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import torch
 from chainstitch.nnet import checkpoint
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, NaturalGradient
-from chainstitch.nnet.shares import num_iterations
+from chainstitch.nnet.shares import Shares, num_iterations
 from chainstitch.nnet.train import Trainer
 from chainstitch.nnet.train_log import line
 from chainstitch.nnet.train_schedule import Schedule
@@ -251,7 +251,8 @@ def test_the_objective_of_a_backstitched_minibatch_is_that_of_the_unperturbed_pa
     for scale in (0.0, 1.0):
         schedule = Schedule(5e-2, 5e-2, backstitch_scale=scale, backstitch_interval=1, slow_start=0)
         made = trainer(toy, tmp_path / f"exp{scale}", schedule)
-        made.plan = BatchPlan(len(made.examples), len(made.examples), 1.0, 1)  # one minibatch
+        one = BatchPlan(len(made.examples), len(made.examples), 1.0, 1)  # minibatch
+        made.plan = Shares(one)
         made.run()
         rows.append(made.rows[0])
     assert rows[1]["train_objf"] == rows[0]["train_objf"]

@@ -19,13 +19,14 @@ from chainstitch.utils.data.images import ImageSet, read_images, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ["bash", str(ROOT / "egs" / "cifar" / "run.sh")]
-# an eighth of the filters and 4096 images, so that it takes a minute; smaller minibatches, so that
-# it learns something in that
+# An eighth of the filters and 3072 images, so that it takes a minute; smaller minibatches and a
+# higher learning rate, so that it learns something in that.
 REDUCED = (
-    "--conf", "conf/resnet_quarter.toml", "--epochs", "2", "--max-train", "4096",
+    "--conf", "conf/resnet_quarter.toml", "--epochs", "2", "--max-train", "3072",
     "--max-test", "1000", "--threads", "2", "--device", "cpu", "--override",
-    "network.width=0.125 training.minibatch_size=32 training.images_per_iteration=2048 "
-    "training.train_measured=256 optim.final_lr=1e-3",
+    "network.width=0.125 training.minibatch_size=64 training.images_per_iteration=1536 "
+    "training.train_measured=256 optim.initial_lr=1e-2 optim.final_lr=2e-3 "
+    "optim.proportional_shrink=10",
 )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_cifar10_is_killed_resumed_and_scored(official: Path, tmp_path: Path) ->
         assert (place / "decode_test" / "confusion.png").stat().st_size > 10_000
         line = (place / "decode_test" / "best_err").read_text()
         assert line.endswith("/ 1000 ]\n")
-        assert 30 < float(line.split()[1]) < 82  # 90 by chance
+        assert 40 < float(line.split()[1]) < 82  # 90 by chance; 66 to 72 seen
         assert re.search(rf"^test +{name} +\d", out, re.MULTILINE)
     assert (tmp_path / "exp" / "objective.png").stat().st_size > 10_000
 

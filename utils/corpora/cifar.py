@@ -3,10 +3,6 @@
 `prepare(source, out, "cifar10")` finds the files in `source`, or in the directory of the archive
 below it, checks their md5 against the official ones, and writes `out/train` and `out/test`.
 
-The python form is pickles. A pickle can name any function to be called; here only those are given
-that the official files name, or that Python puts in when the same is written again, and they only
-make bytes and arrays of bytes, so a foreign file can do nothing but be refused.
-
 Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009;
 www.cs.toronto.edu/~kriz/cifar.html has the formats.
 """
@@ -14,16 +10,13 @@ www.cs.toronto.edu/~kriz/cifar.html has the formats.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from chainstitch.utils.corpora.byte_pickle import unpickle
 from chainstitch.utils.data.images import ImageSet, write_images
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import refuse_existing
@@ -156,7 +149,7 @@ def _classes(form: Form, place: Path, dataset: str) -> list[str]:
         return CIFAR10_CLASSES
     content = _content(path)
     try:
-        names = _unpickle(content)[form.key] if form.key else content.decode().split()
+        names = unpickle(content)[form.key] if form.key else content.decode().split()
         if not names or not all(isinstance(name, str) and name.split() for name in names):
             raise ValueError("no names of classes")
     except Exception as error:  # of pickles nearly anything can come
@@ -205,7 +198,7 @@ def _records(content: bytes, form: Form) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pickled(content: bytes, form: Form) -> tuple[np.ndarray, np.ndarray]:
-    found = _unpickle(content)
+    found = unpickle(content)
     assert isinstance(form.label, str)
     pixels, labels = found["data"], np.array(found[form.label], np.int64)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
@@ -213,50 +206,3 @@ def _pickled(content: bytes, form: Form) -> tuple[np.ndarray, np.ndarray]:
     if pixels.shape != (len(labels), PIXELS) or not len(labels) or labels.min() < 0:
         raise ValueError(f"data of shape {pixels.shape} for {len(labels)} labels")
     return pixels, labels
-
-
-def _unpickle(content: bytes) -> dict[str, Any]:
-    found = _Unpickler(io.BytesIO(content), encoding="latin1").load()
-    if not isinstance(found, dict):
-        raise ValueError("not a dictionary")
-    return found
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes dictionaries, lists, numbers, text and arrays of bytes; nothing else can be called."""
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """What stands for a global of the official files.
-
-        Raises:
-            UnpicklingError: any other.
-        """
-        allowed: dict[tuple[str, str], Callable[..., Any]] = {
-            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy", "ndarray"): np.ndarray,
-            ("_codecs", "encode"): _bytes,
-            ("numpy", "dtype"): _byte,
-        }
-        if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, as no CIFAR file does")
-        return allowed[module, name]
-
-
-def _empty_array(*_: object) -> np.ndarray:
-    """To be filled by `__setstate__`."""
-    return np.empty(0, np.uint8)
-
-
-def _bytes(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it has text in {encoding!r}")
-    return text.encode("latin1")
-
-
-def _byte(kind: str, *_: object) -> np.dtype[Any]:
-    """A dtype of its own, as the pickle sets its state."""
-    if kind != "u1":
-        raise pickle.UnpicklingError(f"it has data of type {kind!r}, wanted bytes")
-    return np.dtype("u1", copy=True)

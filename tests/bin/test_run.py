@@ -65,6 +65,17 @@ def test_jobs_do_not_outlive_an_interrupted_runner(tmp_path: Path, number: int) 
         os.kill(int(lines[3]), 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such signal")
+def test_jobs_do_not_outlive_a_killed_runner(tmp_path: Path) -> None:
+    runner = subprocess.Popen([*RUN, "a.log", "sh", "-c", "echo $$; exec sleep 60"], cwd=tmp_path)
+    log = tmp_path / "a.log"
+    wait_for(lambda: log.exists() and log.read_text().count("\n") >= 4)
+    job = Path("/proc") / log.read_text().splitlines()[3]
+    runner.kill()
+    runner.wait()
+    wait_for(lambda: not job.exists() or "(zombie)" in (job / "status").read_text())
+
+
 def test_status_counts_jobs_by_state(tmp_path: Path) -> None:
     assert run(tmp_path, "--status").stdout == "no jobs below .\n"
     run(tmp_path, "JOB=1:4", "exp/a/log/x.JOB.log", "test", "JOB", "-ne", "3")

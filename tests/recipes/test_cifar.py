@@ -59,9 +59,11 @@ def test_cifar10_is_killed_resumed_and_scored(official: Path, tmp_path: Path) ->
         while not (exp / "2.pt").is_file():
             assert training.poll() is None, "it ended before it was killed"
             time.sleep(0.1)
-    finally:
-        os.killpg(training.pid, signal.SIGKILL)
-        training.wait()
+    finally:  # the training itself: it is in a process group of its own
+        lock = exp.with_name(f".{exp.name}.lock")
+        if lock.is_file():
+            os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+        assert training.wait(60) != 0
     out = run(*arguments, "--stage", "2", "--backstitch", "true")
     assert re.search(rf"resumed from {re.escape(str(exp))}/[23].pt", out)
     for name, alpha in (("resnet_quarter", 0.0), ("resnet_quarter_backstitch", 0.5)):

@@ -6,18 +6,21 @@ and exit code below. A job that is put back in the queue adds another such part 
 
 A job has no standard input and no shell, and a process group of its own: Ctrl-C at the terminal
 comes to it as SIGTERM through whoever watches it, once, so that a training can save its state.
+Where the watcher is killed, so is the job (on Linux); it would work on, unseen, beside the next one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chainstitch.utils.queue.grammar import Ended, Job
@@ -28,6 +31,8 @@ FRAME = re.compile(
     rb"|# Ended \(code \d+\) at .*, elapsed time \d+ seconds"
 )
 FOOTER = re.compile(rb"# Ended \(code (\d+)\) at ")
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def header_line(job: Job) -> str:
@@ -45,6 +50,11 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
     return variables
 
 
+def _die_with_us() -> None:
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 class Process:
     """A job that was started."""
 
@@ -57,7 +67,6 @@ class Process:
         max_time: float | None = None,
         append: bool = False,
         keep_open: Sequence[int] = (),
-        first: Callable[[], None] | None = None,
     ) -> None:
         """Starts the job. A command that cannot start has ended with 127 (not there) or 126.
 
@@ -65,7 +74,6 @@ class Process:
             threads: for the accounting line.
             append: go on in the log that is there.
             keep_open: file descriptors that the job inherits.
-            first: called in the new process before the command takes its place.
 
         Raises:
             OSError: the log cannot be written.
@@ -90,7 +98,7 @@ class Process:
                 env=variables,
                 process_group=0,
                 pass_fds=keep_open,
-                preexec_fn=first,
+                preexec_fn=_die_with_us,
             )
         except OSError as error:
             if error.filename != job.command[0]:  # not the command's fault but the log's

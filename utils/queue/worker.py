@@ -12,7 +12,6 @@ waits for what it needs, up to `patience`, before it gives up.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -38,8 +37,6 @@ FORWARDED = {
     signal.SIGUSR1: signal.SIGUSR1,
     signal.SIGUSR2: signal.SIGTERM,
 }
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def main(arguments: list[str]) -> int:
@@ -64,7 +61,6 @@ def main(arguments: list[str]) -> int:
             threads=threads,
             max_time=batch.resources.max_time,
             append=array["append"],
-            first=_die_with_me,
         )
         while (ended := process.poll()) is None:
             signals.wait(min(IDLE_SECONDS, process.seconds_left()))
@@ -94,12 +90,6 @@ def _when_visible(look: Callable[[], T], deadline: float, signals: Signals) -> T
         signals.wait(LOOK_SECONDS)
         if signals.take():
             sys.exit(143)
-
-
-def _die_with_me() -> None:
-    """Has the job killed when the worker is: some schedulers kill no other process."""
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 if __name__ == "__main__":

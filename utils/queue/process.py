@@ -6,7 +6,7 @@ and exit code below. A job that is put back in the queue adds another such part 
 
 A job has no standard input and no shell, and a process group of its own: Ctrl-C at the terminal
 comes to it as SIGTERM through whoever watches it, once, so that a training can save its state.
-Where the watcher is killed, so is the job (on Linux); it would work on, unseen, beside the next one.
+Where the watcher is killed, so is the job (on Linux); else it would work on, beside the next one.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ def chainstitch(
             process.kill()
             raise TimeoutError(f"{arguments} has not ended after {timeout} s")
         out, err = (path.read_text() for path in outputs)
-    return subprocess.CompletedProcess(list(arguments), process.exitcode, out, err)
+        # of many at a time the server has lost the code of one, once
+        said = Path(place, "code")
+        code = int(said.read_text()) if said.exists() else process.exitcode
+    return subprocess.CompletedProcess(list(arguments), code, out, err)
 
 
 def _run(arguments: list[str], cwd: str, variables: dict[str, str], outputs: list[str]) -> None:
@@ -42,4 +45,8 @@ def _run(arguments: list[str], cwd: str, variables: dict[str, str], outputs: lis
     os.environ.update(variables)
     for number, path in enumerate(outputs, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    app(arguments)
+    try:
+        app(arguments)
+    except SystemExit as end:
+        Path(outputs[0]).with_name("code").write_text(str(end.code or 0))
+        raise

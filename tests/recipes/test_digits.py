@@ -42,7 +42,7 @@ def test_alignments_tree_i_vectors_and_a_tdnn_lstm_on_them(tmp_path: Path, data_
     said = run("run_aligned.sh", tmp_path, *system)
     for kind in ("isolated", "strings"):
         row = rf"^test_{kind} +{PROTOCOL} +{net}_baseline +(\S+)"
-        assert float(re.findall(row, said, re.MULTILINE)[0]) < 70  # an untrained network is at 100
+        assert float(re.findall(row, said, re.MULTILINE)[0]) < 50  # an untrained network is at 100
     exp = tmp_path / "exp" / f"{net}_baseline_{PROTOCOL}_s0"
     extractor = tmp_path / "exp" / f"ivector_{PROTOCOL}" / "ivector.pt"
     assert (exp / "ivector.pt").read_bytes() == extractor.read_bytes()

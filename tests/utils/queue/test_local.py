@@ -132,10 +132,10 @@ def test_gpu_that_another_run_has_taken_is_not_given_twice(
     both.end()
 
 
-def test_gpu_stays_taken_while_its_job_lives_without_its_runner(tmp_path: Path) -> None:
+def test_gpu_stays_taken_while_what_a_job_started_outlives_the_runner(tmp_path: Path) -> None:
     runner = subprocess.Popen(
         [sys.executable, "-m", "chainstitch.bin.main", "run", "--gpu", "1", "a.log",
-         "sh", "-c", "echo $$; exec sleep 60"],
+         "sh", "-c", "sleep 60 & echo $!; wait"],  # sh goes with the runner, sleep does not
         cwd=tmp_path, env=os.environ | {"CUDA_VISIBLE_DEVICES": "test-c"},
     )  # fmt: skip
     log = tmp_path / "a.log"
@@ -143,6 +143,7 @@ def test_gpu_stays_taken_while_its_job_lives_without_its_runner(tmp_path: Path) 
         time.sleep(0.05)
     runner.kill()
     runner.wait()
+    time.sleep(0.2)
     assert gpus.take(["test-c"], 1) is None
     os.kill(int(log.read_text().splitlines()[3]), signal.SIGKILL)
     deadline = time.time() + 10

@@ -19,7 +19,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,6 +37,7 @@ from chainstitch.nnet.run_checkpoints import Checkpoints
 from chainstitch.nnet.shares import Shares
 from chainstitch.nnet.train_log import figures, line
 from chainstitch.nnet.train_schedule import Schedule
+from chainstitch.nnet.within import Within, reenter
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -50,29 +50,6 @@ MAX_NONFINITE = 0.01  # of an iteration's minibatches may have non-finite output
 NONFINITE_OBJF = -10.0  # per frame, what such a minibatch counts for
 JOB_SEEDS = 10**12  # apart are the seeds of the jobs of an iteration
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
-
-
-@dataclass
-class Within:
-    """How far an iteration has come.
-
-    Attributes:
-        saturation, shrink: for its row, as they were before it.
-        done: minibatches; totals: figures of the loss, added up; seconds: of earlier runs.
-    """
-
-    saturation: float
-    shrink: float
-    done: int = 0
-    totals: dict[str, float | Tensor] = field(default_factory=lambda: defaultdict(float))
-    seconds: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.totals = defaultdict(float, self.totals)
-
-    def numbers(self) -> dict[str, float]:
-        """The totals on the host."""
-        return {name: float(total) for name, total in self.totals.items()}
 
 
 class Trainer:
@@ -366,16 +343,7 @@ class Trainer:
         }
 
     def _pause(self, within: Within, received: str, minibatches: int) -> NoReturn:
-        state = self._state() | {
-            "within": {
-                **vars(within), "totals": within.numbers(), "phase": self.optimizer.phase,
-                "count": self.optimizer.count, "max_change": vars(self.sgd.statistics),
-                "random": torch.get_rng_state(),
-                "random_cuda": torch.cuda.get_rng_state_all()
-                if torch.cuda.is_initialized()
-                else [],
-            }
-        }  # fmt: skip
+        state = self._state() | {"within": within.saved(self.optimizer, self.sgd)}
         self.checkpoints.pause(state)
         raise Stopped(
             f"stopped by {received} in iteration {self.next_iteration + 1} of "
@@ -404,16 +372,7 @@ class Trainer:
         self.next_iteration = state["next_iteration"]
         self.rows = json.loads(state["rows"])
         if "within" in state:
-            self._reenter(state["within"])
-
-    def _reenter(self, saved: dict[str, Any]) -> None:
-        names = {field.name for field in fields(Within)}
-        self._within = Within(**{name: saved[name] for name in names})
-        self.optimizer.phase, self.optimizer.count = saved["phase"], saved["count"]
-        vars(self.sgd.statistics).update(saved["max_change"])
-        torch.set_rng_state(saved["random"].cpu())
-        if saved["random_cuda"]:
-            torch.cuda.set_rng_state_all([state.cpu() for state in saved["random_cuda"]])
+            self._within = reenter(state["within"], self.optimizer, self.sgd)
 
     def _write_rows(self) -> None:
         with atomic_file(self.out / "train.jsonl") as stream:

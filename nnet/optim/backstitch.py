@@ -41,6 +41,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.optim import generators
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.nnet.optim.sgd import SGD
 
@@ -133,7 +134,7 @@ class Backstitch:
             loss = self._gradients(closure)
             self._step(1.0, 1.0)
             return loss
-        generators, buffers = _generators(), self._buffers()
+        states, buffers = generators.states(), self._buffers()
         with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
             loss = self._gradients(closure)
         done = self._step(-self.scale, self.scale)  # (13)
@@ -141,7 +142,7 @@ class Backstitch:
             buffer.copy_(value)
         if not done:  # the second step is nothing without the first
             return loss
-        _rewind(generators)
+        generators.rewind(states)
         self.step2_loss = self._gradients(closure)
         self._step(1.0 + self.scale, 1.0 + self.scale)  # (14)
         return loss
@@ -195,14 +196,3 @@ def _scaled_groups(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[N
             group["lr"] = lr
             if weight_decay is not None:
                 group["weight_decay"] = weight_decay
-
-
-def _generators() -> tuple[Tensor, list[Tensor]]:
-    cuda: list[Tensor] = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return torch.get_rng_state(), cuda
-
-
-def _rewind(state: tuple[Tensor, Any]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1]:
-        torch.cuda.set_rng_state_all(state[1])

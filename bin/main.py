@@ -23,6 +23,7 @@ import typer
 
 from chainstitch.utils import log
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.stop_signals import Stopped, ignore_signals
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
@@ -103,6 +104,8 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         if keep_traceback:
             raise
+        if isinstance(error, Stopped):
+            ignore_signals()
         code, message = error.exit_code, str(error)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,9 @@
 """Being told to stop in good time: SIGTERM, and SIGUSR1 as Slurm sends it before a time limit.
 
-Long work looks at `received` where it can stop, saves what it has, and raises `Stopped`. A second
-signal does what it would have done without us.
+Long work looks at `received` where it can stop, saves what it has, and raises `Stopped`. Further
+signals change nothing: a scheduler may send its own to every process of a job, another to the job's
+first process, which hands it on, and both again when the time of grace is over. Ctrl-C (SIGINT) and
+SIGKILL end the work at once.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class Stopped(UserError):
 
 
 class StopSignals:
-    """Attributes: received, the name of the signal that came, or ""."""
+    """Attributes: received, the name of the signal that came first, or ""."""
 
     def __init__(self) -> None:
         self.received = ""
@@ -41,9 +43,7 @@ def stop_signals() -> Iterator[StopSignals]:
     before: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
-        stop.received = signal.Signals(number).name
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        stop.received = stop.received or signal.Signals(number).name
 
     for each in SIGNALS:
         before[each] = signal.signal(each, note)
@@ -52,3 +52,9 @@ def stop_signals() -> Iterator[StopSignals]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def ignore_signals() -> None:
+    """For a process that has been stopped and is about to end with its own exit code."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)

@@ -83,25 +83,25 @@ def test_stopped_twice_in_one_iteration(toy: Toy, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "cut") == rows_of(tmp_path / "whole")
 
 
-def test_a_second_signal_is_not_waited_for(toy: Toy, tmp_path: Path) -> None:
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda n, frame: came.append(n))
-    try:
-        made = trainer(toy, tmp_path / "exp", schedule=BACKSTITCH)
-        minibatch = made._minibatch
+def test_further_signals_do_not_disturb_the_saving(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"schedule": BACKSTITCH, "epochs": 5.0}
+    whole = trained(toy, tmp_path / "whole", **options)
+    save = checkpoint.save
 
-        def twice(*arguments: Any) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
-            minibatch(*arguments)
+    def signalled(state: dict[str, Any], path: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(state, path)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
-        made._minibatch = twice  # type: ignore[method-assign]
-        with pytest.raises(Stopped):
-            made.run()
-        assert len(came) == 1  # the one of the two that was ours is not among them
-        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    made = trainer(toy, tmp_path / "cut", **options)
+    monkeypatch.setattr(checkpoint, "save", signalled)
+    assert "stopped by SIGTERM" in stopped(made, 2)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    made = continued(toy, tmp_path / "cut", **options)
+    assert same_tensors(made.network.state_dict(), whole.network.state_dict())
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a bit", "a part"])

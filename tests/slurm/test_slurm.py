@@ -140,12 +140,24 @@ def test_preempted_job_that_saves_nothing_starts_again(start, tmp_path: Path) ->
     assert (tmp_path / "a.log").read_text().count("\ngo\n") == 2
 
 
+SAVING = """
+import pathlib, sys, time
+from chainstitch.utils.stop_signals import Stopped, stop_signals
+saved = pathlib.Path("saved")
+with stop_signals() as stop:
+    print("on" if saved.exists() else "go", flush=True)
+    while not saved.exists():
+        time.sleep(0.1)
+        if stop.received:
+            time.sleep(3)  # as long as Slurm needs to send all that it sends
+            saved.touch()
+            print("saved", flush=True)
+            sys.exit(Stopped.exit_code)
+"""
+
+
 def test_preempted_job_saves_its_state_and_goes_on(start, tmp_path: Path) -> None:
-    script = (
-        "trap 'echo saving; touch saved; exit 144' TERM; echo go; "
-        "if test -e saved; then echo on; exit 0; fi; while :; do sleep 0.2; done"
-    )
-    runner = start("--num-threads", "4", "a.log", "sh", "-c", script)
+    runner = start("--num-threads", "4", "a.log", sys.executable, "-c", SAVING)
     wait_for(lambda: says(tmp_path / "a.log", "\ngo\n"))
     tool(
         "sbatch", "--partition=urgent", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 2"
@@ -153,8 +165,8 @@ def test_preempted_job_saves_its_state_and_goes_on(start, tmp_path: Path) -> Non
     _, error = runner.communicate(timeout=90)
     assert runner.returncode == 0, error
     assert "a.log: exit code 144; back into the queue (1 of 20)" in error
-    assert re.findall(r"^(go|saving|on)$", (tmp_path / "a.log").read_text(), re.MULTILINE) == [
-        *("go", "saving", "go", "on")
+    assert re.findall(r"^(go|saved|on)$", (tmp_path / "a.log").read_text(), re.MULTILINE) == [
+        *("go", "saved", "on")
     ]
 
 

@@ -39,15 +39,21 @@ def train(
 ) -> None:
     """Train; writes OUT/<iter>.pt each iteration and OUT/train.jsonl; `combine` makes final.pt.
 
+    Started by torchrun, several processes (one for each GPU) share every minibatch:
+    torchrun --nproc-per-node 4 -m chainstitch.bin.main train ...
+
     Example: chainstitch train conf/tdnn_1a.toml --data data/train_hires --valid data/dev_hires
     --lang data/lang --den exp/den.npz --out exp/tdnn_1a --resume auto
     --set optim.backstitch.scale=1.0
     """
+    import logging
     import shlex
     import sys
+    from contextlib import nullcontext
 
     from chainstitch.nnet.experiment import start_training
     from chainstitch.nnet.parallel_jobs import ParallelJobs
+    from chainstitch.nnet.ranks import launched_ranks, local_device
     from chainstitch.nnet.train_config import TrainConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
@@ -55,18 +61,24 @@ def train(
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
-    with locked(out):
-        trainer = start_training(
-            configs.load(conf, TrainConfig, set_ or ()),
-            data, valid, lang, den, out, ali, valid_ali,
-            seed=seed, device=device, num_threads=num_threads, resume=resume == "auto",
-            overwrite=overwrite,
-            parallel=ParallelJobs(
-                out, shlex.split(jobs_cmd), [sys.executable, "-m", "chainstitch.bin.main"],
-                options=["--device", device, "--num-threads", str(num_threads)],
-            ),
-        )  # fmt: skip
-        trainer.run()
+    with launched_ranks() as ranks:
+        if ranks.rank:
+            logging.disable(logging.INFO)  # the first says it all
+        with nullcontext() if ranks.rank else locked(out):
+            trainer = start_training(
+                configs.load(conf, TrainConfig, set_ or ()),
+                data, valid, lang, den, out, ali, valid_ali,
+                seed=seed, device=local_device(device), num_threads=num_threads,
+                resume=resume == "auto", overwrite=overwrite,
+                parallel=ParallelJobs(
+                    out, shlex.split(jobs_cmd), [sys.executable, "-m", "chainstitch.bin.main"],
+                    options=["--device", device, "--num-threads", str(num_threads)],
+                ),
+                ranks=ranks,
+            )  # fmt: skip
+            trainer.run()
+        if ranks.rank:
+            return
     row = trainer.rows[-1]
     print(
         f"{out}: {row['iter'] + 1} iterations done, objective per frame train "

@@ -24,7 +24,7 @@ def train_job(
     Example: chainstitch train-job exp/tdnn_1a --iteration 7 --job 2
     """
     from chainstitch.nnet import checkpoint
-    from chainstitch.nnet.experiment import open_job
+    from chainstitch.nnet.experiment import join_training
     from chainstitch.nnet.parallel_jobs import finished, result_of
     from chainstitch.utils.errors import UsageError, UserError
 
@@ -32,7 +32,7 @@ def train_job(
     if finished(result):
         print(f"{result} is there already")
         return
-    trainer = open_job(exp, device, num_threads)
+    trainer = join_training(exp, device, num_threads)
     last = trainer.plan.num_iterations - 1
     if iteration > last or job > trainer.plan.jobs(min(iteration, last)):
         raise UsageError(

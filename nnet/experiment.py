@@ -28,6 +28,7 @@ from chainstitch.nnet.material import (
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.nets.xconfig import OUTPUTS
 from chainstitch.nnet.parallel_jobs import ParallelJobs
+from chainstitch.nnet.ranks import Ranks
 from chainstitch.nnet.run_directory import (
     CONFIG,
     INPUTS,
@@ -67,13 +68,28 @@ def start_training(
     resume: bool = False,
     overwrite: bool = False,
     parallel: ParallelJobs | None = None,
+    ranks: Ranks | None = None,
 ) -> Trainer:
     """Makes (or reopens) the experiment directory `out` and a `Trainer` ready to `run()`.
+
+    Of several `ranks` the first makes the directory, and the others read it.
 
     Raises:
         UsageError: `out` exists and neither resume nor overwrite is asked for; a bad config.
         UserError: inputs are missing or damaged, or do not fit a run that is to be resumed.
     """
+    ranks = ranks or Ranks()
+    if ranks.size > 1 and config.training.jobs_final > 1:
+        raise UsageError(
+            "training.jobs_final > 1 averages models of separate jobs, torchrun has processes "
+            "share each minibatch; set training.jobs_initial and jobs_final to 1, or leave torchrun"
+        )
+    if ranks.rank:
+        ranks.wait()
+        trainer = join_training(out, device, num_threads, ranks)
+        if resume:
+            trainer.resume()
+        return trainer
     device = pick_device(device)
     if num_threads:
         torch.set_num_threads(num_threads)
@@ -83,7 +99,7 @@ def start_training(
     resuming = begin(out, config, inputs, resume, overwrite)
     if resuming:
         _check_same_files(out, inputs, den)
-    trainer, network, store = _make_trainer(config, inputs, den, out, device, parallel)
+    trainer, network, store = _make_trainer(config, inputs, den, out, device, parallel, ranks)
     examples = trainer.examples
     assert isinstance(examples, SpeechExamples) and isinstance(trainer.valid, SpeechExamples)
     if resuming:
@@ -100,11 +116,14 @@ def start_training(
     if resuming and not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
         estimate_first_layer(config, inputs, store, network)
+    ranks.wait()
     return trainer
 
 
-def open_job(exp: Path, device: str = "auto", num_threads: int = 0) -> Trainer:
-    """The training that `start_training` began in `exp`, for one of its parallel jobs.
+def join_training(
+    exp: Path, device: str = "auto", num_threads: int = 0, ranks: Ranks | None = None
+) -> Trainer:
+    """The training that `start_training` began in `exp`, for another process of it.
 
     Raises:
         UserError: `exp` is no such directory, or the inputs are gone.
@@ -113,7 +132,7 @@ def open_job(exp: Path, device: str = "auto", num_threads: int = 0) -> Trainer:
         torch.set_num_threads(num_threads)
     config = configs.load(exp / CONFIG, TrainConfig)
     inputs = configs.load(exp / INPUTS, Inputs)
-    return _make_trainer(config, inputs, exp / "den.npz", exp, pick_device(device), None)[0]
+    return _make_trainer(config, inputs, exp / "den.npz", exp, pick_device(device), None, ranks)[0]
 
 
 def _make_trainer(
@@ -123,6 +142,7 @@ def _make_trainer(
     out: Path,
     device: str,
     parallel: ParallelJobs | None,
+    ranks: Ranks | None,
 ) -> tuple[Trainer, Network, NumeratorStore]:
     chain, store = load_chain(den, Path(inputs.lang), config)
     torch.manual_seed(inputs.seed)
@@ -144,6 +164,7 @@ def _make_trainer(
         Shares(plan, training.jobs_initial, training.jobs_final),
         schedule_of(optim, training.dropout_schedule),
         out, inputs.seed, device, optim.natural_gradient, optim.momentum, parallel=parallel,
+        accumulate=training.accumulate, ranks=ranks,
     )  # fmt: skip
     return trainer, network, store
 

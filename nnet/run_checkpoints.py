@@ -23,13 +23,21 @@ PAUSED = "paused.pt"
 
 
 class Checkpoints:
-    """Those in `directory` of a run of `num_iterations`; states have KEYS, paused ones "within"."""
+    """Those in `directory` of a run of `num_iterations`; states have KEYS, paused ones "within".
 
-    def __init__(self, directory: Path, num_iterations: int, keep: int = 20) -> None:
+    A process for which `writes` is false reads them only, as another one writes the same.
+    """
+
+    def __init__(
+        self, directory: Path, num_iterations: int, keep: int = 20, writes: bool = True
+    ) -> None:
         self.directory, self.num_iterations, self.keep = directory, num_iterations, keep
+        self.writes = writes
 
     def save(self, state: dict[str, Any]) -> None:
         """Writes the one after an iteration; deletes those that are no longer wanted."""
+        if not self.writes:
+            return
         number: int = state["next_iteration"]
         checkpoint.save(state, self.directory / f"{number}.pt")
         (self.directory / PAUSED).unlink(missing_ok=True)
@@ -39,7 +47,8 @@ class Checkpoints:
 
     def pause(self, state: dict[str, Any]) -> None:
         """Writes the one within an iteration."""
-        checkpoint.save(state, self.directory / PAUSED)
+        if self.writes:
+            checkpoint.save(state, self.directory / PAUSED)
 
     def newest(self, device: str) -> dict[str, Any] | None:
         """The newest that can be read, None if there is none; damaged ones are named in the log.
@@ -49,7 +58,7 @@ class Checkpoints:
         Raises:
             UserError: it belongs to a run of another length.
         """
-        for leftover in self.directory.glob(f"{TEMPORARY}*"):
+        for leftover in self.directory.glob(f"{TEMPORARY}*") if self.writes else ():
             leftover.unlink()
         numbers = checkpoint.iterations(self.directory)
         for path, keys in self._newest_first(numbers):

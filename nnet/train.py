@@ -18,7 +18,6 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,19 +26,20 @@ from torch import Tensor
 
 from chainstitch.nnet import diagnostics
 from chainstitch.nnet.batch import Examples, Loss
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
+from chainstitch.nnet.minibatch_step import MinibatchStep
 from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient, schedule
 from chainstitch.nnet.optim import saturation as units
 from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
 from chainstitch.nnet.parallel_jobs import ParallelJobs, average, kept
+from chainstitch.nnet.ranks import Ranks
 from chainstitch.nnet.run_checkpoints import Checkpoints
 from chainstitch.nnet.shares import Shares
 from chainstitch.nnet.train_log import figures, line
 from chainstitch.nnet.train_schedule import Schedule
 from chainstitch.nnet.within import Within, reenter
 from chainstitch.utils.data.batches import BatchPlan, Minibatch
-from chainstitch.utils.errors import UserError
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.stop_signals import Stopped, StopSignals, stop_signals
 from chainstitch.utils.tensorboard import Scalars
@@ -47,7 +47,6 @@ from chainstitch.utils.tensorboard import Scalars
 logger = logging.getLogger(__name__)
 
 MAX_NONFINITE = 0.01  # of an iteration's minibatches may have non-finite output; one always may
-NONFINITE_OBJF = -10.0  # per frame, what such a minibatch counts for
 JOB_SEEDS = 10**12  # apart are the seeds of the jobs of an iteration
 MAX_SKIPPED = 0.2  # of an iteration's updates may be non-finite before training gives up
 
@@ -63,6 +62,8 @@ class Trainer:
         natural_gradient: False trains without.
         keep: how many checkpoints to keep for model combination.
         parallel: what starts the jobs of iterations that have several.
+        accumulate: into how many parts each minibatch is cut, see minibatch_step.py.
+        ranks: the processes that train together, see ranks.py; only the first one writes.
 
     Raises:
         UsageError: a dropout schedule that cannot be read or does not fit the network.
@@ -83,7 +84,11 @@ class Trainer:
         momentum: float = 0.0,
         keep: int = 20,
         parallel: ParallelJobs | None = None,
+        accumulate: int = 1,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
+        self.ranks.join(network)
         self.network, self.loss, self.examples, self.valid = (
             network.to(device),
             loss,
@@ -93,10 +98,13 @@ class Trainer:
         self.plan = Shares(plan) if isinstance(plan, BatchPlan) else plan
         self.schedule, self.out, self.parallel = schedule, out, parallel
         self.seed, self.device = seed, device
-        self.checkpoints = Checkpoints(out, self.plan.num_iterations, keep)
+        self.first = self.ranks.rank == 0
+        self.checkpoints = Checkpoints(out, self.plan.num_iterations, keep, self.first)
         self.dropouts = network.dropouts()
         self.dropout = DropoutSchedule(schedule.dropout, list(self.dropouts))
-        self.natural_gradient = NaturalGradient(network) if natural_gradient else None
+        self.natural_gradient = (
+            NaturalGradient(network, group=self.ranks.group) if natural_gradient else None
+        )
         self.sgd = SGD(network, schedule.initial_lr, momentum, max_change=schedule.max_change)
         if not schedule.layer_max_change:
             for group in self.sgd.param_groups:
@@ -105,6 +113,9 @@ class Trainer:
             self.sgd, schedule.backstitch_scale, schedule.backstitch_interval,
             self.natural_gradient, network,
         )  # fmt: skip
+        self.step = MinibatchStep(
+            network, loss, examples, self.optimizer, device, accumulate, self.ranks
+        )
         self.train_subset = diagnostics.subset(examples)
         self.valid_subset = diagnostics.subset(valid)
         self.rows: list[dict[str, Any]] = []
@@ -133,10 +144,19 @@ class Trainer:
             )
         if self.next_iteration == self.plan.num_iterations:
             return
+        if max(len(m.indices) for m in self.plan.iteration(0)) < self.ranks.size:
+            raise UsageError(
+                f"minibatches are smaller than the number of processes, {self.ranks.size}; start "
+                "fewer, or set a larger training.minibatch_size"
+            )
+        if not self.first:
+            with stop_signals() as stop:
+                self._run(None, stop)
+            return
         with Scalars(self.out, self.next_iteration) as scalars, stop_signals() as stop:
             self._run(scalars, stop)
 
-    def _run(self, scalars: Scalars, stop: StopSignals) -> None:
+    def _run(self, scalars: Scalars | None, stop: StopSignals) -> None:
         for iteration in range(self.next_iteration, self.plan.num_iterations):
             try:
                 row = self._iteration(iteration, stop)
@@ -151,7 +171,8 @@ class Trainer:
             if self.parallel is not None:
                 self.parallel.clear()
             self._write_rows()
-            scalars.write(row)
+            if scalars is not None:
+                scalars.write(row)
             logger.info(line(row, self.plan.num_iterations))
             skipped = row["max_change"]["skipped"]
             if skipped > MAX_SKIPPED * len(self.plan.iteration(iteration)):
@@ -165,11 +186,12 @@ class Trainer:
         began = time.perf_counter()
         lr, alpha, jobs = self._settings(iteration), self.optimizer.scale, self.plan.jobs(iteration)
         if jobs == 1:
+            self.ranks.copy_first(self.network.state_dict().values())
             within = self._within or self._begin(iteration, lr)
             self._train(self.plan.iteration(iteration), within, stop)
         else:
             within = self._train_in_jobs(iteration, jobs, stop)
-        sums = defaultdict(float, within.numbers())  # waits for the device
+        self._add_up(within)  # waits for the device
         trained = within.seconds + time.perf_counter() - began
         arguments = (self.network, self.loss)
         diag = diagnostics.objective(*arguments, self.examples, self.train_subset, self.device)
@@ -184,7 +206,7 @@ class Trainer:
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
             "saturation": within.saturation,
             "shrink": within.shrink,
-            **figures(sums),
+            **figures(defaultdict(float, within.numbers())),
             "train_diag_objf": diag,
             "valid_objf": valid,
             "seconds": round(trained, 3),
@@ -217,11 +239,13 @@ class Trainer:
     def _train(self, minibatches: list[Minibatch], within: Within, stop: StopSignals) -> None:
         began = time.perf_counter()
         self.network.train()
+        most = _most_nonfinite(minibatches)
         for minibatch in minibatches[within.done :]:
-            if stop.received:
+            if self.ranks.any(bool(stop.received)):
                 within.seconds += time.perf_counter() - began
-                self._pause(within, stop.received, len(minibatches))
-            self._minibatch(minibatch, within.totals, len(minibatches))
+                self._pause(within, stop.received or "another process", len(minibatches))
+            seeds = (self.seed, self.next_iteration, within.done)
+            self.step(minibatch, within.totals, most, seeds)
             within.done += 1
 
     def _train_in_jobs(self, iteration: int, jobs: int, stop: StopSignals) -> Within:
@@ -255,14 +279,21 @@ class Trainer:
         with stop_signals() as stop:
             self.network.train()
             minibatches = self.plan.of_job(iteration, number)
+            most = _most_nonfinite(minibatches)
             for minibatch in minibatches:
                 if stop.received:
                     raise Stopped(f"stopped by {stop.received}; the job will begin again")
-                self._minibatch(minibatch, within.totals, len(minibatches))
+                self.step(minibatch, within.totals, most)
         return {
             **{k: v for k, v in self._state().items() if k in ("model", "natural_gradient")},
             "totals": within.numbers(), "max_change": vars(self.sgd.statistics),
         }  # fmt: skip
+
+    def _add_up(self, within: Within) -> None:
+        """Sums the figures over the processes, but for what each of them has counted whole."""
+        numbers = within.numbers()
+        counted = {"nonfinite": numbers.pop("nonfinite", 0.0)}
+        within.totals = defaultdict(float, self.ranks.totals(numbers) | counted)
 
     def _shrinkage(self, iteration: int, lr: float) -> tuple[float, float]:
         """How saturated the network is, and what its parameters are to be multiplied by."""
@@ -291,43 +322,6 @@ class Trainer:
                 if p.requires_grad:
                     p.mul_(scale)
 
-    def _minibatch(
-        self, minibatch: Minibatch, sums: dict[str, float | Tensor], minibatches: int
-    ) -> None:
-        batch = self.examples.batch(minibatch.indices)
-        self.sgd.num_sequences = len(batch)
-        frames = batch.frames
-        seen: list[Mapping[str, float | Tensor]] = []
-        buffers = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
-        most = max(1, int(MAX_NONFINITE * minibatches))
-
-        def closure() -> Tensor:
-            self.network.zero_grad()
-            try:
-                loss = batch.loss(self.network, self.loss, self.device, minibatch.shift)
-            except NonFiniteError as error:
-                # as in Kaldi: no derivative, so no step, and the next minibatch may be better
-                sums["nonfinite"] += 1
-                if sums["nonfinite"] > most:
-                    raise
-                logger.warning("%s; this minibatch is passed over", error)
-                for buffer, value in buffers:  # batch-norm's, which have seen it
-                    buffer.copy_(value)
-                seen.append({"objf": NONFINITE_OBJF * frames})
-                return torch.zeros(())
-            loss.backward()
-            seen.append(self.loss.sums())
-            return loss
-
-        self.optimizer.step(closure)
-        self.network.constrain()
-        for name, value in seen[0].items():
-            sums[name] += value
-        sums["frames"] += frames
-        if len(seen) > 1:
-            sums["step2_objf"] += seen[1]["objf"]
-            sums["step2_frames"] += frames
-
     # -- checkpoints -------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
@@ -343,6 +337,7 @@ class Trainer:
         }
 
     def _pause(self, within: Within, received: str, minibatches: int) -> NoReturn:
+        self._add_up(within)
         state = self._state() | {"within": within.saved(self.optimizer, self.sgd)}
         self.checkpoints.pause(state)
         raise Stopped(
@@ -373,7 +368,16 @@ class Trainer:
         self.rows = json.loads(state["rows"])
         if "within" in state:
             self._within = reenter(state["within"], self.optimizer, self.sgd)
+            if not self.first:  # its figures are in those of the first
+                for name in self._within.totals.keys() - {"nonfinite"}:
+                    self._within.totals[name] = 0.0
 
     def _write_rows(self) -> None:
+        if not self.first:
+            return
         with atomic_file(self.out / "train.jsonl") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in self.rows)
+
+
+def _most_nonfinite(minibatches: list[Minibatch]) -> int:
+    return max(1, int(MAX_NONFINITE * len(minibatches)))

@@ -146,6 +146,7 @@ class Training:
     place of `minibatch_size`; `dropout_schedule` ("0,0@0.20,0.3@0.50,0", optim/dropout_schedule.py)
     that of the xconfig's proportions.
 
+    A minibatch goes through the network in `accumulate` parts (nnet/minibatch_step.py).
     `jobs_initial` to `jobs_final` jobs train in parallel in each iteration, each on
     `frames_per_iteration`, and their models are averaged (nnet/parallel_jobs.py).
     """
@@ -159,6 +160,7 @@ class Training:
     minibatch_size: int = 64
     minibatch_rule: str = ""
     frames_per_iteration: int = 200_000
+    accumulate: int = 1
     frame_shift: bool = True
     dropout_schedule: str = ""
     jobs_initial: int = 1
@@ -169,6 +171,8 @@ class Training:
             raise ValueError(
                 "training: wanted epochs > 0, minibatch_size >= 1 and frames_per_iteration >= 1"
             )
+        if self.accumulate < 1:
+            raise ValueError(f"training.accumulate: wanted parts >= 1, found {self.accumulate}")
         if min(self.jobs_initial, self.jobs_final) < 1:
             raise ValueError(
                 "training: wanted jobs_initial and jobs_final >= 1, found "

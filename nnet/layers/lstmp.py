@@ -48,6 +48,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chainstitch.nnet.all_reduce import sum_together
 from chainstitch.nnet.layers.affine import Affine
 from chainstitch.nnet.layers.lstm_cell import lstm_cell, squashed
 from chainstitch.nnet.layers.lstm_recurrence import Recurrence
@@ -81,6 +82,7 @@ class FastLSTMP(nn.Module):
 
     Attributes:
         repaired: (2,) units that were repaired and units, summed over minibatches of training.
+        group: process group over whose processes a minibatch's sequences are spread, or None.
 
     Raises:
         ValueError: delay is 0 or no multiple of step, or decay_time not above |delay|.
@@ -115,6 +117,7 @@ class FastLSTMP(nn.Module):
         self.decay = 1.0 - abs(delay) / decay_time if decay_time else 1.0
         self.clip, self.zero_above = clip, zero_above
         self.self_repair = self_repair
+        self.group: Any = None
         self._add_parameters()
         # of i, f, o (sigmoid), g and c (tanh), summed over frames: see optim/saturation.py
         self.derivative_sums: Tensor
@@ -213,11 +216,13 @@ class FastLSTMP(nn.Module):
         tanh_c = c[::4].tanh()
         i, f, g, o = squashed(gates[::4], before, c[::4], self.peepholes.weight)
         counted = inside[::4].flatten().to(c.dtype)
-        for row, s in enumerate((i, f, o)):
-            self.derivative_sums[row] += counted @ (s - s * s).flatten(0, 1)
-        for row, s in enumerate((g, tanh_c), 3):
-            self.derivative_sums[row] += counted @ (1.0 - s * s).flatten(0, 1)
-        self.derivative_count += counted.sum()
+        sums = [counted @ (s - s * s).flatten(0, 1) for s in (i, f, o)]
+        sums += [counted @ (1.0 - s * s).flatten(0, 1) for s in (g, tanh_c)]
+        total, count = torch.stack(sums), counted.sum()
+        if self.group is not None:
+            total, count = sum_together([total, count], self.group)
+        self.derivative_sums += total
+        self.derivative_count += count
 
     def average_derivatives(self) -> Tensor:
         """(5, cell): of i, f, o, g and c, over the largest that each can be; 1 before any frame."""

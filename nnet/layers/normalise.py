@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from chainstitch.nnet.all_reduce import SumOver
 
 SQUARED_NORM_FLOOR = 2.0**-66
 
@@ -26,13 +30,32 @@ class BatchNorm(nn.BatchNorm1d):
 
     epsilon 1e-3. In training mode it uses the minibatch's statistics and keeps a running average of
     them for evaluation; `combine` computes them afresh for the final model.
+
+    Attributes:
+        group: process group over whose processes a minibatch's rows are spread, or None.
     """
 
     def __init__(self, dim: int, target_rms: float = 1.0, momentum: float = 0.1) -> None:
         super().__init__(dim, eps=1e-3, momentum=momentum, affine=False)
         self.target_rms = target_rms
+        self.group: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim) -> (n, dim)."""
-        y = super().forward(x)
+        spread = self.training and self.group is not None
+        y = self._over_processes(x) if spread else super().forward(x)
         return y if self.target_rms == 1.0 else y * self.target_rms
+
+    def _over_processes(self, x: Tensor) -> Tensor:
+        ours = torch.cat([x.sum(0), x.square().sum(0), x.new_tensor([len(x)])])
+        sums: Tensor = SumOver.apply(ours, self.group)  # type: ignore[no-untyped-call]
+        count = sums[-1]
+        mean, square = (sums[:-1] / count).chunk(2)
+        var = (square - mean.square()).clamp(min=0.0)
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.momentum is not None and self.num_batches_tracked is not None
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+            self.num_batches_tracked += 1
+        return (x - mean) * torch.rsqrt(var + self.eps)

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.all_reduce import sum_together
+
 LOWEST, HIGHEST = 0.05, 0.95  # share of frames
 PROBABILITY = 0.5
 
@@ -27,11 +29,13 @@ class RepairedReLU(nn.Module):
 
     Attributes:
         repaired: (2,) units that were repaired and units, summed over minibatches of training.
+        group: process group over whose processes a minibatch's rows are spread, or None.
     """
 
     def __init__(self, dim: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
+        self.group: Any = None
         self.active: Tensor
         self.count: Tensor
         self.repaired: Tensor
@@ -44,8 +48,11 @@ class RepairedReLU(nn.Module):
         if not self.training:
             return x.relu()
         with torch.no_grad():
-            self.active += (x > 0).sum(0)
-            self.count += len(x)
+            active, count = (x > 0).sum(0).to(self.active), self.count.new_tensor(len(x))
+            if self.group is not None:
+                active, count = sum_together([active, count], self.group)
+            self.active += active
+            self.count += count
             push = torch.zeros_like(self.active)
             if torch.rand(()) < PROBABILITY:
                 share = self.active / self.count

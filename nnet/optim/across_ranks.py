@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from chainstitch.nnet.all_reduce import sum_together
 
 if TYPE_CHECKING:
     from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
@@ -37,13 +38,7 @@ def add_up(sides: Sequence[OnlineNaturalGradient], group: Any, with_j: bool = Fa
         parts += [
             v if v.shape == s else side.w.new_zeros(s) for v, s in zip(values, shapes, strict=True)
         ]
-    dtype = torch.promote_types(torch.float32, parts[0].dtype)
-    flat = torch.cat([part.reshape(-1).to(dtype) for part in parts])
-    dist.all_reduce(flat, group=group)
-    summed = [
-        piece.view_as(part).to(part.dtype)
-        for piece, part in zip(flat.split([part.numel() for part in parts]), parts, strict=True)
-    ]
+    summed = sum_together(parts, group)
     rows = torch.stack(summed[0::4]).tolist()
     for n, side in enumerate(sides):
         side.rows = round(rows[n])

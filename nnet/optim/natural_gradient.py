@@ -210,6 +210,12 @@ class NaturalGradient:
                 _precondition_finished(gradient, None if bias is None else bias.grad, sides)
         finish_together([side for pair in self.sides.values() for side in pair])
 
+    def drop(self) -> None:
+        """Forgets the rows of this minibatch, of which there will be no gradient."""
+        for pair in self.sides.values():
+            for side in pair:
+                side.clear()
+
     @contextmanager
     def freeze(self) -> Iterator[None]:
         """Within the block estimates are used, not updated (in backstitch's first step)."""

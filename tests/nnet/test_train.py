@@ -270,7 +270,7 @@ def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None
         layer = made.network.layers["output"]
         with torch.no_grad():
             layer.weight.fill_(0.01)
-        made._minibatch(made.plan.iteration(0)[0], Counter(), 1)
+        made.step(made.plan.iteration(0)[0], Counter(), 1)
         weights.append(layer.weight.detach().clone())
     sequences = len(made.plan.iteration(0)[0].indices)
     wanted = weights[0] - 2 * 1e-2 * 0.01 * sequences * 0.01
@@ -312,15 +312,15 @@ def test_a_minibatch_that_is_not_finite_is_passed_over_counted_and_named(
     sums: Any = Counter()
     made.network.train()
     made.optimizer.scale = 0.0
-    made._minibatch(first, sums, 100)
+    made.step(first, sums, 1)
     assert same_tensors(made.network.state_dict(), before)  # batch-norm's statistics too
     assert sums["nonfinite"] == 1 and sums["objf"] == -10.0 * sums["frames"]
     assert made.examples.cuts[first.indices[0]].id in caplog.text
     with pytest.raises(FloatingPointError, match="NaN or an infinity"):  # more than 1 % of 100
-        made._minibatch(first, sums, 100)
+        made.step(first, sums, 1)
     made.examples.batch = batch  # type: ignore[method-assign]
     made.network.load_state_dict(before)
-    made._minibatch(first, sums, 100)
+    made.step(first, sums, 1)
     assert not same_tensors(made.network.state_dict(), before)
 
 

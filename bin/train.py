@@ -26,6 +26,9 @@ def train(
     num_threads: Annotated[
         int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
     ] = 0,
+    precision: Annotated[
+        str, typer.Option(help="float32, bf16, or auto: bf16 on a GPU. Default: CONF's.")
+    ] = "",
     resume: Annotated[
         str, typer.Option(help="auto: go on where an unfinished run in OUT stopped; never.")
     ] = "never",
@@ -61,12 +64,13 @@ def train(
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
+    overrides = [*(set_ or ()), *([f"training.precision={precision}"] if precision else ())]
     with launched_ranks() as ranks:
         if ranks.rank:
             logging.disable(logging.INFO)  # the first says it all
         with nullcontext() if ranks.rank else locked(out):
             trainer = start_training(
-                configs.load(conf, TrainConfig, set_ or ()),
+                configs.load(conf, TrainConfig, overrides),
                 data, valid, lang, den, out, ali, valid_ali,
                 seed=seed, device=local_device(device), num_threads=num_threads,
                 resume=resume == "auto", overwrite=overwrite,

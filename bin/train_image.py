@@ -38,6 +38,7 @@ def train_image(
 
     from chainstitch.nnet.image_config import ImageConfig
     from chainstitch.nnet.image_experiment import start_image_training
+    from chainstitch.nnet.ranks import launched
     from chainstitch.nnet.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
@@ -45,6 +46,8 @@ def train_image(
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
+    if launched():
+        raise UsageError("train-image trains in one process; start it without torchrun")
     if num_threads:
         torch.set_num_threads(num_threads)
     with locked(out):

@@ -35,6 +35,7 @@ from chainstitch.nnet.run_directory import (
     begin,
     pick_device,
     schedule_of,
+    wants_half,
     write_settings,
 )
 from chainstitch.nnet.shares import Shares, num_iterations
@@ -149,6 +150,7 @@ def _make_trainer(
     pdfs = chain.denominator.num_pdfs
     network = Network(config.network.xconfig, pdfs, config.network.subsampling)
     _check_features(FeatureReader(inputs.data), FeatureReader(inputs.valid), network)
+    network.bf16 = wants_half(config.training.precision, device)
     _set_xent_branch(network, chain, config.training.criterion)
     loss, examples, valid_examples = load_examples(config, inputs, chain, store, network)
     training, optim = config.training, config.optim

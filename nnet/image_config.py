@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chainstitch.nnet.nets.wide_resnet import BOTTLENECK, FILTERS
-from chainstitch.nnet.train_config import Optim
+from chainstitch.nnet.train_config import Optim, check_precision
 
 
 @dataclass
@@ -39,7 +39,7 @@ class ImageTraining:
     `images_per_iteration`. `max_shift` is in pixels (up, down, left, right), `flip` mirrors half of
     the images. The training objective of an iteration, that of combination and the batch-norm
     statistics of the final model are taken over `train_measured` images; the validation objective
-    over `valid_measured` (0: all).
+    over `valid_measured` (0: all). `precision` is that of train_config.py.
     """
 
     epochs: float = 140.0
@@ -49,8 +49,10 @@ class ImageTraining:
     flip: bool = True
     train_measured: int = 5000
     valid_measured: int = 0
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
+        check_precision(self.precision)
         if self.epochs <= 0 or self.minibatch_size < 1 or self.images_per_iteration < 1:
             raise ValueError(
                 "training: wanted epochs > 0, minibatch_size >= 1 and images_per_iteration >= 1"

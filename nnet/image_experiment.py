@@ -19,7 +19,14 @@ from chainstitch.nnet.images import ImageExamples
 from chainstitch.nnet.loss import ClassLoss
 from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.reopened import Reopened
-from chainstitch.nnet.run_directory import CONFIG, INPUTS, begin, schedule_of, write_settings
+from chainstitch.nnet.run_directory import (
+    CONFIG,
+    INPUTS,
+    begin,
+    schedule_of,
+    wants_half,
+    write_settings,
+)
 from chainstitch.nnet.shares import num_iterations
 from chainstitch.nnet.train import Trainer
 from chainstitch.utils import config as configs
@@ -65,7 +72,7 @@ def start_image_training(
     if resuming and classes != read_classes(out / CLASSES):
         raise UserError(f"{data} has other classes than {out} was begun with")
     torch.manual_seed(seed)
-    network = _network(config, len(classes))
+    network = _network(config, len(classes), device)
     training, optim = config.training, config.optim
     count = num_iterations(len(examples), training.epochs, training.images_per_iteration)
     plan = BatchPlan(
@@ -100,7 +107,7 @@ def reopen_images(exp: Path, device: str) -> Reopened:
     config = configs.load(exp / CONFIG, ImageConfig)
     inputs = configs.load(exp / INPUTS, ImageInputs)
     train, valid, classes = _load(config, inputs, device)
-    network, loss = _network(config, len(classes)).to(device), ClassLoss()
+    network, loss = _network(config, len(classes), device).to(device), ClassLoss()
     return Reopened(
         exp, device, network, loss, loss, train, valid, NUM_COMBINE_STATISTICS, train.num_measured,
         {"num_outputs": len(classes)},
@@ -120,7 +127,7 @@ def load_classifier(exp: Path, device: str) -> tuple[WideResNet, list[str]]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; run `chainstitch combine {exp}` first")
     classes = read_classes(exp / CLASSES)
-    network = _network(configs.load(exp / CONFIG, ImageConfig), len(classes)).to(device)
+    network = _network(configs.load(exp / CONFIG, ImageConfig), len(classes), device).to(device)
     network.load_state_dict(checkpoint.load(path, device)["model"])
     return network.eval(), classes
 
@@ -134,11 +141,13 @@ def classify(network: WideResNet, images: ImageSet, device: str) -> Iterator[lis
             yield examples.batch(indices).outputs(network).argmax(1).tolist()
 
 
-def _network(config: ImageConfig, num_classes: int) -> WideResNet:
+def _network(config: ImageConfig, num_classes: int, device: str) -> WideResNet:
     options = config.network
-    return WideResNet(
+    network = WideResNet(
         num_classes, options.filters, options.bottleneck, options.width, options.kaldi_offsets
     )
+    network.bf16 = wants_half(config.training.precision, device)
+    return network
 
 
 def _load(

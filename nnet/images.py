@@ -13,9 +13,6 @@ dy, dx are uniform in [-s, s], rounded to whole pixels, and the flip is a fair c
 device inside the closure of a step: from (seed, iteration), as `Trainer` seeds it, and for both
 steps of backstitch the same, as `Backstitch` rewinds it. In evaluation nothing is drawn.
 
-On a GPU the network runs under bf16 autocast; parameters, their gradients, Fisher estimates and
-updates are float32.
-
 Source: paper, section 5.2; Kaldi nnet3bin/nnet3-egs-augment-image.cc.
 """
 
@@ -43,7 +40,6 @@ class ImageExamples:
         device: where its pixels go.
         max_shift: of augmentation in training, pixels; flip: whether half of them are mirrored.
         num_measured: as in `Examples`; 0: all.
-        half: bf16 autocast in training and evaluation; default: on CUDA.
 
     Raises:
         ValueError: max_shift < 0.
@@ -58,7 +54,6 @@ class ImageExamples:
         max_shift: float = 0.0,
         flip: bool = False,
         num_measured: int = 0,
-        half: bool | None = None,
     ) -> None:
         if max_shift < 0:
             raise ValueError(f"augmentation: wanted max_shift >= 0, found {max_shift}")
@@ -67,7 +62,6 @@ class ImageExamples:
         self.labels = torch.from_numpy(images.labels).to(device)
         self.max_shift, self.flip = max_shift, flip
         self.num_measured = num_measured or count
-        self.half = self.pixels.is_cuda if half is None else half
         self.frames = np.ones(count, np.int64)
 
     def __len__(self) -> int:
@@ -118,9 +112,7 @@ class ImageBatch:
         """(batch, classes) before the softmax; of augmented images while the network trains."""
         examples = self.examples
         images = examples.images(self.chosen, network.training)
-        kind = self.chosen.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=examples.half):
-            outputs: Tensor = network(images)
+        outputs: Tensor = network(images)
         return outputs
 
     def loss(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Tensor:

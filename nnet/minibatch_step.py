@@ -2,8 +2,9 @@
 
 With gradient accumulation a minibatch goes through the network in `accumulate` parts, for a GPU
 whose memory does not hold it whole. Gradients and the natural gradient's sums add up over the
-parts, and there is one update; batch-norm has the statistics of each part. In data-parallel
-training (ranks.py) the parts are those of this process's share.
+parts, and there is one update. What sees a part only is batch-norm and, in the very first
+minibatch, the natural gradient's initial estimate. In data-parallel training (ranks.py) the parts
+are those of this process's share.
 """
 
 from __future__ import annotations

@@ -42,6 +42,11 @@ def pick_device(name: str) -> str:
     return name
 
 
+def wants_half(precision: str, device: str) -> bool:
+    """Whether a network is to run in bf16: "bf16", or "auto" on a GPU."""
+    return precision == "bf16" or (precision == "auto" and device.startswith("cuda"))
+
+
 def begin(out: Path, config: Any, inputs: Any, resume: bool, overwrite: bool) -> bool:
     """Whether the run in `out` is to be resumed; checks that `out` may be written otherwise.
 

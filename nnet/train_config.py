@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from chainstitch.nnet.chain.forward_backward import BACKENDS
 
 CRITERIA = ("lfmmi", "cross_entropy")
+PRECISIONS = ("float32", "bf16", "auto")
 
 
 @dataclass
@@ -131,6 +132,12 @@ class Optim:
             )
 
 
+def check_precision(precision: str) -> None:
+    """Raises ValueError unless it is one of PRECISIONS."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"training.precision: wanted {', '.join(PRECISIONS)}, found {precision!r}")
+
+
 @dataclass
 class Training:
     """[training]: how much data and how it is cut up.
@@ -146,7 +153,9 @@ class Training:
     place of `minibatch_size`; `dropout_schedule` ("0,0@0.20,0.3@0.50,0", optim/dropout_schedule.py)
     that of the xconfig's proportions.
 
-    A minibatch goes through the network in `accumulate` parts (nnet/minibatch_step.py).
+    With `precision` "bf16" the network's matrix products are in bf16, LSTMs and all updates in
+    float32; "auto" is bf16 on a GPU. A minibatch goes through the network in `accumulate` parts
+    (nnet/minibatch_step.py).
     `jobs_initial` to `jobs_final` jobs train in parallel in each iteration, each on
     `frames_per_iteration`, and their models are averaged (nnet/parallel_jobs.py).
     """
@@ -160,6 +169,7 @@ class Training:
     minibatch_size: int = 64
     minibatch_rule: str = ""
     frames_per_iteration: int = 200_000
+    precision: str = "float32"
     accumulate: int = 1
     frame_shift: bool = True
     dropout_schedule: str = ""
@@ -171,6 +181,7 @@ class Training:
             raise ValueError(
                 "training: wanted epochs > 0, minibatch_size >= 1 and frames_per_iteration >= 1"
             )
+        check_precision(self.precision)
         if self.accumulate < 1:
             raise ValueError(f"training.accumulate: wanted parts >= 1, found {self.accumulate}")
         if min(self.jobs_initial, self.jobs_final) < 1:

@@ -151,6 +151,9 @@ class FastLSTMP(nn.Module):
         Returns:
             (frames, batch, recurrent + nonrecurrent), undefined past a length.
         """
+        if torch.is_autocast_enabled(x.device.type):  # what recurs adds up over hundreds of steps
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x.float(), masks, lengths, derivs)
         if x.dim() != 3 or x.shape[2] != self.dim:
             raise ValueError(f"LSTMP: x must be (frames, batch, {self.dim}), got {tuple(x.shape)}")
         frames, batch = x.shape[:2]

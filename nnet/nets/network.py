@@ -135,7 +135,8 @@ class Network(Trainable):
         """All outputs, or those of `names`, by name, and their lengths; as `forward` has them."""
         names = self.output_names if names is None else list(names)
         values = self._values(features, lengths, shift, ivectors)
-        self._evaluate(values, self.upstream(names), derivs if self.training else None)
+        with self.autocast(features):
+            self._evaluate(values, self.upstream(names), derivs if self.training else None)
         out_lengths = torch.from_numpy(values.rows.outputs)
         return {name: self._output(name, values) for name in names}, out_lengths
 
@@ -202,6 +203,8 @@ class Network(Trainable):
     def _output(self, name: str, values: Values) -> Tensor:
         """An output layer's rows at the times of the outputs, padded."""
         x = values.splice([(Term(name),)], self._output_grid)
+        if self.bf16:
+            x = x.float()
         node = next(node for node in self.nodes if node.name == name)
         if node.options.get("include-log-softmax", name == OUTPUTS[1]):
             x = x.log_softmax(1)

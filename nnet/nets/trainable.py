@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from chainstitch.nnet.layers import HasProportion
 
 
 class Trainable(nn.Module):
-    """A network that `train.Trainer` can train; this one has no dropout and no constraints."""
+    """A network that `train.Trainer` can train; this one has no dropout and no constraints.
+
+    Attributes:
+        bf16: whether it runs in bf16 where autocast has it so, matrix products above all;
+            parameters, their gradients, Fisher estimates and updates are float32 all the same.
+    """
+
+    bf16 = False
+
+    def autocast(self, x: Tensor) -> torch.autocast:
+        """What a forward pass with the input x goes on in."""
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16)
 
     def dropouts(self) -> dict[str, HasProportion]:
         """The layers whose proportion a dropout schedule may set, by name."""

@@ -93,6 +93,10 @@ class WideResNet(Trainable):
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, 3, rows, columns) -> (batch, classes)."""
+        with self.autocast(images):
+            return self._scores(images)
+
+    def _scores(self, images: Tensor) -> Tensor:
         x = self.second(self.first(images))
         if not self.kaldi_offsets:
             mean = self.third(F.pad(x, (1, 1, 1, 1))).mean((2, 3))

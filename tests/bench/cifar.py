@@ -82,6 +82,7 @@ def speed(options: argparse.Namespace) -> None:
     images = ImageSet(pixels, generator.integers(0, 10, 2000), [str(n) for n in range(10)])
     examples = ImageExamples(images, device, max_shift=4, flip=True)
     network = WideResNet(10, width=options.width).to(device)
+    network.bf16 = device == "cuda"
     print(
         f"{network.num_parameters()} parameters, minibatch {options.batch}, {device}, "
         f"{environment()}"

@@ -106,8 +106,9 @@ def test_an_output_that_is_not_finite_counts_for_minus_ten_and_is_said():
 
 
 def test_autocast_runs_the_network_in_bfloat16_and_leaves_gradients_in_float32():
-    examples = ImageExamples(images(), half=True)
+    examples = ImageExamples(images())
     network, loss = WideResNet(3, (4, 4, 4), 4), ClassLoss()
+    network.bf16 = True
     kinds: list[torch.dtype] = []
     network.third[1].convolutions[0].register_forward_hook(lambda *a: kinds.append(a[2].dtype))
     examples.batch([0, 1, 2]).loss(network, loss, "cpu").backward()

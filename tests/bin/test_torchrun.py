@@ -1,0 +1,77 @@
+"""`train` in processes that torchrun started, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from chainstitch.nnet import checkpoint
+from tests.toy import Toy, rows, run
+
+SAME = ("--set", "training.dropout_schedule=0,0", "--set", "optim.backstitch.scale=1.0")
+
+
+def torchrun(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         "-m", "chainstitch.bin.main", *arguments],
+        capture_output=True, text=True, env=os.environ | {"NUMBA_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path) -> None:
+    assert run(*toy.arguments(tmp_path / "one", *SAME)) == 0
+    done = torchrun(toy.arguments(tmp_path / "two", *SAME))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("iterations done") == 1 and done.stderr.count("iter 1/") == 1
+    one, two = (checkpoint.load(tmp_path / name / "4.pt")["model"] for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4, msg=name)
+    for a, b in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        assert a["valid_objf"] == pytest.approx(b["valid_objf"], rel=1e-4)
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {
+        path.name for path in (tmp_path / "two").iterdir()
+    }
+    again = torchrun(toy.arguments(tmp_path / "two", *SAME))
+    assert again.returncode != 0 and "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "more", "said"),
+    [
+        ({}, ("--set", "training.jobs_final=2"), "torchrun has processes share each minibatch"),
+        ({"RANK": ""}, (), "WORLD_SIZE is 2, but RANK not set; start the processes with torchrun"),
+    ],
+)
+def test_what_does_not_go_with_it_is_refused(
+    toy: Toy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str],
+    more: tuple[str, ...],
+    said: str,
+) -> None:
+    if variables:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("LOCAL_RANK", "0")
+        assert run(*toy.arguments(tmp_path / "exp", *more)) == 2
+        assert said in capsys.readouterr().err
+    else:
+        done = torchrun(toy.arguments(tmp_path / "exp", *more))
+        assert done.returncode != 0 and said in done.stderr
+    assert not (tmp_path / "exp").exists()
+
+
+def test_training_of_images_says_that_it_is_for_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    conf = Path(__file__).parents[2] / "egs" / "cifar" / "conf" / "resnet_quarter.toml"
+    assert run("train-image", conf, "--data", "a", "--valid", "b", "--out", tmp_path / "exp") == 2
+    assert "start it without torchrun" in capsys.readouterr().err

@@ -2,7 +2,8 @@
 
 Of each output frame a layer's matrix product is done once forward and twice backward, for the
 derivatives by its input and by its weights. Chunks bring frames of context along, which are
-computed but not trained on. Natural gradient adds, for every row of an affine layer of ranks R_in and R_out,
+computed but not trained on. Natural gradient adds, for every row of an affine layer of ranks R_in
+and R_out,
 
     2 (R_in in + R_out out) (1 + 1/4)      H = X W^T, and J = H^T X in one minibatch of 4
     2 (R_in^2 + R_out^2)                   L = H^T H

@@ -1,11 +1,12 @@
-"""Trains, and kills the training again and again; run by test_survival.py.
+"""Trains and combines, and is killed in it again and again; run by test_survival.py.
 
     python -m tests.nnet.killed_training KILLS SEED WHOLE EXP... -- ARGUMENTS OF TRAIN
 
-Trains to WHOLE undisturbed, then to EXP in processes that are killed (-9) at random moments of an
-undisturbed run's time, and resumed. A run that comes to its end is compared with WHOLE, moved
-away, and begun anew, until KILLS kills have been made; the last run is let end. Processes are
-forked from this one, which has all its modules, so that the time is the training's own.
+Trains and combines to WHOLE undisturbed, then to EXP in processes that are killed (-9) at random
+moments of an undisturbed run's time, and resumed. A run that comes to its end is compared with
+WHOLE, deleted, and begun anew, until KILLS kills have been made; the last run is let end. Processes
+are forked from this one, which has all its modules, so that the time is the training's own. So are
+the jobs of iterations that have several; like those of `chainstitch run`, they die with the driver.
 """
 
 from __future__ import annotations
@@ -14,24 +15,54 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
 import chainstitch.nnet.experiment  # noqa: F401
 from chainstitch.bin import main
-from chainstitch.nnet import checkpoint
+from chainstitch.nnet import checkpoint, parallel_jobs
+from chainstitch.utils.queue.process import _die_with_us
 from tests.toy import rows, same_tensors
 
 
-def train(arguments: list[str], out: Path) -> int:
-    """The exit code of a training in this process."""
+def command(*arguments: str) -> int:
+    """The exit code of a command in this process."""
     try:
-        main.app(["train", *arguments, "--out", str(out), "--resume", "auto"])
+        main.app(list(arguments))
     except SystemExit as stop:
         return int(stop.code or 0)
+
+
+def train(arguments: list[str], out: Path) -> int:
+    """The exit code of a training, and of the combination of its models, in this process."""
+    code = command("train", *arguments, "--out", str(out), "--resume", "auto")
+    if code or (out / "final.pt").exists():
+        return code
+    return command("combine", str(out), "--device", "cpu")
+
+
+class ForkedJobs:
+    """In the place of the `Popen` that starts an iteration's jobs: the same jobs, as forks."""
+
+    def __init__(self, started: list[str], start_new_session: bool) -> None:
+        jobs = next(int(a.removeprefix("JOB=1:")) for a in started if a.startswith("JOB="))
+        job = started[started.index("train-job") :]
+        self.processes = []
+        for number in range(1, jobs + 1):
+            process = os.fork()
+            if not process:
+                _die_with_us()
+                os._exit(command(*(str(number) if a == "JOB" else a for a in job)))
+            self.processes.append(process)
+
+    def wait(self, timeout: float) -> int:
+        codes = [os.waitpid(process, 0)[1] for process in self.processes]
+        return max(map(os.waitstatus_to_exitcode, codes))
 
 
 def compare(exp: Path, whole: Path) -> None:
@@ -45,8 +76,13 @@ def compare(exp: Path, whole: Path) -> None:
             one["natural_gradient"], other["natural_gradient"], rtol=0, atol=0
         )
     assert rows(exp) == rows(whole)
-    names = {path.name for path in whole.iterdir()}
-    assert {path.name for path in exp.iterdir()} == names
+    final, wanted = (checkpoint.load(run / "final.pt")["model"] for run in (exp, whole))
+    assert same_tensors(final, wanted)
+    found, wanted_names = (
+        sorted(str(path.relative_to(run)) for path in run.rglob("*") if "tfevents" not in path.name)
+        for run in (exp, whole)
+    )
+    assert found == wanted_names
     assert sorted(path.name for path in exp.parent.iterdir()) == [exp.name, whole.name]
 
 
@@ -77,6 +113,9 @@ def ended(process: int, seconds: float) -> bool:
 def run(kills: int, seed: int, whole: Path, exp: Path, arguments: list[str]) -> None:
     """See above."""
     torch.set_num_threads(1)  # no threads that a fork would lose
+    parallel_jobs.subprocess = SimpleNamespace(  # type: ignore[assignment]
+        Popen=ForkedJobs, TimeoutExpired=subprocess.TimeoutExpired
+    )
     began = time.monotonic()
     assert train(arguments, whole) == 0
     shutil.rmtree(whole)

@@ -18,18 +18,28 @@ from tests.toy import Toy, run
 KILLS = os.environ.get("CHAINSTITCH_TEST_KILLS", "20")
 
 
-def test_killed_at_random_moments_it_ends_as_the_undisturbed_run(toy: Toy, tmp_path: Path) -> None:
-    given = toy.arguments(tmp_path / "unused", *LONG)[1:]
+JOBS = (
+    *("--set", "training.frames_per_iteration=2200", "--set", "training.minibatch_size=2"),
+    *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
+)
+
+
+@pytest.mark.parametrize("jobs", [(), JOBS], ids=["one process", "parallel jobs"])
+def test_killed_at_random_moments_it_ends_as_the_undisturbed_run(
+    toy: Toy, tmp_path: Path, jobs: tuple[str, ...]
+) -> None:
+    given = toy.arguments(tmp_path / "unused", *LONG, *jobs)[1:]
     at = given.index("--out")
     arguments = given[:at] + given[at + 2 :]
-    command = ["tests.nnet.killed_training", KILLS, "1", str(tmp_path / "whole")]
+    kills = str(int(KILLS) // 2)
+    command = ["tests.nnet.killed_training", kills, "1", str(tmp_path / "whole")]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", *command, str(tmp_path / "exp"), "--", *arguments],
         capture_output=True, text=True, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert f"{KILLS} kills" in done.stdout.splitlines()[-1]
+    assert f"{kills} kills" in done.stdout.splitlines()[-1]
     print(done.stdout.splitlines()[-1])
 
 

@@ -24,6 +24,16 @@ def _temporary_name(path: Path) -> Path:
     return path.parent / f"{TEMPORARY}{os.getpid()}-{path.name}"
 
 
+def clear_unfinished(path: Path) -> None:
+    """Removes what killed processes left beside `path` of their attempts to write it.
+
+    Only for who holds the lock of `path`, as others may be writing it.
+    """
+    for sibling in path.parent.glob(f"{TEMPORARY}*"):
+        if sibling.name.removeprefix(TEMPORARY).partition("-")[2] == path.name:
+            _remove(sibling)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

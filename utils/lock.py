@@ -17,11 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import clear_unfinished
 
 
 @contextmanager
 def locked(directory: Path | str) -> Iterator[None]:
     """Holds `.<name>.lock` beside `directory` while the block runs.
+
+    What killed processes left of their attempts to make the directory is removed first.
 
     Raises:
         UserError: another process holds it; says which, on which machine, since when.
@@ -38,6 +41,7 @@ def locked(directory: Path | str) -> Iterator[None]:
         }
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(owner).encode())
+        clear_unfinished(directory)
         yield
     finally:
         path.unlink(missing_ok=True)  # while it is still ours

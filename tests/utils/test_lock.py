@@ -81,3 +81,16 @@ def test_many_at_once_are_in_one_after_the_other(tmp_path: Path) -> None:
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert count.read_text() == "120"
+
+
+def test_what_killed_processes_left_unfinished_is_removed(tmp_path: Path) -> None:
+    for name in (".tmp-12-exp", ".tmp-345-exp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.toml").write_text("")
+    (tmp_path / ".tmp-9-exp").write_text("")
+    others = [".tmp-12-exp_s1", ".tmp-12-other", ".tmp-exp", "exp"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    with locked(tmp_path / "exp"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Averaging jobs against a single one: objectives after equal passes over the data.
+
+The same config, data and seed with one job and with J in every iteration (nnet/parallel_jobs.py).
+Here the jobs run one after another in this process; what each computes is what `chainstitch
+train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
+
+Example:
+    python tests/bench/averaging.py egs/digits/conf/tdnn_1a.toml --data DIR --valid DIR \\
+      --lang DIR --den den.npz --out DIR --jobs 4 --set training.frames_per_iteration=25000
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from chainstitch.nnet.experiment import join_training, start_training
+from chainstitch.nnet.parallel_jobs import ParallelJobs
+from chainstitch.nnet.train import Trainer
+from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.utils import config, log
+from chainstitch.utils.stop_signals import StopSignals
+
+
+class InProcess(ParallelJobs):
+    """Runs the jobs in this process."""
+
+    worker: Trainer | None = None
+
+    def run(self, iteration: int, jobs: int, stop: StopSignals) -> list[dict[str, Any]]:
+        """What the jobs of an iteration would have written."""
+        if self.worker is None:
+            self.worker = join_training(self.exp, "cpu", 1)
+        return [self.worker.train_share(iteration, n + 1) for n in range(jobs)]
+
+
+def main() -> int:
+    """Trains twice and prints the objectives."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("conf", type=Path)
+    for name in ("data", "valid", "lang", "den", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], help="as of `chainstitch train`")
+    options = parser.parse_args()
+    log.setup()
+    logging.getLogger("chainstitch.nnet.run_checkpoints").setLevel(logging.WARNING)
+    found = {}
+    for jobs in (1, options.jobs):
+        sets = [f"training.jobs_{end}={jobs}" for end in ("initial", "final")]
+        out = options.out / f"jobs{jobs}"
+        trainer = start_training(
+            config.load(options.conf, TrainConfig, [*options.set, *sets]),
+            options.data, options.valid, options.lang, options.den, out,
+            seed=options.seed, device="cpu", num_threads=1, resume=True,
+            parallel=InProcess(out, [], []),
+        )  # fmt: skip
+        trainer.run()
+        row = trainer.rows[-1]
+        found[jobs] = row["valid_objf"]
+        print(
+            f"{jobs} jobs, {len(trainer.rows)} iterations: objective per frame train "
+            f"{row['train_diag_objf']:.5f} valid {row['valid_objf']:.5f}"
+        )
+    one, several = found[1], found[options.jobs]
+    print(f"valid: {100 * (several / one - 1):+.2f} % from that of one job; {log.environment()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -84,18 +84,14 @@ class Ranks:
 
     def join(self, module: nn.Module) -> None:
         """Has the layers that look at a whole minibatch look at all shares of it."""
-        for layer in module.modules():
+        for name, layer in module.named_modules():
             if hasattr(layer, "group"):
                 layer.group = self.group
-        if self.group is not None:
-            for name, layer in module.named_modules():
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm) and not hasattr(
-                    layer, "group"
-                ):
-                    raise UsageError(
-                        f"layer {name} ({type(layer).__name__}) sees its own process's share of a "
-                        "minibatch only; train this network with one process"
-                    )
+            elif self.group is not None and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                raise UsageError(
+                    f"layer {name} ({type(layer).__name__}) sees its own process's share of a "
+                    "minibatch only; train this network with one process"
+                )
 
 
 def launched() -> bool:

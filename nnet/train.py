@@ -18,6 +18,7 @@ import json
 import logging
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -149,11 +150,8 @@ class Trainer:
                 f"minibatches are smaller than the number of processes, {self.ranks.size}; start "
                 "fewer, or set a larger training.minibatch_size"
             )
-        if not self.first:
-            with stop_signals() as stop:
-                self._run(None, stop)
-            return
-        with Scalars(self.out, self.next_iteration) as scalars, stop_signals() as stop:
+        shown = Scalars(self.out, self.next_iteration) if self.first else nullcontext()
+        with shown as scalars, stop_signals() as stop:
             self._run(scalars, stop)
 
     def _run(self, scalars: Scalars | None, stop: StopSignals) -> None:
@@ -236,12 +234,16 @@ class Trainer:
             self.dropouts[name].p = proportion
         return lr
 
-    def _train(self, minibatches: list[Minibatch], within: Within, stop: StopSignals) -> None:
+    def _train(
+        self, minibatches: list[Minibatch], within: Within, stop: StopSignals, job: int = 0
+    ) -> None:
         began = time.perf_counter()
         self.network.train()
-        most = _most_nonfinite(minibatches)
+        most = max(1, int(MAX_NONFINITE * len(minibatches)))
         for minibatch in minibatches[within.done :]:
             if self.ranks.any(bool(stop.received)):
+                if job:
+                    raise Stopped(f"stopped by {stop.received}; the job will begin again")
                 within.seconds += time.perf_counter() - began
                 self._pause(within, stop.received or "another process", len(minibatches))
             seeds = (self.seed, self.next_iteration, within.done)
@@ -277,13 +279,7 @@ class Trainer:
         self._restore(self.checkpoints.after(iteration, self.device))
         within = self._begin(iteration, self._settings(iteration), number)
         with stop_signals() as stop:
-            self.network.train()
-            minibatches = self.plan.of_job(iteration, number)
-            most = _most_nonfinite(minibatches)
-            for minibatch in minibatches:
-                if stop.received:
-                    raise Stopped(f"stopped by {stop.received}; the job will begin again")
-                self.step(minibatch, within.totals, most)
+            self._train(self.plan.of_job(iteration, number), within, stop, number)
         return {
             **{k: v for k, v in self._state().items() if k in ("model", "natural_gradient")},
             "totals": within.numbers(), "max_change": vars(self.sgd.statistics),
@@ -377,7 +373,3 @@ class Trainer:
             return
         with atomic_file(self.out / "train.jsonl") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in self.rows)
-
-
-def _most_nonfinite(minibatches: list[Minibatch]) -> int:
-    return max(1, int(MAX_NONFINITE * len(minibatches)))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.all_reduce import SumOver
+from chainstitch.nnet.precision import widened
 
 SQUARED_NORM_FLOOR = 2.0**-66
 
@@ -21,8 +22,7 @@ class Renorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) -> (..., dim)."""
-        wide = x.float() if x.dtype == torch.bfloat16 else x  # of autocast; sums want more digits
-        mean_square = wide.square().mean(-1, keepdim=True).clamp(min=SQUARED_NORM_FLOOR)
+        mean_square = widened(x).square().mean(-1, keepdim=True).clamp(min=SQUARED_NORM_FLOOR)
         return x * (self.target_rms * torch.rsqrt(mean_square)).to(x.dtype)
 
 
@@ -48,7 +48,7 @@ class BatchNorm(nn.BatchNorm1d):
         return y if self.target_rms == 1.0 else y * self.target_rms
 
     def _over_processes(self, x: Tensor) -> Tensor:
-        x = x.float() if x.dtype == torch.bfloat16 else x
+        x = widened(x)
         ours = torch.cat([x.sum(0), x.square().sum(0), x.new_tensor([len(x)])])
         sums: Tensor = SumOver.apply(ours, self.group)  # type: ignore[no-untyped-call]
         count = sums[-1]

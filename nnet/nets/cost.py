@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.nets.describe import describe
 from chainstitch.nnet.nets.network import Network
+from chainstitch.nnet.optim import NaturalGradient
 
 FRAMES_PER_HOUR = 360_000  # input frames
 BYTES = 4  # of a number
@@ -54,36 +54,29 @@ def cost(network: Network, job: Job, tflops: float) -> dict[str, float]:
     forward = sum(layer["flops"] for layer in describe(network)["layers"])
     plain = 3.0 * forward * with_context
     minibatches = frames * network.subsampling / (job.chunk * job.minibatch)
-    natural_gradient, numbers = 0.0, network.num_parameters()
+    on_top, numbers = 0.0, network.num_parameters()
+    natural_gradient = NaturalGradient(network)
+    sides = {layer: natural_gradient.sides[name] for name, layer in natural_gradient.layers.items()}
+    natural_gradient.remove()
     for node in network.nodes:
         if node.kind == "input":
             continue
         rows = with_context * network.subsampling / network.grids[node.name].step
         for layer in network.layers[node.key].modules():
-            if isinstance(layer, nn.Linear):
-                each, once, estimates = _natural_gradient(layer)
-                numbers += estimates
-                natural_gradient += rows * each + minibatches * once
-    hours = (plain + natural_gradient) / (tflops * 1e12) / 3600
+            if isinstance(layer, nn.Linear) and layer in sides:
+                dims = (layer.in_features + (layer.bias is not None), layer.out_features)
+                ranks = [side.rank for side in sides[layer]]
+                pairs = list(zip(ranks, dims, strict=True))
+                on_top += rows * sum(2.5 * r * dim + 2 * r * r for r, dim in pairs)
+                on_top += minibatches * 4 * sum(ranks) * dims[0] * dims[1]
+                numbers += sum(r * dim for r, dim in pairs)
+    hours = (plain + on_top) / (tflops * 1e12) / 3600
     return {
         "training_pflop": plain / 1e15,
-        "natural_gradient_adds": natural_gradient / plain,
+        "natural_gradient_adds": on_top / plain,
         f"hours_at_{tflops:g}_tflops": hours,
         "hours_with_backstitch_interval_4": hours * 1.25,
         "hours_with_backstitch_interval_1": hours * 2,
         "gigabytes_of_features": job.hours * FRAMES_PER_HOUR * network.input_dim * BYTES / 1e9,
         "gigabytes_of_checkpoints": CHECKPOINTS * numbers * BYTES / 1e9,
     }
-
-
-def _natural_gradient(layer: nn.Linear) -> tuple[float, float, int]:
-    """Flops for every row, and for every minibatch; numbers that the estimates have."""
-    dims = (layer.in_features + (layer.bias is not None), layer.out_features)
-    given = (layer.rank_in, layer.rank_out) if isinstance(layer, Affine) else (None, None)
-    ranks = [
-        own or min(most, (dim + 1) // 2)
-        for own, most, dim in zip(given, (20, 80), dims, strict=True)
-    ]
-    each = sum(2.5 * r * dim + 2 * r * r for r, dim in zip(ranks, dims, strict=True))
-    estimates = sum(r * dim for r, dim in zip(ranks, dims, strict=True))
-    return each, 4.0 * sum(ranks) * dims[0] * dims[1], estimates

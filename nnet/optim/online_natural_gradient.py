@@ -80,6 +80,7 @@ from torch import Tensor
 
 from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import EPSILON, finish_together, update
+from chainstitch.nnet.precision import widened
 
 logger = logging.getLogger(__name__)
 
@@ -151,9 +152,7 @@ class OnlineNaturalGradient:
 
         Returns H = X W^T (rows, rank), or None where there is nothing to precondition (dim 1).
         """
-        x = x.detach()
-        if x.dtype in (torch.bfloat16, torch.float16):  # from autocast; sums want more digits
-            x = x.float()
+        x = widened(x.detach())
         if self.w is None:
             self._initialise(_with_ones(x) if ones else x)
         w = self.w

@@ -26,7 +26,7 @@ import torch
 import chainstitch.nnet.experiment  # noqa: F401
 from chainstitch.bin import main
 from chainstitch.nnet import checkpoint, parallel_jobs
-from chainstitch.utils.queue.process import _die_with_us
+from chainstitch.utils.queue.process import die_with_us
 from tests.toy import rows, same_tensors
 
 
@@ -56,7 +56,7 @@ class ForkedJobs:
         for number in range(1, jobs + 1):
             process = os.fork()
             if not process:
-                _die_with_us()
+                die_with_us()
                 os._exit(command(*(str(number) if a == "JOB" else a for a in job)))
             self.processes.append(process)
 

@@ -50,7 +50,8 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
     return variables
 
 
-def _die_with_us() -> None:
+def die_with_us() -> None:
+    """In a new child process: has it killed when its parent ends, on Linux."""
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
@@ -98,7 +99,7 @@ class Process:
                 env=variables,
                 process_group=0,
                 pass_fds=keep_open,
-                preexec_fn=_die_with_us,
+                preexec_fn=die_with_us,
             )
         except OSError as error:
             if error.filename != job.command[0]:  # not the command's fault but the log's

@@ -22,8 +22,8 @@ def test_flops_bytes_and_hours_as_counted_by_hand() -> None:
     plain = 3 * rows * 2 * (30 * 200 + 200 * 300)
     assert found["training_pflop"] == pytest.approx(plain / 1e15)
     minibatches = 2.0 * 360_000 * 5.0 / (100 * 10)
-    each = sum(2.5 * r * d + 2 * r * r for r, d in ((16, 31), (80, 200), (20, 201), (80, 300)))
-    once = 4 * (16 + 80) * 31 * 200 + 4 * (20 + 80) * 201 * 300
+    each = sum(2.5 * r * d + 2 * r * r for r, d in ((15, 31), (80, 200), (20, 201), (80, 300)))
+    once = 4 * (15 + 80) * 31 * 200 + 4 * (20 + 80) * 201 * 300
     natural_gradient = rows * each + minibatches * once
     assert found["natural_gradient_adds"] == pytest.approx(natural_gradient / plain)
     hours = (plain + natural_gradient) / 0.5e12 / 3600
@@ -31,7 +31,7 @@ def test_flops_bytes_and_hours_as_counted_by_hand() -> None:
     assert found["hours_with_backstitch_interval_4"] == pytest.approx(1.25 * hours)
     assert found["gigabytes_of_features"] == pytest.approx(2.0 * 360_000 * 10 * 4 / 1e9)
     parameters = 31 * 200 + 201 * 300
-    estimates = 16 * 31 + 80 * 200 + 20 * 201 + 80 * 300
+    estimates = 15 * 31 + 80 * 200 + 20 * 201 + 80 * 300
     assert found["gigabytes_of_checkpoints"] == pytest.approx(
         20 * 4 * (parameters + estimates) / 1e9
     )

@@ -95,7 +95,15 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     keep_traceback = os.environ.get("CHAINSTITCH_TRACEBACK", "") not in ("", "0")
     code, message = 1, ""
     try:
-        code = cli(arguments or ["--help"], prog_name="chainstitch", standalone_mode=False) or 0
+        code = (
+            cli(
+                arguments or ["--help"],
+                prog_name="chainstitch",
+                standalone_mode=False,
+                obj=arguments,
+            )
+            or 0
+        )
         sys.stdout.flush()
     except typer.TyperException as error:  # a bad command line
         code = getattr(error, "exit_code", 2)

@@ -9,6 +9,7 @@ import typer
 
 
 def train(
+    context: typer.Context,
     conf: Annotated[Path, typer.Argument(help="TOML file: network, chain, optim, training.")],
     data: Annotated[Path, typer.Option(help="Feature directory to train on.")],
     valid: Annotated[Path, typer.Option(help="Feature directory to validate on.")],
@@ -26,6 +27,9 @@ def train(
     num_threads: Annotated[
         int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
     ] = 0,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes, one for each GPU, that share every minibatch.")
+    ] = 1,
     precision: Annotated[
         str, typer.Option(help="float32, bf16, or auto: bf16 on a GPU. Default: CONF's.")
     ] = "",
@@ -42,7 +46,7 @@ def train(
 ) -> None:
     """Train; writes OUT/<iter>.pt each iteration and OUT/train.jsonl; `combine` makes final.pt.
 
-    Started by torchrun, several processes (one for each GPU) share every minibatch:
+    --processes 4 is for a machine with 4 GPUs; torchrun does the same, also on several machines:
     torchrun --nproc-per-node 4 -m chainstitch.bin.main train ...
 
     Example: chainstitch train conf/tdnn_1a.toml --data data/train_hires --valid data/dev_hires
@@ -56,7 +60,7 @@ def train(
 
     from chainstitch.nnet.experiment import start_training
     from chainstitch.nnet.parallel_jobs import ParallelJobs
-    from chainstitch.nnet.ranks import launched_ranks, local_device
+    from chainstitch.nnet.ranks import launched, launched_ranks, local_device
     from chainstitch.nnet.train_config import TrainConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
@@ -64,6 +68,11 @@ def train(
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
+    if processes > 1 and not launched():
+        from chainstitch.nnet.launch import launch
+
+        launch(context.obj, processes)
+        return
     overrides = [*(set_ or ()), *([f"training.precision={precision}"] if precision else ())]
     with launched_ranks() as ranks:
         if ranks.rank:

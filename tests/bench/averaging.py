@@ -4,6 +4,8 @@
 The same config, data and seed with one job and with J in every iteration (nnet/parallel_jobs.py).
 Here the jobs run one after another in this process; what each computes is what `chainstitch
 train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
+What is compared are the last model, with batch-norm statistics taken afresh, and the final one, the
+best average of the last ones (`chainstitch combine`).
 
 Example:
     python tests/bench/averaging.py egs/digits/conf/tdnn_1a.toml --data DIR --valid DIR \\
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.nnet.experiment import join_training, start_training
+from chainstitch.nnet.final_model import combine_models
 from chainstitch.nnet.parallel_jobs import ParallelJobs
 from chainstitch.nnet.train import Trainer
 from chainstitch.nnet.train_config import TrainConfig
@@ -47,6 +50,7 @@ def main() -> int:
     for name in ("data", "valid", "lang", "den", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--grow", action="store_true", help="from 1 job to JOBS, as recipes do")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], help="as of `chainstitch train`")
     options = parser.parse_args()
@@ -54,7 +58,8 @@ def main() -> int:
     logging.getLogger("chainstitch.nnet.run_checkpoints").setLevel(logging.WARNING)
     found = {}
     for jobs in (1, options.jobs):
-        sets = [f"training.jobs_{end}={jobs}" for end in ("initial", "final")]
+        first = 1 if options.grow else jobs
+        sets = [f"training.jobs_initial={first}", f"training.jobs_final={jobs}"]
         out = options.out / f"jobs{jobs}"
         trainer = start_training(
             config.load(options.conf, TrainConfig, [*options.set, *sets]),
@@ -63,14 +68,16 @@ def main() -> int:
             parallel=InProcess(out, [], []),
         )  # fmt: skip
         trainer.run()
-        row = trainer.rows[-1]
-        found[jobs] = row["valid_objf"]
+        final = combine_models(out, "cpu")
+        found[jobs] = final["scores"][0], final["valid_objf"]
         print(
-            f"{jobs} jobs, {len(trainer.rows)} iterations: objective per frame train "
-            f"{row['train_diag_objf']:.5f} valid {row['valid_objf']:.5f}"
+            f"{jobs} jobs, {len(trainer.rows)} iterations: valid objective per frame of the last "
+            f"model {found[jobs][0]:.5f}, of the best {final['combined']} averaged "
+            f"{found[jobs][1]:.5f}"
         )
-    one, several = found[1], found[options.jobs]
-    print(f"valid: {100 * (several / one - 1):+.2f} % from that of one job; {log.environment()}")
+    for what, one, several in zip(("last", "final"), found[1], found[options.jobs], strict=True):
+        print(f"{what} model: {100 * (several / one - 1):+.2f} % from that of one job")
+    print(log.environment())
     return 0
 
 

@@ -1,17 +1,19 @@
-"""`train` in processes that torchrun started, as a user starts it."""
+"""`train` in several processes, that torchrun or `--processes` started, as a user starts it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from chainstitch.nnet import checkpoint
-from tests.toy import Toy, rows, run
+from tests.toy import Toy, rows, run, same_tensors
 
 SAME = ("--set", "training.dropout_schedule=0,0", "--set", "optim.backstitch.scale=1.0")
 
@@ -39,6 +41,43 @@ def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path) -> None:
     }
     again = torchrun(toy.arguments(tmp_path / "two", *SAME))
     assert again.returncode != 0 and "exists already" in again.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
+    toy: Toy, tmp_path: Path, number: signal.Signals
+) -> None:
+    more = ("--processes", "2", "--set", "training.epochs=12", "--resume", "auto")
+
+    def started(out: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "chainstitch.bin.main", *toy.arguments(out, *more)],
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"NUMBA_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    process = started(tmp_path / "stopped")
+    while not (tmp_path / "stopped" / "1.pt").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == 144, said
+    assert f"stopped by {number.name}" in said and "Traceback" not in said
+    again, whole = started(tmp_path / "stopped"), started(tmp_path / "whole")
+    assert [again.wait(), whole.wait()] == [0, 0]
+    (last,) = {f"{len(rows(tmp_path / name))}.pt" for name in ("stopped", "whole")}
+    one, two = (checkpoint.load(tmp_path / name / last)["model"] for name in ("stopped", "whole"))
+    assert same_tensors(one, two)
+
+
+def test_a_process_that_fails_ends_all(toy: Toy, tmp_path: Path) -> None:
+    arguments = toy.arguments(tmp_path / "exp", "--processes", "2", den=tmp_path / "none.npz")
+    done = subprocess.run(
+        [sys.executable, "-m", "chainstitch.bin.main", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "none.npz" in done.stderr
+    assert "of 2 processes failed" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ told to stop goes back into the queue (chainstitch run) with all its processes.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,9 @@ def launch(arguments: Sequence[str], processes: int) -> None:
         Stopped: they were told to stop, or this one was.
         UserError: one of them failed; the others are ended.
     """
+    cores = str(max(1, len(os.sched_getaffinity(0)) // processes))
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, cores)  # or each would take all of them
     logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d",

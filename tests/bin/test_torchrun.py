@@ -83,7 +83,7 @@ def test_a_process_that_fails_ends_all(toy: Toy, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "more", "said"),
     [
-        ({}, ("--set", "training.jobs_final=2"), "torchrun has processes share each minibatch"),
+        ({}, ("--set", "training.jobs_final=2"), "has them share each minibatch"),
         ({"RANK": ""}, (), "WORLD_SIZE is 2, but RANK not set; start the processes with torchrun"),
     ],
 )

@@ -83,8 +83,8 @@ def start_training(
     if ranks.size > 1 and config.training.jobs_final > 1:
         raise UsageError(
             "training.jobs_final > 1 averages models of separate jobs, --processes (or torchrun) "
-            "has them share each minibatch; set training.jobs_initial and jobs_final to 1, or leave "
-            "that out"
+            "has them share each minibatch; set training.jobs_initial and jobs_final to 1, or "
+            "leave that out"
         )
     if ranks.rank:
         ranks.wait()

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from chainstitch.nnet.batch import Examples, Loss
 from chainstitch.nnet.nets.trainable import Trainable
 
-NUM_STATISTICS = 256  # examples that batch-norm statistics of an average of models are taken over
-
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:

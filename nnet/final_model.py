@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from chainstitch.nnet import checkpoint, combine_bfgs, diagnostics
+from chainstitch.nnet import checkpoint, combine_bfgs
 from chainstitch.nnet.batch import Loss
 from chainstitch.nnet.chain import ChainLoss
 from chainstitch.nnet.chain.chunk_examples import ChunkExamples
@@ -27,9 +27,8 @@ from chainstitch.utils.errors import UsageError, UserError
 
 logger = logging.getLogger(__name__)
 
-NUM_FINAL_STATISTICS = (
-    1000  # utterances that batch-norm statistics of the final model are taken over
-)
+NUM_STATISTICS = 1000  # utterances that batch-norm statistics of the final model are taken over
+NUM_COMBINE_STATISTICS = 256  # and of each candidate
 FRAME_SCALE = 0.1  # of log-likelihoods every 10 ms, against the graph: frames are not independent
 METHODS, SETS = ("average", "bfgs"), ("valid", "train")
 
@@ -112,8 +111,8 @@ def reopen(exp: Path, device: str) -> Reopened:
     facts = {"num_outputs": pdfs, "subsampling": subsampling}
     facts |= _scores_of_frames(network, loss, train) | _extractor(train)
     return Reopened(
-        exp, device, network, loss, bare, train, valid, diagnostics.NUM_STATISTICS,
-        NUM_FINAL_STATISTICS, facts,
+        exp, device, network, loss, bare, train, valid, NUM_COMBINE_STATISTICS, NUM_STATISTICS,
+        facts,
     )  # fmt: skip
 
 

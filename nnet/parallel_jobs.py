@@ -7,17 +7,12 @@ The jobs share nothing but a disk, so any queue can run them. In every iteration
     each job (`chainstitch train-job`) reads `<iter>.pt`, trains on its share at a learning rate
         times the number of jobs (averaging n models divides each one's step by n), and writes
         `jobs/<iter>.<job>.pt`
-    the driver averages those whose objective is within 1.0 of the best, and takes batch-norm
-        statistics of the average afresh; of iteration 0, where the models are too far apart, it
-        takes the best alone
+    the driver averages those whose objective is within 1.0 of the best; of iteration 0, where the
+        models are too far apart, it takes the best alone
 
 What a job writes depends on the checkpoint, the seed, the iteration and its number alone. So a job
 that is started again, by a queue or by a driver that was killed, does nothing if its file is whole,
 and the same again if it is not.
-
-Batch-norm's statistics are not averaged, unlike Kaldi's: weights that noise drove apart are smaller
-on average than each, so that what they put out varies less than the jobs have seen (on digits, with
-small minibatches, the held-out objective was 16 % worse with the jobs' statistics).
 
 Natural gradient's estimates go on from the best job's. Momentum starts from zero in each job.
 

@@ -119,7 +119,6 @@ class Trainer:
         )
         self.train_subset = diagnostics.subset(examples)
         self.valid_subset = diagnostics.subset(valid)
-        self.statistics_subset = diagnostics.subset(examples, diagnostics.NUM_STATISTICS)
         self.rows: list[dict[str, Any]] = []
         self.next_iteration = 0
         self._within: Within | None = None  # the iteration that a paused run stands in
@@ -260,12 +259,6 @@ class Trainer:
         results = self.parallel.run(iteration, jobs, stop)
         chosen = [results[n] for n in kept(results, iteration)]
         self.network.load_state_dict(average([result["model"] for result in chosen]))
-        if (
-            len(chosen) > 1
-        ):  # whose activations vary less than those of the models it is the mean of
-            diagnostics.refresh_statistics(
-                self.network, self.examples, self.statistics_subset, self.device
-            )
         if self.natural_gradient is not None:
             self.natural_gradient.load_state_dict(chosen[0]["natural_gradient"])
         self.sgd.statistics.reset()
@@ -278,6 +271,8 @@ class Trainer:
 
     def train_share(self, iteration: int, number: int) -> dict[str, Any]:
         """Job `number` of an iteration: what parallel_jobs.py has it write.
+
+        The tensors are the network's own, good until it trains on.
 
         Raises:
             UserError: `<iteration>.pt` cannot be read, or belongs to a run of another length.

@@ -4,8 +4,8 @@
 The same config, data and seed with one job and with J in every iteration (nnet/parallel_jobs.py).
 Here the jobs run one after another in this process; what each computes is what `chainstitch
 train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
-What is compared are the last model, with batch-norm statistics taken afresh, and the final one, the
-best average of the last ones (`chainstitch combine`).
+What is compared is the final model, the best average of the last ones (`chainstitch combine`), and
+the last one, with batch-norm statistics taken afresh as for the final one.
 
 Example:
     python tests/bench/averaging.py egs/digits/conf/tdnn_1a.toml --data DIR --valid DIR \\
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ class InProcess(ParallelJobs):
         """What the jobs of an iteration would have written."""
         if self.worker is None:
             self.worker = join_training(self.exp, "cpu", 1)
-        return [self.worker.train_share(iteration, n + 1) for n in range(jobs)]
+        # a share's result is the worker's own network, which trains on the next one
+        return [deepcopy(self.worker.train_share(iteration, n + 1)) for n in range(jobs)]
 
 
 def main() -> int:

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from chainstitch.nnet import checkpoint
-from chainstitch.nnet.diagnostics import refresh_statistics
 from chainstitch.nnet.parallel_jobs import ParallelJobs, average, kept, result_of
 from chainstitch.nnet.shares import Shares
 from chainstitch.nnet.train import Trainer
@@ -30,9 +29,6 @@ JOBS = (
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
     *("--jobs-cmd", f"{sys.executable} -m chainstitch.bin.main run"),
 )
-
-
-NORM = "layers.tdnn1.2.running_var"
 
 
 class InProcess:
@@ -103,13 +99,8 @@ def test_jobs_start_from_one_model_with_its_learning_rate_times_their_number_and
         after = checkpoint.load(tmp_path / "exp" / f"{iteration + 1}.pt")["model"]
         for name, value in after.items():
             mean = (results[0]["model"][name].double() + results[1]["model"][name].double()) / 2
-            if value.is_floating_point() and "running" not in name:
+            if value.is_floating_point():
                 torch.testing.assert_close(value.double(), mean, rtol=1e-6, atol=1e-7)
-        assert not torch.equal(after[NORM], results[0]["model"][NORM])
-        driver.network.load_state_dict(after)
-        indices = list(range(len(driver.examples)))
-        refresh_statistics(driver.network, driver.examples, indices, "cpu")
-        assert same_tensors(driver.network.state_dict(), after), "statistics of the average itself"
     first = [parallel.make() for _ in range(2)]
     assert not (tmp_path / "exp" / "0.pt").exists() and len(first) == 2
     assert driver.rows[-1]["valid_objf"] > driver.rows[0]["valid_objf"]

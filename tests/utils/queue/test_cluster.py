@@ -145,7 +145,7 @@ def test_interrupt_cancels_what_was_submitted(fake: Path, number: int) -> None:
         [sys.executable, "-m", "chainstitch.bin.main", "run", "--backend", "sge",
          "JOB=1:6", "a.JOB.log", "sh", "-c", "echo go; exec sleep 60"],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )  # fmt: skip
     wait_for(lambda: Path("a.1.log").exists() and "\ngo" in Path("a.1.log").read_text())
     os.killpg(runner.pid, number)

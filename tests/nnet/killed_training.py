@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,8 @@ from chainstitch.bin import main
 from chainstitch.nnet import checkpoint, parallel_jobs
 from chainstitch.utils.queue.process import die_with_us
 from tests.toy import rows, same_tensors
+
+SAID = tempfile.TemporaryFile("w+")  # what the training that runs says
 
 
 def command(*arguments: str) -> int:
@@ -57,6 +60,7 @@ class ForkedJobs:
             process = os.fork()
             if not process:
                 die_with_us()
+                os.closerange(3, 1024)  # as Popen does: the lock is the driver's alone
                 os._exit(command(*(str(number) if a == "JOB" else a for a in job)))
             self.processes.append(process)
 
@@ -89,11 +93,12 @@ def compare(exp: Path, whole: Path) -> None:
 def forked(arguments: list[str], out: Path) -> int:
     """The process number of a training in a process of its own."""
     sys.stdout.flush()
+    SAID.seek(0)
+    SAID.truncate()
     process = os.fork()
     if not process:
-        log = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        os.dup2(SAID.fileno(), 1)
+        os.dup2(SAID.fileno(), 2)
         os._exit(train(arguments, out))
     return process
 
@@ -104,7 +109,8 @@ def ended(process: int, seconds: float) -> bool:
     while time.monotonic() < deadline:
         found, status = os.waitpid(process, os.WNOHANG)
         if found:
-            assert os.waitstatus_to_exitcode(status) == 0, status
+            SAID.seek(0)
+            assert os.waitstatus_to_exitcode(status) == 0, SAID.read()
             return True
         time.sleep(0.002)
     return False

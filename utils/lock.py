@@ -2,6 +2,7 @@
 
 The lock is the kernel's (flock), on a file beside the directory, so that nothing is left to clear
 away after a kill, and so that it holds before the directory is there. The file says who holds it.
+Forks of the owner, which may outlive it by a moment, do not hold it on.
 Over NFS the lock holds between machines as well, where the mount has locks at all (the default).
 """
 
@@ -19,6 +20,17 @@ from pathlib import Path
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import clear_unfinished
 
+_held: set[int] = set()  # descriptors of this process's locks
+
+
+def _leave_to_parent() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
 
 @contextmanager
 def locked(directory: Path | str) -> Iterator[None]:
@@ -33,6 +45,7 @@ def locked(directory: Path | str) -> Iterator[None]:
     directory.parent.mkdir(parents=True, exist_ok=True)
     path = directory.parent / f".{directory.name}.lock"
     descriptor = _acquire(path, directory)
+    _held.add(descriptor)
     try:
         owner = {
             "host": socket.gethostname(),
@@ -44,8 +57,10 @@ def locked(directory: Path | str) -> Iterator[None]:
         clear_unfinished(directory)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is still ours
-        os.close(descriptor)
+        if descriptor in _held:  # not in a fork that leaves the block
+            path.unlink(missing_ok=True)  # while it is still ours
+            _held.remove(descriptor)
+            os.close(descriptor)
 
 
 def _acquire(path: Path, directory: Path) -> int:

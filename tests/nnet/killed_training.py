@@ -30,7 +30,7 @@ from chainstitch.nnet import checkpoint, parallel_jobs
 from chainstitch.utils.queue.process import die_with_us
 from tests.toy import rows, same_tensors
 
-SAID = tempfile.TemporaryFile("w+")  # what the training that runs says
+SAID = tempfile.TemporaryFile("w+")  # noqa: SIM115  what the training that runs says
 
 
 def command(*arguments: str) -> int:
@@ -60,7 +60,6 @@ class ForkedJobs:
             process = os.fork()
             if not process:
                 die_with_us()
-                os.closerange(3, 1024)  # as Popen does: the lock is the driver's alone
                 os._exit(command(*(str(number) if a == "JOB" else a for a in job)))
             self.processes.append(process)
 

@@ -94,3 +94,20 @@ def test_what_killed_processes_left_unfinished_is_removed(tmp_path: Path) -> Non
     with locked(tmp_path / "exp"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_fork_that_outlives_the_owner_does_not_hold_it(tmp_path: Path) -> None:
+    forking = HOLD.replace("time.sleep(60)", "print(os.fork(), flush=True)\n    time.sleep(60)")
+    command = [sys.executable, "-c", "import os" + forking, str(tmp_path / "exp")]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    lines = [owner.stdout.readline() for _ in range(3)]  # "held", and of both sides of the fork
+    fork = max(map(int, lines[1:]))
+    owner.kill()
+    owner.wait()
+    try:
+        with locked(tmp_path / "exp"):
+            os.kill(fork, 0)  # it is there
+    finally:
+        os.kill(fork, signal.SIGKILL)
+        owner.stdout.close()

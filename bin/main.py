@@ -90,20 +90,12 @@ for _name, _function in COMMANDS.items():
 
 def app(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line (without the program's name) and exits with its code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     name = " ".join(["chainstitch", *[a for a in arguments[:1] if a in COMMANDS]])
     keep_traceback = os.environ.get("CHAINSTITCH_TRACEBACK", "") not in ("", "0")
     code, message = 1, ""
     try:
-        code = (
-            cli(
-                arguments or ["--help"],
-                prog_name="chainstitch",
-                standalone_mode=False,
-                obj=arguments,
-            )
-            or 0
-        )
+        code = cli(arguments, "chainstitch", standalone_mode=False, obj=arguments) or 0
         sys.stdout.flush()
     except typer.TyperException as error:  # a bad command line
         code = getattr(error, "exit_code", 2)

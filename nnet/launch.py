@@ -1,7 +1,7 @@
 """Starting the processes of ranks.py on this machine, by torchrun's own launcher.
 
-torchrun exits with 1 however its processes end. This exits as they do, so that a training that was
-told to stop goes back into the queue (chainstitch run) with all its processes.
+torchrun exits with 1 also where its processes were told to stop and saved. This raises `Stopped`
+then, as one process does, so that `chainstitch run` puts the training back into the queue.
 """
 
 from __future__ import annotations

@@ -6,24 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 RUN = [sys.executable, "-m", "chainstitch.bin.main", "run"]
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*RUN, *arguments], cwd=directory, capture_output=True, text=True)
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    deadline = time.time() + 30
-    while not happened():
-        assert time.time() < deadline
-        time.sleep(0.05)
 
 
 def test_unknown_back_end_names_those_that_there_are(tmp_path: Path) -> None:

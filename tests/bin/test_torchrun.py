@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from chainstitch.nnet import checkpoint
-from tests.toy import Toy, rows, run, same_tensors
+from tests.toy import Toy, rows, run, same_tensors, spawn
+from tests.waiting import wait_for
 
 SAME = ("--set", "training.dropout_schedule=0,0", "--set", "optim.backstitch.scale=1.0")
 
@@ -50,16 +50,10 @@ def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
     more = ("--processes", "2", "--set", "training.epochs=12", "--resume", "auto")
 
     def started(out: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "chainstitch.bin.main", *toy.arguments(out, *more)],
-            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"NUMBA_NUM_THREADS": "1"},
-        )  # fmt: skip
+        return spawn(toy.arguments(out, *more))
 
     process = started(tmp_path / "stopped")
-    while not (tmp_path / "stopped" / "1.pt").exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
+    wait_for((tmp_path / "stopped" / "1.pt").exists)
     process.send_signal(number)
     _, said = process.communicate()
     assert process.returncode == 144, said
@@ -73,11 +67,10 @@ def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
 
 def test_a_process_that_fails_ends_all(toy: Toy, tmp_path: Path) -> None:
     arguments = toy.arguments(tmp_path / "exp", "--processes", "2", den=tmp_path / "none.npz")
-    done = subprocess.run(
-        [sys.executable, "-m", "chainstitch.bin.main", *arguments], capture_output=True, text=True
-    )
-    assert done.returncode == 1 and "none.npz" in done.stderr
-    assert "of 2 processes failed" in done.stderr and "Traceback" not in done.stderr
+    process = spawn(arguments)
+    _, said = process.communicate()
+    assert process.returncode == 1 and "none.npz" in said
+    assert "of 2 processes failed" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 REAL = os.environ.get("CHAINSTITCH_TEST_BACKENDS", "").split()
 pytestmark = pytest.mark.skipif("slurm" not in REAL, reason="no Slurm; see tests/slurm/run.sh")
@@ -27,13 +28,6 @@ def tool(*command: str) -> str:
 
 def node() -> str:
     return tool("sinfo", "--noheader", "--format=%N").split()[0]
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.time() + seconds
-    while not happened():
-        assert time.time() < deadline
-        time.sleep(0.1)
 
 
 def says(log: Path, text: str) -> bool:

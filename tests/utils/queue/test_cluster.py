@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from chainstitch.utils.errors import UserError
 from chainstitch.utils.queue import backends, record, site, submit
 from chainstitch.utils.queue.grammar import Ended, Resources, parse
 from tests.fakes.install import fake_sge
+from tests.waiting import wait_for
 
 QUICK = site.Site(patience=3.0, poll=0.2, submit_patience=60.0)
 
@@ -39,13 +39,6 @@ def run(*arguments: str, settings: site.Site = QUICK, most: int | None = None) -
 
 def later(seconds: float, does: Callable[[], object]) -> None:
     threading.Timer(seconds, does).start()
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.time() + seconds
-    while not happened():
-        assert time.time() < deadline
-        time.sleep(0.05)
 
 
 def test_full_queue_is_asked_again_and_that_is_said(

@@ -5,11 +5,13 @@ The same config, data and seed with one job and with J in every iteration (nnet/
 Here the jobs run one after another in this process; what each computes is what `chainstitch
 train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
 What is compared is the final model, the best average of the last ones (`chainstitch combine`), and
-the last one, with batch-norm statistics taken afresh as for the final one.
+the last one, with batch-norm statistics taken afresh as for the final one. What has been trained
+under --out is gone on with.
 
 Example:
     python tests/bench/averaging.py egs/digits/conf/tdnn_1a.toml --data DIR --valid DIR \\
-      --lang DIR --den den.npz --out DIR --jobs 4 --set training.frames_per_iteration=25000
+      --lang DIR --den den.npz --out DIR --jobs 4 --grow --seeds 0,1,2,3,4 \\
+      --set training.frames_per_iteration=25000
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from chainstitch.nnet.experiment import join_training, start_training
 from chainstitch.nnet.final_model import combine_models
@@ -43,8 +47,27 @@ class InProcess(ParallelJobs):
         return [deepcopy(self.worker.train_share(iteration, n + 1)) for n in range(jobs)]
 
 
+def final_objectives(options: argparse.Namespace, jobs: int, seed: int) -> list[float]:
+    """Held-out objectives per frame of the last model and of the final one."""
+    first = 1 if options.grow else jobs
+    sets = [f"training.jobs_initial={first}", f"training.jobs_final={jobs}"]
+    out = options.out / f"seed{seed}" / f"jobs{jobs}"
+    trainer = start_training(
+        config.load(options.conf, TrainConfig, [*options.set, *sets]),
+        options.data, options.valid, options.lang, options.den, out,
+        seed=seed, device="cpu", num_threads=1, resume=True, parallel=InProcess(out, [], []),
+    )  # fmt: skip
+    trainer.run()
+    final = combine_models(out, "cpu")
+    print(
+        f"seed {seed}, {jobs} jobs, {len(trainer.rows)} iterations: last model "
+        f"{final['scores'][0]:.5f}, best {final['combined']} averaged {final['valid_objf']:.5f}"
+    )
+    return [final["scores"][0], final["valid_objf"]]
+
+
 def main() -> int:
-    """Trains twice and prints the objectives."""
+    """Trains with one job and with several, from every seed, and prints the objectives."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -53,34 +76,33 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--grow", action="store_true", help="from 1 job to JOBS, as recipes do")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", default="0,1,2", help="e.g. 0,1,2")
     parser.add_argument("--set", action="append", default=[], help="as of `chainstitch train`")
     options = parser.parse_args()
     log.setup()
     logging.getLogger("chainstitch.nnet.run_checkpoints").setLevel(logging.WARNING)
-    found = {}
-    for jobs in (1, options.jobs):
-        first = 1 if options.grow else jobs
-        sets = [f"training.jobs_initial={first}", f"training.jobs_final={jobs}"]
-        out = options.out / f"jobs{jobs}"
-        trainer = start_training(
-            config.load(options.conf, TrainConfig, [*options.set, *sets]),
-            options.data, options.valid, options.lang, options.den, out,
-            seed=options.seed, device="cpu", num_threads=1, resume=True,
-            parallel=InProcess(out, [], []),
-        )  # fmt: skip
-        trainer.run()
-        final = combine_models(out, "cpu")
-        found[jobs] = final["scores"][0], final["valid_objf"]
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    found = np.array(  # (seed, one job or several, last or final model)
+        [[final_objectives(options, jobs, seed) for jobs in (1, options.jobs)] for seed in seeds]
+    )
+    behind = 100 * (found[:, 1] / found[:, 0] - 1)  # objectives are below 0: more is worse
+    for which, what in enumerate(("last", "final")):
+        one, several = found[:, :, which].mean(0)
+        each = " ".join(f"{percent:+.1f}" for percent in behind[:, which])
         print(
-            f"{jobs} jobs, {len(trainer.rows)} iterations: valid objective per frame of the last "
-            f"model {found[jobs][0]:.5f}, of the best {final['combined']} averaged "
-            f"{found[jobs][1]:.5f}"
+            f"{what} model, mean of {len(seeds)} seeds: {one:.5f} with one job, {several:.5f} with "
+            f"{options.jobs}: {100 * (several / one - 1):+.2f} % (each seed: {each}; sd of one "
+            f"job's seeds {100 * spread(found[:, 0, which]):.1f} %)"
         )
-    for what, one, several in zip(("last", "final"), found[1], found[options.jobs], strict=True):
-        print(f"{what} model: {100 * (several / one - 1):+.2f} % from that of one job")
     print(log.environment())
     return 0
+
+
+def spread(objectives: np.ndarray) -> float:
+    """Standard deviation in units of the mean's size; nan for a single seed."""
+    if len(objectives) < 2:
+        return float("nan")
+    return float(objectives.std(ddof=1) / abs(objectives.mean()))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from chainstitch.nnet.experiment import join_training, start_training
-from chainstitch.nnet.final_model import combine_models
+from chainstitch.nnet.final_model import combine_models, reopen
 from chainstitch.nnet.parallel_jobs import ParallelJobs
 from chainstitch.nnet.train import Trainer
 from chainstitch.nnet.train_config import TrainConfig
@@ -58,12 +58,16 @@ def final_objectives(options: argparse.Namespace, jobs: int, seed: int) -> list[
         seed=seed, device="cpu", num_threads=1, resume=True, parallel=InProcess(out, [], []),
     )  # fmt: skip
     trainer.run()
-    final = combine_models(out, "cpu")
+    combined = combine_models(out, "cpu")["combined"]
+    run, objectives = reopen(out, "cpu"), []
+    for name in (f"{trainer.next_iteration}.pt", "final.pt"):
+        run.load(run.parameters(name), final=True)  # not as many examples are enough to choose by
+        objectives.append(run.objective(run.valid))
     print(
-        f"seed {seed}, {jobs} jobs, {len(trainer.rows)} iterations: last model "
-        f"{final['scores'][0]:.5f}, best {final['combined']} averaged {final['valid_objf']:.5f}"
+        f"seed {seed}, {jobs} jobs, {trainer.next_iteration} iterations: last model "
+        f"{objectives[0]:.5f}, best {combined} averaged {objectives[1]:.5f}"
     )
-    return [final["scores"][0], final["valid_objf"]]
+    return objectives
 
 
 def main() -> int:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 
-def wait_for(happened: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Returns once it has happened; an AssertionError if it does not within that time."""
-    deadline = time.time() + seconds
+def wait_for(
+    happened: Callable[[], bool],
+    seconds: float = 60.0,
+    process: subprocess.Popen[Any] | None = None,
+) -> None:
+    """Returns once it has happened.
+
+    Raises:
+        AssertionError: it did not within that time, or the process that was to do it has ended,
+            and what that printed.
+    """
+    deadline = time.monotonic() + seconds
     while not happened():
-        assert time.time() < deadline
-        time.sleep(0.05)
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.01)

@@ -53,7 +53,7 @@ def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
         return spawn(toy.arguments(out, *more))
 
     process = started(tmp_path / "stopped")
-    wait_for((tmp_path / "stopped" / "1.pt").exists)
+    wait_for((tmp_path / "stopped" / "1.pt").exists, process=process)
     process.send_signal(number)
     _, said = process.communicate()
     assert process.returncode == 144, said

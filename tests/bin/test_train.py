@@ -20,6 +20,7 @@ from chainstitch.nnet.train_config import TrainConfig
 from chainstitch.utils import config
 from chainstitch.utils.errors import UserError
 from tests.toy import Toy, fingerprint, rows, run, same_tensors, spawn
+from tests.waiting import wait_for
 
 # Five iterations of about half a second, with everything on that has a state: backstitch (random
 # phases, rewound generators), natural gradient and, in the xconfig, dropout and batch-norm.
@@ -53,10 +54,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def kill_after(exp: Path, number: int, command: list[str]) -> str:
     """Starts the command and kills it in the iteration after `<number>.pt`; returns its log."""
     process = spawn(command)
-    deadline = time.monotonic() + 120
-    while not (exp / f"{number}.pt").exists():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.002)
+    wait_for((exp / f"{number}.pt").exists, 120, process)
     time.sleep(0.1)  # well into the next iteration
     process.send_signal(signal.SIGKILL)
     _, log = process.communicate()

@@ -21,6 +21,7 @@ from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.stop_signals import StopSignals
 from tests.nnet.test_train import BACKSTITCH, trainer
 from tests.toy import XCONFIG, Toy, rows, run, same_tensors, spawn
+from tests.waiting import wait_for
 
 JOBS = (
     *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=2"),
@@ -156,10 +157,7 @@ def test_a_driver_that_was_killed_or_stopped_goes_on_to_the_same_end(
     for number in (signal.SIGKILL, signal.SIGTERM):
         process = spawn(command)
         wanted = 2 if number is signal.SIGTERM else 1
-        deadline = time.monotonic() + 240
-        while not (out / f"{wanted}.pt").exists():
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for((out / f"{wanted}.pt").exists, 240, process)
         time.sleep(0.5)  # its jobs have begun
         process.send_signal(number)
         _, log = process.communicate()

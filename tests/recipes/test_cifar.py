@@ -9,13 +9,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chainstitch.utils.data.images import ImageSet, read_images, write_images
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ["bash", str(ROOT / "egs" / "cifar" / "run.sh")]
@@ -56,9 +56,7 @@ def test_cifar10_is_killed_resumed_and_scored(official: Path, tmp_path: Path) ->
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        while not (exp / "2.pt").is_file():
-            assert training.poll() is None, "it ended before it was killed"
-            time.sleep(0.1)
+        wait_for((exp / "2.pt").is_file, 600, training)
     finally:  # the training itself: it is in a process group of its own
         lock = exp.with_name(f".{exp.name}.lock")
         if lock.is_file():

@@ -15,6 +15,7 @@ import pytest
 
 from chainstitch.utils.queue import gpus, local
 from chainstitch.utils.queue.grammar import Jobs, Resources, parse
+from tests.waiting import wait_for
 
 
 def codes(jobs: Jobs, resources: Resources | None = None) -> list[int | None]:
@@ -139,8 +140,7 @@ def test_gpu_stays_taken_while_what_a_job_started_outlives_the_runner(tmp_path: 
         cwd=tmp_path, env=os.environ | {"CUDA_VISIBLE_DEVICES": "test-c"},
     )  # fmt: skip
     log = tmp_path / "a.log"
-    while not log.exists() or log.read_text().count("\n") < 4:
-        time.sleep(0.05)
+    wait_for(lambda: log.exists() and log.read_text().count("\n") >= 4, process=runner)
     runner.kill()
     runner.wait()
     time.sleep(0.2)

@@ -65,10 +65,11 @@ def align(
         chainstitch align exp/tdnn_1a --data data/train_hires --lang data/lang --out exp/ali_train
         chainstitch align exp/tdnn_1a hello.wav goodbye.wav --out exp/ali_mine
     """
-    from chainstitch.nnet import force_align, infer
-    from chainstitch.nnet.aligner import load_aligner
-    from chainstitch.nnet.material import Inputs
-    from chainstitch.nnet.run_directory import pick_device
+    from chainstitch.nnet import infer
+    from chainstitch.nnet.infer import force_align
+    from chainstitch.nnet.infer.aligner import load_aligner
+    from chainstitch.nnet.tasks.material import Inputs
+    from chainstitch.nnet.tasks.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignment_directory import write_alignment_directory
     from chainstitch.utils.data.features import FeatureReader

@@ -26,8 +26,8 @@ def classify(
     """
     import torch
 
-    from chainstitch.nnet import image_experiment
-    from chainstitch.nnet.run_directory import pick_device
+    from chainstitch.nnet.tasks import image_experiment
+    from chainstitch.nnet.tasks.run_directory import pick_device
     from chainstitch.utils.data.images import read_images
     from chainstitch.utils.errors import UserError
     from chainstitch.utils.files import refuse_existing

@@ -40,7 +40,7 @@ def combine(
     """
     import torch
 
-    from chainstitch.nnet.final_model import combine_models
+    from chainstitch.nnet.combine.final_model import combine_models
     from chainstitch.utils.files import refuse_existing
 
     refuse_existing(exp / "final.pt", overwrite)

@@ -40,10 +40,9 @@ def decode(
     Example: chainstitch decode exp/a --data data/dev_hires --lang data/lang --out exp/a/decode_dev
     """
     from chainstitch.nnet import infer
-    from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.material import load_leaves
-    from chainstitch.nnet.run_directory import pick_device
-    from chainstitch.utils import parts
+    from chainstitch.nnet.tasks.material import load_leaves
+    from chainstitch.nnet.tasks.run_directory import pick_device
+    from chainstitch.utils import job_parts
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph
@@ -55,6 +54,7 @@ def decode(
         write_decode,
     )
     from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.hmm import topology
     from chainstitch.utils.score.sweep import read_choice
 
     refuse_existing(out, overwrite)
@@ -65,7 +65,7 @@ def decode(
     else:
         points = sweep_points(lmwt, wip)
     reader = FeatureReader(data)
-    share = parts.parse(part) if part else None
+    share = job_parts.parse(part) if part else None
     if merge:
         merge_decode(out, merge, [cut.id for cut in reader.cuts], overwrite)
         return

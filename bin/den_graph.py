@@ -43,15 +43,15 @@ def den_graph(
     from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
     from chainstitch.nnet.chain.fst_format import write_fst_text
     from chainstitch.nnet.chain.supervision import phone_sentences
-    from chainstitch.nnet.chain.tree import FILE as TREE
-    from chainstitch.nnet.chain.tree import Tree
-    from chainstitch.nnet.train_config import TrainConfig
+    from chainstitch.nnet.tasks.speech_config import TrainConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignments import FILE as ALI
     from chainstitch.utils.data.alignments import read_alignments
     from chainstitch.utils.data.manifests import cut_text, read_cuts
     from chainstitch.utils.errors import UsageError, UserError
     from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.hmm.tree import FILE as TREE
+    from chainstitch.utils.hmm.tree import Tree
     from chainstitch.utils.lang.directory import check_phones, read_lang
 
     graph = configs.load(conf, TrainConfig, set_ or ()).graph

@@ -34,7 +34,7 @@ def export(
 
     Example: chainstitch export exp/tdnn_1a --out tdnn_1a.onnx --data data/dev_hires
     """
-    from chainstitch.nnet.export import export_model
+    from chainstitch.nnet.export.formats import export_model
     from chainstitch.utils.files import refuse_existing
 
     refuse_existing(out, overwrite)

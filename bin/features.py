@@ -39,12 +39,12 @@ def features(
     Example: chainstitch features conf/features.toml --data data/train --out data/train_hires
     """
     from chainstitch.utils import config as configs
-    from chainstitch.utils import parts
+    from chainstitch.utils import job_parts
     from chainstitch.utils.data.extraction import extract_set
     from chainstitch.utils.data.features import FeatureConfig
 
     config = configs.load(conf, FeatureConfig, set_ or ())
-    share = parts.parse(part) if part else None
+    share = job_parts.parse(part) if part else None
     done = extract_set(
         data, out, config, augment=augment, prior=prior, nj=nj, overwrite=overwrite,
         part=share, merge=merge,

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from chainstitch.utils import summary
 from chainstitch.utils.errors import UsageError
+from chainstitch.utils.report import summary
 
 
 def info(
@@ -43,7 +43,7 @@ def info(
     found = {"path": str(path), "kind": "network"} if is_network else summary.summarise(path)
     num_pdfs = num_pdfs or _own_pdfs(path)
     if (path / "den.npz").is_file():
-        from chainstitch.nnet.material import load_leaves
+        from chainstitch.nnet.tasks.material import load_leaves
 
         leaves = load_leaves(path)
         if leaves is not None:
@@ -67,7 +67,7 @@ def _network(
     from chainstitch.nnet.nets import Network
     from chainstitch.nnet.nets.cost import Job, cost
     from chainstitch.nnet.nets.describe import describe
-    from chainstitch.nnet.train_config import TrainConfig
+    from chainstitch.nnet.tasks.speech_config import TrainConfig
     from chainstitch.utils import config as configs
 
     config = path / "config.toml" if path.is_dir() else path

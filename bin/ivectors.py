@@ -32,7 +32,7 @@ def train(
 
     Example: chainstitch ivectors train conf/ivector.toml --data data/train_hires --out exp/ivector
     """
-    from chainstitch.nnet.ivector_sets import IvectorConfig, train_set
+    from chainstitch.nnet.ivector.sets import IvectorConfig, train_set
     from chainstitch.utils import config as configs
 
     lines = train_set(data, out, configs.load(conf, IvectorConfig, set_ or ()), overwrite)
@@ -64,7 +64,7 @@ def extract(
 --utterances 2
     chainstitch ivectors extract exp/ivector --data data/test_hires --online --per-speaker
     """
-    from chainstitch.nnet.ivector_sets import extract_set
+    from chainstitch.nnet.ivector.sets import extract_set
 
     path, count = extract_set(
         exp, data, out, online=online, per_speaker=per_speaker, utterances=utterances,

@@ -40,9 +40,9 @@ def lang(
 
     Example: chainstitch lang data/lexicon.txt --text data/train --out data/lang
     """
-    from chainstitch.nnet.chain import topology
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.hmm import topology
     from chainstitch.utils.lang import lexicon as lexicons
     from chainstitch.utils.lang import ngram
     from chainstitch.utils.lang.directory import read_sentences, write_lang

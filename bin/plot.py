@@ -28,11 +28,11 @@ def plot(
         chainstitch plot exp/base_s0 exp/backstitch_s0 --out objective.png
     """
     from chainstitch.utils.errors import UsageError
-    from chainstitch.utils.plot import plot_objective, plot_speakers
+    from chainstitch.utils.report.plot import plot_objective, plot_speakers
     from chainstitch.utils.score.classes import is_classified
 
     if is_classified(directories[0]):
-        from chainstitch.utils.confusion_plot import plot_confusion
+        from chainstitch.utils.report.confusion_plot import plot_confusion
 
         if len(directories) > 1:
             raise UsageError("a confusion matrix is of one set; give one directory")

@@ -58,10 +58,10 @@ def train(
     import sys
     from contextlib import nullcontext
 
-    from chainstitch.nnet.experiment import start_training
-    from chainstitch.nnet.parallel_jobs import ParallelJobs
-    from chainstitch.nnet.ranks import launched, launched_ranks, local_device
-    from chainstitch.nnet.train_config import TrainConfig
+    from chainstitch.nnet.parallel.ranks import launched, launched_ranks, local_device
+    from chainstitch.nnet.tasks.experiment import start_training
+    from chainstitch.nnet.tasks.speech_config import TrainConfig
+    from chainstitch.nnet.train.averaged_jobs import ParallelJobs
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.lock import locked
@@ -69,7 +69,7 @@ def train(
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume wants auto or never, found {resume!r}")
     if processes > 1 and not launched():
-        from chainstitch.nnet.launch import launch
+        from chainstitch.nnet.parallel.launcher import launch
 
         launch(context.obj, processes)
         return

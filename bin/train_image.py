@@ -36,10 +36,10 @@ def train_image(
     """
     import torch
 
-    from chainstitch.nnet.image_config import ImageConfig
-    from chainstitch.nnet.image_experiment import start_image_training
-    from chainstitch.nnet.ranks import launched
-    from chainstitch.nnet.run_directory import pick_device
+    from chainstitch.nnet.parallel.ranks import launched
+    from chainstitch.nnet.tasks.image_config import ImageConfig
+    from chainstitch.nnet.tasks.image_experiment import start_image_training
+    from chainstitch.nnet.tasks.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.lock import locked

@@ -23,9 +23,9 @@ def train_job(
 
     Example: chainstitch train-job exp/tdnn_1a --iteration 7 --job 2
     """
-    from chainstitch.nnet import checkpoint
-    from chainstitch.nnet.experiment import join_training
-    from chainstitch.nnet.parallel_jobs import finished, result_of
+    from chainstitch.nnet.tasks.experiment import join_training
+    from chainstitch.nnet.train.averaged_jobs import finished, result_of
+    from chainstitch.utils import checkpoint
     from chainstitch.utils.errors import UsageError, UserError
 
     result = result_of(exp, iteration, job)

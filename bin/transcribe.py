@@ -30,12 +30,12 @@ def transcribe(
     Example: chainstitch transcribe exp/tdnn_1a_s0 hello.wav goodbye.wav
     """
     from chainstitch.nnet import infer
-    from chainstitch.nnet.chain import topology
-    from chainstitch.nnet.material import Inputs, load_leaves
-    from chainstitch.nnet.run_directory import pick_device
+    from chainstitch.nnet.tasks.material import Inputs, load_leaves
+    from chainstitch.nnet.tasks.run_directory import pick_device
     from chainstitch.utils import config as configs
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.lattice import LatticeDecoder
+    from chainstitch.utils.hmm import topology
     from chainstitch.utils.score.sweep import read_choice
 
     network = infer.load_model(model, pick_device(device))

@@ -41,14 +41,14 @@ def tree(
     Example: chainstitch tree --data data/train_hires --ali exp/ali --lang data/lang
     --out exp/tree --leaves 500
     """
-    from chainstitch.nnet.chain.tree import FILE
-    from chainstitch.nnet.chain.tree_growing import build_tree
-    from chainstitch.nnet.chain.tree_statistics import gather
     from chainstitch.utils.data.alignments import FILE as ALI
     from chainstitch.utils.data.alignments import read_alignments
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.files import atomic_directory, refuse_existing
+    from chainstitch.utils.hmm.tree import FILE
+    from chainstitch.utils.hmm.tree_growing import build_tree
+    from chainstitch.utils.hmm.tree_statistics import gather
     from chainstitch.utils.lang.directory import PHONES, read_lang
 
     refuse_existing(out, overwrite)

@@ -22,8 +22,8 @@ import torch
 
 from chainstitch.bin import main
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompiler
-from chainstitch.nnet.chain.examples import ChainExamples
 from chainstitch.nnet.chain.supervision import NumeratorStore
+from chainstitch.nnet.tasks.utterances import ChainExamples
 from chainstitch.utils.data.alignments import write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import write_ivectors

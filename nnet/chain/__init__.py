@@ -10,10 +10,10 @@ from chainstitch.nnet.chain.numerator import (
     NumeratorGraph,
     numerator_forward_backward,
 )
-from chainstitch.nnet.chain.pdf_acceptor import PdfAcceptor, aligned_acceptor, pdf_acceptor
-from chainstitch.nnet.chain.phone_graph import PhoneGraph, phone_graph
 from chainstitch.nnet.chain.phone_lm import PhoneLM, estimate_phone_lm
-from chainstitch.nnet.chain.topology import Leaves, monophones
+from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor, aligned_acceptor, pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import PhoneGraph, phone_graph
+from chainstitch.utils.hmm.topology import Leaves, monophones
 
 __all__ = [
     "ChainLoss", "DenominatorGraph", "Leaves", "NumeratorBatch", "NumeratorCompiler",

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.chain.topology import Leaves
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.hmm.topology import Leaves
 
 NUM_PROPAGATION_STEPS = 100
 

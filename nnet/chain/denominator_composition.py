@@ -38,7 +38,7 @@ import torch
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.minimise import minimised
 from chainstitch.nnet.chain.phone_lm import END, PhoneLM
-from chainstitch.nnet.chain.topology import LOOP_PROBABILITY, Leaves, monophones
+from chainstitch.utils.hmm.topology import LOOP_PROBABILITY, Leaves, monophones
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from torch import Tensor
 from chainstitch.nnet.chain import cpu
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.forward_backward import check_arguments, differentiable, resolved
-from chainstitch.nnet.chain.pdf_acceptor import PdfAcceptor
+from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterable, Sequence
 
 from chainstitch.nnet.chain.numerator import NumeratorCompiler, NumeratorGraph
-from chainstitch.nnet.chain.pdf_acceptor import pdf_acceptor
-from chainstitch.nnet.chain.phone_graph import phone_graph
-from chainstitch.nnet.chain.topology import Leaves, monophones
+from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import phone_graph
+from chainstitch.utils.hmm.topology import Leaves, monophones
 from chainstitch.utils.lang.directory import Lang
 from chainstitch.utils.lang.lexicon import SILENCE
 

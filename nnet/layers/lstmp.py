@@ -48,10 +48,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chainstitch.nnet.all_reduce import sum_together
 from chainstitch.nnet.layers.affine import Affine
 from chainstitch.nnet.layers.lstm_cell import lstm_cell, squashed
 from chainstitch.nnet.layers.lstm_recurrence import Recurrence
+from chainstitch.nnet.parallel.all_reduce import sum_together
 
 # average derivatives of i, f, o (of at most 0.25), tanh(g) and tanh(c) (1) that want repair
 REPAIR_BELOW = (0.05, 0.05, 0.05, 0.2, 0.2)

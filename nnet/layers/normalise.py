@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.all_reduce import SumOver
-from chainstitch.nnet.precision import widened
+from chainstitch.nnet.layers.precision import widened
+from chainstitch.nnet.parallel.all_reduce import SumOver
 
 SQUARED_NORM_FLOOR = 2.0**-66
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.all_reduce import sum_together
+from chainstitch.nnet.parallel.all_reduce import sum_together
 
 LOWEST, HIGHEST = 0.05, 0.95  # share of frames
 PROBABILITY = 0.5

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.chain.forward_backward import NonFiniteError
-from chainstitch.nnet.chain.topology import Leaves, in_context
+from chainstitch.utils.hmm.topology import Leaves, in_context
 
 NO_LABEL = -100  # past a sequence's end; torch's own choice
 

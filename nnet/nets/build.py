@@ -33,7 +33,7 @@ from chainstitch.nnet.layers import (
 )
 from chainstitch.nnet.layers.deriv_range import only_at
 from chainstitch.nnet.nets.grid import DELAY
-from chainstitch.nnet.nets.keys import KEYS, RELU
+from chainstitch.nnet.nets.layer_options import KEYS, RELU
 from chainstitch.nnet.nets.nodes import TDNNF_AFFINE, Node
 from chainstitch.utils.errors import UsageError
 

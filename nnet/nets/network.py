@@ -25,7 +25,7 @@ from chainstitch.nnet.nets.build import Stack, build
 from chainstitch.nnet.nets.descriptors import Term
 from chainstitch.nnet.nets.grid import Grid, infer_grids
 from chainstitch.nnet.nets.nodes import Node, expand
-from chainstitch.nnet.nets.rows import Rows, Values
+from chainstitch.nnet.nets.splicing import Rows, Values
 from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.nets.xconfig import IVECTOR, OUTPUTS, parse_xconfig
 from chainstitch.utils.errors import UsageError

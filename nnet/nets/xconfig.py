@@ -12,7 +12,7 @@ configs/network.xconfig of an experiment.
 
     input                  dim. The frames' is called `input`, if there are two; the other,
                            `ivector`, has one row a sequence: write ReplaceIndex(ivector,t,0)
-    fixed-affine-layer     not trained: estimated from data (nnet/lda.py), until then the identity.
+    fixed-affine-layer     not trained: estimated from data (nets/lda.py), until then the identity.
                            Kaldi's affine-transform-file is accepted and not read
     relu-layer, relu-renorm-layer, relu-batchnorm-layer, each also as ...-dropout-layer
                            dim [bottleneck-dim: a linear layer before] [target-rms=1]
@@ -58,7 +58,7 @@ import re
 from dataclasses import dataclass, field
 
 from chainstitch.nnet.nets.descriptors import Parts, nearest, parse_descriptor
-from chainstitch.nnet.nets.keys import FIXED, KEYS, REQUIRED, Type
+from chainstitch.nnet.nets.layer_options import FIXED, KEYS, REQUIRED, Type
 from chainstitch.utils.errors import UsageError
 
 OUTPUTS = ("output", "output-xent")

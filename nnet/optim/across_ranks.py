@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.all_reduce import sum_together
+from chainstitch.nnet.parallel.all_reduce import sum_together
 
 if TYPE_CHECKING:
     from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient

@@ -78,9 +78,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.layers.precision import widened
 from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import EPSILON, finish_together, update
-from chainstitch.nnet.precision import widened
 
 logger = logging.getLogger(__name__)
 

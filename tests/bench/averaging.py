@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Averaging jobs against a single one: objectives after equal passes over the data.
 
-The same config, data and seed with one job and with J in every iteration (nnet/parallel_jobs.py).
+The same config, data and seed with one job and with J in every iteration (train/averaged_jobs.py).
 Here the jobs run one after another in this process; what each computes is what `chainstitch
 train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
 What is compared is the final model, the best average of the last ones (`chainstitch combine`), and
@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from chainstitch.nnet.experiment import join_training, start_training
-from chainstitch.nnet.final_model import combine_models, reopen
-from chainstitch.nnet.parallel_jobs import ParallelJobs
-from chainstitch.nnet.train import Trainer
-from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.nnet.combine.final_model import combine_models, reopen
+from chainstitch.nnet.tasks.experiment import join_training, start_training
+from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.nnet.train.averaged_jobs import ParallelJobs
+from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import config, log
 from chainstitch.utils.stop_signals import StopSignals
 
@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], help="as of `chainstitch train`")
     options = parser.parse_args()
     log.setup()
-    logging.getLogger("chainstitch.nnet.run_checkpoints").setLevel(logging.WARNING)
+    logging.getLogger("chainstitch.nnet.train.checkpoints").setLevel(logging.WARNING)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     found = np.array(  # (seed, one job or several, last or final model)
         [[final_objectives(options, jobs, seed) for jobs in (1, options.jobs)] for seed in seeds]

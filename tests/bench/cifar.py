@@ -32,10 +32,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.images import ImageExamples
 from chainstitch.nnet.loss import ClassLoss
 from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient
+from chainstitch.nnet.tasks.image_examples import ImageExamples
 from chainstitch.utils.data.images import ImageSet
 from chainstitch.utils.log import environment
 from chainstitch.utils.score.classes import read_confusion

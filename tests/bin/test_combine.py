@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from chainstitch.nnet import checkpoint, diagnostics, infer
+from chainstitch.nnet import infer
+from chainstitch.nnet.train import diagnostics
+from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UserError
 from tests.toy import Toy, fingerprint, run
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from chainstitch.bin.main import app
-from chainstitch.nnet.chain import topology
 from chainstitch.utils.config import save
+from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
 from chainstitch.utils.score.sweep import Choice
@@ -51,12 +51,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lang directory and an experiment; the network and the features are made up."""
     write_lang(tmp_path / "lang", LEXICON, ngram.from_words(), topology.describe)
     (tmp_path / "exp").mkdir()
-    infer: Any = ModuleType("chainstitch.nnet.infer")
+    infer: Any = ModuleType("chainstitch.nnet.infer.outputs")
     infer.load_model = lambda exp, device: "broken" if (exp / "broken").exists() else "model"
     infer.log_likes = lambda model, features, ivectors: _log_likes(model, features)
     infer.ivector_reader = lambda model, data: None
-    monkeypatch.setitem(sys.modules, "chainstitch.nnet.infer", infer)
-    monkeypatch.setattr("chainstitch.nnet.infer", infer, raising=False)
+    monkeypatch.setitem(sys.modules, "chainstitch.nnet.infer.outputs", infer)
+    monkeypatch.setattr("chainstitch.nnet.infer.outputs", infer, raising=False)
     monkeypatch.setattr("chainstitch.utils.data.features.FeatureReader", _Reader)
     return tmp_path
 

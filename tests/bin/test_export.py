@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-import chainstitch.nnet.export as exporting
-from chainstitch.nnet import checkpoint, infer
-from chainstitch.nnet.export_check import Trial, check, trial
+from chainstitch.nnet import infer
+from chainstitch.nnet.export import formats
+from chainstitch.nnet.export.check import Trial, check, trial
 from chainstitch.nnet.nets import Network
+from chainstitch.utils import checkpoint
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import digest
 from chainstitch.utils.errors import UserError
@@ -175,7 +176,7 @@ def test_a_wrong_weight_anywhere_is_found(own: Toy, tmp_path: Path) -> None:
         every = trial(exp, model, own.dev)
         voices = None if every.ivectors is None else every.ivectors[:2]
         utterances = Trial(every.features[:2], voices, every.said)
-        module = exporting.portable(model)
+        module = formats.portable(model)
         assert check(model, module, utterances, 1e-4).difference < 1e-4
         for place, values in module.named_buffers():
             if place == "log_prior" or not values.numel():  # of cross-entropy; of no projection
@@ -196,13 +197,13 @@ def test_a_file_that_computes_something_else_is_not_kept(
         pytest.importorskip("onnxscript")
     exp, out = experiment(toy, tmp_path / "exp", LSTM), tmp_path / "model"
     out.write_text("the old one")
-    write, load = exporting.FORMATS[kind]
+    write, load = formats.FORMATS[kind]
 
     def damaged(module: Any, about: str) -> bytes:
         module.nodes[1].layers[0].w_r[0, 0] += 0.3
         return write(module, about)
 
-    monkeypatch.setitem(exporting.FORMATS, kind, (damaged, load))
+    monkeypatch.setitem(formats.FORMATS, kind, (damaged, load))
     before = fingerprint(tmp_path)
     assert run("export", exp, "--out", out, "--format", kind, "--overwrite") == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -9,7 +9,7 @@ import pytest
 
 from chainstitch.bin.info import info
 from chainstitch.utils.errors import UsageError
-from chainstitch.utils.summary import summarise
+from chainstitch.utils.report.summary import summarise
 
 
 def test_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

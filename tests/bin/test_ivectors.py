@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from chainstitch.nnet.chain.chunk_examples import ChunkExamples
-from chainstitch.nnet.chain.examples import ChainExamples
+from chainstitch.nnet.tasks.chunks import ChunkExamples
+from chainstitch.nnet.tasks.utterances import ChainExamples
 from chainstitch.utils.data.alignments import FILE, read_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import STORE, IvectorReader
@@ -59,7 +59,7 @@ def test_training_is_logged_repeatable_and_refused_twice(
 def test_kept_and_recomputed_statistics_give_one_model(
     toy: Toy, exp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chainstitch.nnet.ivector_sets.KEEP_BYTES", 0)
+    monkeypatch.setattr("chainstitch.nnet.ivector.sets.KEEP_BYTES", 0)
     out = exp.parent / "recomputed"
     assert (
         run("ivectors", "train", exp.parent / "conf.toml", "--data", toy.train, "--out", out) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from chainstitch.nnet import checkpoint
+from chainstitch.utils import checkpoint
 from tests.toy import Toy, rows, run, same_tensors, spawn
 from tests.waiting import wait_for
 

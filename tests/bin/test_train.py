@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from chainstitch.nnet import checkpoint
 from chainstitch.nnet.chain import DenominatorGraph
 from chainstitch.nnet.chain.fst_format import write_fst_text
-from chainstitch.nnet.material import load_chain
-from chainstitch.nnet.train_config import TrainConfig
-from chainstitch.utils import config
+from chainstitch.nnet.tasks.material import load_chain
+from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.utils import checkpoint, config
 from chainstitch.utils.errors import UserError
 from tests.toy import Toy, fingerprint, rows, run, same_tensors, spawn
 from tests.waiting import wait_for

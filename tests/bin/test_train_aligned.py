@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from chainstitch.nnet import infer
-from chainstitch.nnet.experiment import start_training
-from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.nnet.tasks.experiment import start_training
+from chainstitch.nnet.tasks.speech_config import TrainConfig
 from chainstitch.utils import config
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import STORE, write_ivectors

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from chainstitch.bin.main import app
-from chainstitch.nnet import checkpoint
+from chainstitch.utils import checkpoint
 from chainstitch.utils.data.images import ImageSet, write_images
 
 CONFIG = """

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from chainstitch.nnet import checkpoint, infer
+from chainstitch.nnet import infer
+from chainstitch.utils import checkpoint
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.score.boundaries import read_ctm

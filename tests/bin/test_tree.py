@@ -17,12 +17,12 @@ from chainstitch.nnet.chain import (
     NumeratorCompiler,
     aligned_acceptor,
 )
-from chainstitch.nnet.chain.tree import Tree
-from chainstitch.nnet.material import load_leaves
+from chainstitch.nnet.tasks.material import load_leaves
 from chainstitch.utils.data.alignments import read_alignments, write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import cut_text
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang.directory import read_lang
 from tests.toy import Toy, rows, run
 

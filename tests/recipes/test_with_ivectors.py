@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chainstitch.nnet.nets import Network
-from chainstitch.nnet.train_config import TrainConfig
+from chainstitch.nnet.tasks.speech_config import TrainConfig
 from chainstitch.utils import config
 
 DIGITS = Path(__file__).resolve().parents[2] / "egs" / "digits"

@@ -1,4 +1,4 @@
-"""The dull twin of nnet/lda.py: frame by frame, symmetric square roots in place of Cholesky."""
+"""The dull twin of nets/lda.py: frame by frame, symmetric square roots in place of Cholesky."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Every copy is computed by itself with one torch thread, and one process writes them all in the
 order of their ids, so that the directory does not depend on the number of processes. Jobs on
-several machines write a share each (utils/parts.py), a feature directory of its own; a merge copies
-the features from there in place of computing them.
+several machines write a share each (utils/job_parts.py), a feature directory of its own; a merge
+copies the features from there in place of computing them.
 
 The volume factor of a copy is drawn uniformly, as Kaldi's `perturb_data_dir_volume.sh` does, from
 a hash of its id. A mixed cut becomes a plain cut with features and supervisions but no recording.
@@ -26,7 +26,7 @@ from lhotse.features.io import NumpyHdf5Writer
 from lhotse.utils import fastcopy
 
 from chainstitch.utils import config as configs
-from chainstitch.utils import parts
+from chainstitch.utils import job_parts
 from chainstitch.utils.data import means
 from chainstitch.utils.data.audio_check import check_length
 from chainstitch.utils.data.features import (
@@ -50,7 +50,7 @@ from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, refuse_existing
-from chainstitch.utils.parts import Part
+from chainstitch.utils.job_parts import Part
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def extract_set(
         with NumpyHdf5Writer(temporary / STORE) as writer:
             compute = functools.partial(_cut_features, config=config)
             if merge:
-                results = _merged(copies, config, parts.all_of(merge, out), out)
+                results = _merged(copies, config, job_parts.all_of(merge, out), out)
             else:
                 results = ordered_map(compute, tasks, nj, "features")
             for (cut, volume), features in zip(tasks, results, strict=True):
@@ -135,7 +135,7 @@ def extract_set(
         configs.save(config, temporary / CONFIG)
         (temporary / CUTS).write_bytes(to_bytes(written))
     if merge:
-        parts.remove(out)
+        job_parts.remove(out)
     return Summary(len(written), frames, time.monotonic() - started)
 
 

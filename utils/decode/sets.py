@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chainstitch.utils import parts
+from chainstitch.utils import job_parts
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
 from chainstitch.utils.errors import UsageError
@@ -188,7 +188,7 @@ def merge_decode(
         UsageError: `out` exists and `overwrite` is false; a share is missing, or they are not of
             this set, or not all swept over the same points.
     """
-    shares = [part.directory(out) for part in parts.all_of(count, out)]
+    shares = [part.directory(out) for part in job_parts.all_of(count, out)]
     names = sorted(path.name for path in shares[0].iterdir())
     with atomic_directory(out, overwrite) as directory:
         for name in names:
@@ -204,7 +204,7 @@ def merge_decode(
             if name == "ref" and found != sorted(utterances):
                 raise UsageError(f"{shares[0].parent} is of another set; run the jobs again")
             (directory / name).write_text("".join(lines), encoding="utf-8")
-    parts.remove(out)
+    job_parts.remove(out)
 
 
 def _reported(utterances: Iterable[Utterance], total: int) -> Iterator[Utterance]:

@@ -2,7 +2,7 @@ r"""L and HLG: from a lexicon and a grammar to the graph that is searched.
 
     L    phones -> words, silence optional at the start and after every word
     G    words -> words, the grammar (ngram.py)
-    H    pdfs -> phones, the topology (chainstitch.nnet.chain.topology.hmm_fst)
+    H    pdfs -> phones, the topology (chainstitch.utils.hmm.topology.hmm_fst)
     HLG  = H o min(det(L_disambig o G))
 
 L o G can be determinised only when every pronunciation tells its word: L_disambig ends the

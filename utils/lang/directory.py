@@ -127,7 +127,7 @@ def write_lang(
 
     Args:
         grammar: makes G; see `ngram.from_text`, `from_arpa` and `from_words`.
-        topology: the text of `topo` for P phones (chainstitch.nnet.chain.topology.describe).
+        topology: the text of `topo` for P phones (chainstitch.utils.hmm.topology.describe).
 
     Raises:
         UsageError: `out` exists and `overwrite` is false.

@@ -12,8 +12,8 @@ import argparse
 import torch
 from torch import nn
 
-from chainstitch.nnet.images import ImageExamples
 from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient
+from chainstitch.nnet.tasks.image_examples import ImageExamples
 from chainstitch.utils.data.images import read_images
 
 

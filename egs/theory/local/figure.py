@@ -11,7 +11,7 @@ from quadratic import SIZES, correlated
 from training import ORDERS, N, own_correction, predict
 
 from chainstitch.utils.files import atomic_file
-from chainstitch.utils.plot import COLOURS
+from chainstitch.utils.report.plot import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,9 +19,8 @@ from chainstitch.nnet.chain import (
     estimate_phone_lm,
     monophones,
     numerator_forward_backward,
-    pdf_acceptor,
-    phone_graph,
 )
+from chainstitch.utils.hmm import pdf_acceptor, phone_graph
 from tests.leaves import random_leaves
 from tests.nnet.chain.test_numerator import PRONUNCIATIONS, SIL, TEXT, paths, twin
 from tests.reference.numerator import aligned, log_z, spoken

@@ -18,10 +18,9 @@ from chainstitch.nnet.chain import (
     forward_backward,
     monophones,
     numerator_forward_backward,
-    pdf_acceptor,
-    phone_graph,
     phone_lm,
 )
+from chainstitch.utils.hmm import pdf_acceptor, phone_graph
 from tests.reference.forward_backward import simple_forward_backward
 
 SIL = 1

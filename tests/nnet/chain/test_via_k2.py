@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, forward_backward, via_k2
 from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler
-from chainstitch.nnet.chain.pdf_acceptor import PdfAcceptor
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 from chainstitch.utils.optional import UnusableError
 from tests.k2.needed import needs_k2
 from tests.reference.forward_backward import enumerate_log_z

@@ -9,7 +9,8 @@ from torch import nn
 from chainstitch.nnet.layers import LSTMP, FastLSTM, FastLSTMP
 from chainstitch.nnet.layers.lstm_cell import CellBackward, lstm_cell
 from chainstitch.nnet.layers.lstm_recurrence import crossings, truncated
-from chainstitch.nnet.optim import SGD, NaturalGradient, OnlineNaturalGradient, saturation
+from chainstitch.nnet.optim import SGD, NaturalGradient, OnlineNaturalGradient
+from chainstitch.nnet.train import saturation
 from tests.reference.lstmp import simple_lstmp
 
 KINDS = [FastLSTMP, FastLSTM, LSTMP]

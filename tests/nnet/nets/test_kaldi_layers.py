@@ -9,7 +9,7 @@ from torch import nn
 from chainstitch.nnet.layers import GateDropout, RepairedReLU, SharedDropout
 from chainstitch.nnet.nets import Network, parse_xconfig
 from chainstitch.nnet.optim import SGD, NaturalGradient
-from chainstitch.nnet.optim.dropout_schedule import DropoutSchedule
+from chainstitch.nnet.train.dropout_schedule import DropoutSchedule
 from chainstitch.utils.errors import UsageError
 from tests.reference.network import simple_forward
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from chainstitch.nnet import diagnostics
 from chainstitch.nnet.nets import Network
-from chainstitch.nnet.train import Trainer
-from chainstitch.nnet.train_schedule import Schedule
-from chainstitch.utils.data.batches import BatchPlan
+from chainstitch.nnet.train import diagnostics
+from chainstitch.nnet.train.plan import BatchPlan
+from chainstitch.nnet.train.train_schedule import Schedule
+from chainstitch.nnet.train.trainer import Trainer
 from tests.toy import Toy, same_tensors
 
 NET = """

@@ -17,7 +17,7 @@ from chainstitch.utils.data.extraction import extract_set, volume_factor
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader, extract
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.parts import Part
+from chainstitch.utils.job_parts import Part
 
 CONFIG = FeatureConfig(sampling_rate=8000)
 FILES = ["cuts.jsonl.gz", "features.toml", "means.npz", "feats/feats.h5"]

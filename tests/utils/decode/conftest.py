@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chainstitch.nnet.chain import topology
 from chainstitch.utils.decode.graph import Graph, load_graph
+from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
 from chainstitch.utils.lang.lexicon import Lexicon

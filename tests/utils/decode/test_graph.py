@@ -8,9 +8,9 @@ from pathlib import Path
 import kaldifst
 import pytest
 
-from chainstitch.nnet.chain import topology
 from chainstitch.utils.decode.graph import Graph, load_graph
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import write_lang
 from tests.leaves import random_leaves

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chainstitch.nnet.chain import topology
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import LatticeDecoder, _arcs
 from chainstitch.utils.decode.via_k2 import K2Decoder, K2Lattice
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.hmm import topology
 from tests.k2.needed import needs_k2
 
 Array = NDArray[np.float32]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import monophones
-from chainstitch.nnet.chain.topology import in_context
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.times import word_times
+from chainstitch.utils.hmm.topology import in_context
 from tests.leaves import random_leaves
 
 SIL, A, B = 1, 2, 3

@@ -10,8 +10,8 @@ from typing import Any
 import kaldifst
 import pytest
 
-from chainstitch.nnet.chain import topology
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import compose, ngram
 from chainstitch.utils.lang.lexicon import Lexicon
 from tests.leaves import random_leaves

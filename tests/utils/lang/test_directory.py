@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from lhotse import CutSet, MonoCut, SupervisionSegment
 
-from chainstitch.nnet.chain import topology
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import FILES, Lang, read_lang, read_sentences, write_lang
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chainstitch.utils.confusion_plot import plot_confusion
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.report.confusion_plot import plot_confusion
 from chainstitch.utils.score.classes import score_classified, write_classified
 from chainstitch.utils.score.experiment import read_experiment
 

@@ -1,0 +1,1 @@
+"""The last models of a run made into one."""

@@ -1,0 +1,186 @@
+"""Loading a trained model and running it over features.
+
+A network trained by LF-MMI puts out what a decoder wants. One trained by cross-entropy puts out
+pdfs given the frame; by Bayes' rule the frame given the pdf is, but for what all pdfs share,
+
+    log p(frame | pdf) = log softmax(y)(pdf) - log p(pdf)
+
+with p(pdf) counted in training; and as successive frames are far from independent, it is scaled
+down against the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chainstitch.nnet.ivector.model import IvectorModel
+from chainstitch.nnet.nets.network import Network
+from chainstitch.nnet.tasks.material import Inputs
+from chainstitch.utils import checkpoint
+from chainstitch.utils import config as configs
+from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
+from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
+from chainstitch.utils.data.waveform import read_features
+from chainstitch.utils.errors import UserError
+
+BATCH = 32
+
+
+class ScaledLikelihoods(nn.Module):
+    """The formula above, called as the network is."""
+
+    def __init__(self, network: Network, log_prior: Tensor, scale: float) -> None:
+        super().__init__()
+        self.network, self.scale = network, scale
+        self.num_outputs, self.subsampling = network.num_outputs, network.subsampling
+        self.ivector_dim = network.ivector_dim
+        self.ivector_extractor = network.ivector_extractor
+        self.log_prior: Tensor
+        self.register_buffer("log_prior", log_prior)
+
+    def forward(
+        self, features: Tensor, lengths: Tensor, shift: int = 0, ivectors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        outputs, out_lengths = self.network(features, lengths, shift, ivectors)
+        return self.scale * (outputs.log_softmax(2) - self.log_prior), out_lengths
+
+
+Model = Network | ScaledLikelihoods
+
+
+def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> Model:
+    """The model of an experiment directory (`network.xconfig`, `final.pt`), in evaluation mode.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not belong together.
+    """
+    exp = Path(exp)
+    try:
+        xconfig = (exp / "network.xconfig").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{exp} has no network.xconfig; give a directory that `train` wrote"
+        ) from None
+    if not (exp / name).is_file():
+        raise UserError(f"{exp} has no {name}; finish training and run `chainstitch combine {exp}`")
+    state = checkpoint.load(exp / name, device, ("model", "num_outputs", "subsampling"))
+    try:
+        network = Network(xconfig, int(state["num_outputs"]), int(state["subsampling"]))
+        network.load_state_dict(state["model"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{exp / name} does not fit {exp / 'network.xconfig'}: {error}") from None
+    network.ivector_extractor = str(state.get("ivector_extractor", ""))
+    model: Model = network
+    if "log_prior" in state:
+        model = ScaledLikelihoods(network, state["log_prior"], float(state["acoustic_scale"]))
+    return model.to(device).eval()
+
+
+def ivector_reader(model: Model, directory: Path | str) -> IvectorReader | None:
+    """The i-vectors of a feature directory; None for a model that takes none.
+
+    Raises:
+        UsageError: there are none.
+        UserError: they are damaged, or not of the extractor that the model was trained with.
+    """
+    if not model.ivector_dim:
+        return None
+    reader = IvectorReader(directory)
+    if reader.extractor != model.ivector_extractor or reader.dim != model.ivector_dim:
+        raise UserError(
+            f"{reader.path} is not of the extractor that the model was trained with; run "
+            "`chainstitch ivectors extract` with that one"
+        )
+    return reader
+
+
+def feature_settings(exp: Path) -> tuple[FeatureConfig, np.ndarray | None]:
+    """What makes a model's features of samples: the settings, and what a causal mean starts from.
+
+    Raises:
+        UserError: no settings; or those of a causal mean, and the training data are gone.
+    """
+    settings = configs.load(exp / CONFIG, FeatureConfig)
+    if settings.mean != "causal":
+        return settings, None
+    return settings, FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
+
+
+def load_extractor(exp: Path, model: Model) -> IvectorModel | None:
+    """What makes the i-vectors of the model in `exp`, which `train` put there; None: it takes none.
+
+    Raises:
+        UserError: it is missing, damaged or not the one that the model was trained with.
+    """
+    if not model.ivector_dim:
+        return None
+    path = exp / MODEL
+    if not path.is_file() or digest(path.read_bytes()) != model.ivector_extractor:
+        found = "is not the" if path.is_file() else "is missing, the"
+        raise UserError(
+            f"{path} {found} extractor of the i-vectors that the model was trained on; copy that "
+            f"one, the {MODEL} of `chainstitch ivectors train`, to this place"
+        )
+    return IvectorModel.load(exp)
+
+
+def wav_inputs(
+    exp: Path, model: Model, wavs: Sequence[Path], one_speaker: bool = False
+) -> Iterator[tuple[list[np.ndarray], list[np.ndarray] | None]]:
+    """What a model takes of audio files, speaker by speaker, in order.
+
+    I-vectors are the last online estimate of each file: what `chainstitch decode` takes from a set
+    with those of `ivectors extract --online`.
+
+    Args:
+        exp: the experiment directory of `model`, for the settings and the i-vector extractor.
+        one_speaker: all files are one speaker, whose mean is subtracted, and whose i-vector in each
+            file also knows the files before; else each is its own.
+
+    Returns:
+        features (frames, dim) of a speaker's files, and i-vectors (ivector_dim,) if it takes any.
+
+    Raises:
+        UserError: a file is missing or cannot be read; all are read before the first is given. Or
+            from `load_extractor`.
+    """
+    extractor = load_extractor(exp, model)
+    settings, prior = feature_settings(exp)
+    raw = [(str(wav), read_features(wav, settings)) for wav in wavs]
+    for speaker in [raw] if one_speaker else [[each] for each in raw]:
+        voices = None if extractor is None else [x[-1] for x in extractor.online(speaker)]
+        yield subtract_mean([features for _, features in speaker], settings, prior), voices
+
+
+def log_likes(
+    model: Model, features: Sequence[np.ndarray], ivectors: Sequence[np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """float32 log-likelihoods (ceil(frames / subsampling), pdfs) per (frames, dim) array.
+
+    Args:
+        ivectors: (ivector_dim,) of each, for a model that takes any.
+    """
+    return list(iterate_log_likes(model, features, ivectors))
+
+
+@torch.no_grad()
+def iterate_log_likes(
+    model: Model, features: Sequence[np.ndarray], ivectors: Sequence[np.ndarray] | None = None
+) -> Iterator[np.ndarray]:
+    """`log_likes`, a batch at a time."""
+    device = next(model.parameters()).device
+    for begin in range(0, len(features), BATCH):
+        arrays = [torch.from_numpy(np.asarray(f)) for f in features[begin : begin + BATCH]]
+        lengths = torch.tensor([len(a) for a in arrays])
+        padded = torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True)
+        voices = None
+        if ivectors is not None:
+            voices = torch.from_numpy(np.stack(ivectors[begin : begin + BATCH])).to(device)
+        outputs, out_lengths = model(padded.to(device), lengths, 0, voices)
+        for output, length in zip(outputs.cpu(), out_lengths.tolist(), strict=True):
+            yield output[:length].numpy()

@@ -1,0 +1,1 @@
+"""What can be trained: a file and a row for each kind."""

@@ -1,0 +1,198 @@
+"""What a run learns from, by its config: loss, examples, i-vectors, the LDA-like first layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
+from chainstitch.nnet.chain.supervision import NumeratorStore
+from chainstitch.nnet.loss import FrameLabels, FrameLoss
+from chainstitch.nnet.nets import Network
+from chainstitch.nnet.nets.lda import LAYER, estimate_lda
+from chainstitch.nnet.tasks.chunks import ChunkExamples
+from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.nnet.tasks.utterances import MAX_DROPPED, ChainExamples
+from chainstitch.nnet.train.protocols import Loss
+from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
+from chainstitch.utils.data.alignments import read_alignments
+from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.ivectors import IvectorReader
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.hmm.topology import num_pdfs as count_pdfs
+from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang, read_table
+from chainstitch.utils.optional import load_k2
+
+LDA_UTTERANCES = 10_000  # at most, spread over the set; Kaldi takes some archives of examples
+LDA_BATCH = 64
+
+SpeechExamples = ChainExamples | ChunkExamples
+
+
+@dataclasses.dataclass
+class Inputs:
+    """What a run was made from, besides its config. `ali` and `valid_ali` may be empty."""
+
+    data: str
+    valid: str
+    lang: str
+    seed: int
+    ali: str = ""
+    valid_ali: str = ""
+
+
+def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, NumeratorStore]:
+    """The loss over a denominator graph, and the numerators of a lang directory.
+
+    Raises:
+        UserError: one is damaged, or they are of different phones; or k2 is asked for and does not
+            load.
+    """
+    if config.chain.backend == "k2":
+        load_k2()
+    denominator = DenominatorGraph.load(den)
+    language = read_lang(lang)
+    if denominator.phones:
+        again = "make it again with `chainstitch den-graph`"
+        check_phones(language, denominator.phones, den, again)
+    else:  # from OpenFst, which has no place for them; the last pdfs may not occur
+        wanted = count_pdfs(language.num_phones)
+        if denominator.num_pdfs > wanted:
+            raise UserError(
+                f"{den} has {denominator.num_pdfs} pdfs, the {language.num_phones} phones of "
+                f"{lang} have {wanted}; give the lang directory that it was made with"
+            )
+        denominator.num_pdfs = wanted
+    chain = config.chain
+    loss = ChainLoss(
+        denominator, chain.leaky, chain.output_l2, chain.backend, chain.xent_regularize,
+        chain.out_of_range,
+    )  # fmt: skip
+    return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
+
+
+def load_leaves(exp: Path) -> Leaves | None:
+    """The leaves of the context tree that the model in `exp` has for pdfs; None: it has no tree.
+
+    Raises:
+        UserError: its den.npz is damaged.
+    """
+    den = exp / "den.npz"
+    return DenominatorGraph.load(den).leaves if den.is_file() else None
+
+
+def load_examples(
+    config: TrainConfig, inputs: Inputs, chain: ChainLoss, store: NumeratorStore, network: Network
+) -> tuple[Loss, SpeechExamples, SpeechExamples]:
+    """The loss of a run's criterion, and its training and validation examples.
+
+    Raises:
+        UsageError: the criterion or the chunks want alignments.
+        UserError: alignments are missing or damaged; too few examples are usable.
+    """
+    training, subsampling = config.training, config.network.subsampling
+    cross_entropy = training.criterion == "cross_entropy"
+    ivectors = ivector_readers(network, inputs.data, inputs.valid)
+    if not inputs.ali:
+        if cross_entropy or training.chunk_widths:
+            raise UsageError(
+                f"training.criterion = {training.criterion!r} with chunk_widths = "
+                f"{training.chunk_widths!r} wants alignments; make them with `chainstitch align` "
+                "and give --ali DIR"
+            )
+        # an unsmoothed phone LM need not be able to say the sentences of the validation set
+        train, valid = (
+            ChainExamples(FeatureReader(data), store, subsampling, max_dropped, ivectors[data])
+            for data, max_dropped in ((inputs.data, MAX_DROPPED), (inputs.valid, 1.0))
+        )
+        return chain, train, valid
+
+    margin = training.deriv_truncate_margin
+    derivs = (margin + network.left_context, margin + network.right_context)
+
+    def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
+        phones = read_table(Path(inputs.lang) / PHONES)
+        alignments = read_alignments(Path(ali) / ALIGNMENTS, phones)
+        return ChunkExamples(
+            FeatureReader(data), alignments, store.leaves,
+            None if cross_entropy else store.compiler, training.chunk_widths,
+            training.left_context + network.left_context,
+            training.right_context + network.right_context,
+            config.chain.tolerance, subsampling, inputs.seed, max_dropped, ivectors[data],
+            None if margin < 0 else derivs,
+        )  # fmt: skip
+
+    loss: Loss = FrameLoss() if cross_entropy else chain
+    # short utterances have no chunk
+    limit = 1.0 if training.chunk_widths else MAX_DROPPED
+    return (
+        loss,
+        aligned(inputs.data, inputs.ali, limit),
+        aligned(inputs.valid, inputs.valid_ali, 1.0),
+    )
+
+
+def ivector_readers(network: Network, *directories: str) -> dict[str, IvectorReader | None]:
+    """Readers of the sets' i-vectors, by directory; None for a network that takes none.
+
+    Raises:
+        UsageError: there are none, or of another dimension than the xconfig says.
+        UserError: they are damaged, or of different extractors.
+    """
+    if not network.ivector_dim:
+        return dict.fromkeys(directories)
+    readers = {directory: IvectorReader(directory) for directory in directories}
+    first = readers[directories[0]]
+    for reader in readers.values():
+        if reader.dim != network.ivector_dim:
+            raise UsageError(
+                f"the xconfig's input name=ivector has dim={network.ivector_dim}, but "
+                f"{reader.path} has i-vectors of {reader.dim}; write dim={reader.dim}"
+            )
+        if reader.extractor != first.extractor:
+            raise UserError(
+                f"{first.path} and {reader.path} are of different extractors; run `chainstitch "
+                "ivectors extract` with one for both"
+            )
+    return dict(readers)
+
+
+def estimate_first_layer(
+    config: TrainConfig, inputs: Inputs, store: NumeratorStore, network: Network
+) -> None:
+    """Estimates the network's fixed-affine-layer, if it has one, on alignments (lda.py).
+
+    Raises:
+        UsageError: it has one, and there are no alignments.
+        UserError: the data are damaged or too few.
+    """
+    if not any(node.kind == LAYER for node in network.nodes):
+        return
+    if not inputs.ali:
+        raise UsageError(
+            f"the xconfig's {LAYER} is estimated from alignments; give --ali DIR (`chainstitch "
+            "align` makes it), or leave the layer out"
+        )
+    phones = read_table(Path(inputs.lang) / PHONES)
+    examples = ChunkExamples(
+        FeatureReader(inputs.data), read_alignments(Path(inputs.ali) / ALIGNMENTS, phones),
+        store.leaves, None, subsampling=config.network.subsampling, seed=inputs.seed,
+        ivectors=ivector_readers(network, inputs.data)[inputs.data],
+    )  # fmt: skip
+    chosen = np.linspace(0, len(examples) - 1, min(len(examples), LDA_UTTERANCES)).astype(int)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor | None, Tensor]]:
+        for begin in range(0, len(chosen), LDA_BATCH):
+            batch = examples.batch(chosen[begin : begin + LDA_BATCH].tolist())
+            assert isinstance(batch.targets, FrameLabels)
+            # what lda.py leaves out is below 0, as NO_LABEL is
+            yield batch.features, batch.lengths, batch.ivectors, batch.targets.pdfs
+
+    device = next(network.parameters()).device
+    network.cpu()
+    estimate_lda(network, batches())
+    network.to(device)

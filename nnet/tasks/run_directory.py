@@ -1,0 +1,113 @@
+"""What the directories of all training runs have in common: begun or resumed, settings, receipt.
+
+`config.toml` and `inputs.toml` say what a run was made from; it can only be resumed with the same.
+`receipt.json` says by which command, commit, versions and hardware.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chainstitch.nnet.tasks.speech_config import Optim
+from chainstitch.nnet.train.train_schedule import Schedule
+from chainstitch.utils import config as configs
+from chainstitch.utils import log
+from chainstitch.utils.errors import UsageError
+from chainstitch.utils.files import atomic_file, refuse_existing
+
+CONFIG, INPUTS = "config.toml", "inputs.toml"
+
+
+def pick_device(name: str) -> str:
+    """ "auto" -> "cuda" if there is one, else "cpu"; others are checked.
+
+    Raises:
+        UsageError: an unknown device, or CUDA without a GPU.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not name.startswith("cuda"):
+        raise UsageError(f"--device wants auto, cpu, cuda or cuda:N, found {name!r}")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {name}: torch {torch.__version__} sees no GPU; use --device cpu"
+        )
+    return name
+
+
+def wants_half(precision: str, device: str) -> bool:
+    """Whether a network is to run in bf16: "bf16", or "auto" on a GPU."""
+    return precision == "bf16" or (precision == "auto" and device.startswith("cuda"))
+
+
+def begin(out: Path, config: Any, inputs: Any, resume: bool, overwrite: bool) -> bool:
+    """Whether the run in `out` is to be resumed; checks that `out` may be written otherwise.
+
+    Raises:
+        UsageError: `out` exists and neither resume nor overwrite is asked for; it was begun with
+            other settings, or it is not a run and overwrite is asked for.
+    """
+    begun = (out / CONFIG).is_file()
+    if resume and begun and not overwrite:
+        _check_same(out, config, inputs)
+        return True
+    if overwrite and out.exists() and not begun and any(out.iterdir()):
+        raise UsageError(
+            f"{out} was not made by `train`, so --overwrite leaves it alone; delete it"
+        )
+    refuse_existing(out, overwrite)
+    return False
+
+
+def _check_same(out: Path, config: Any, inputs: Any) -> None:
+    was: list[str] = []
+    now: list[str] = []
+    for name, given in ((CONFIG, config), (INPUTS, inputs)):
+        was += configs.dumps(configs.load(out / name, type(given))).splitlines()
+        now += configs.dumps(given).splitlines()
+    if was != now:
+        changed = next((a, b) for a, b in zip(was + [""], now + [""], strict=False) if a != b)
+        raise UsageError(
+            f"{out} was begun with {changed[0]!r}, now {changed[1]!r} is asked for; give it a new "
+            "--out, or --overwrite to start afresh"
+        )
+
+
+def write_settings(directory: Path, config: Any, inputs: Any, **more: Any) -> None:
+    """Writes receipt.json (`more` into it), inputs.toml and, last, config.toml."""
+    environment = log.environment()
+    receipt = {
+        "command": shlex.join(["chainstitch", *sys.argv[1:]]),
+        "commit": environment.get("commit"),
+        "versions": {k: v for k, v in environment.items() if k not in ("commit", "cpu", "gpu")},
+        "hardware": f"{environment['cores']} cores of {environment['cpu']}, "
+        f"GPU {environment['gpu']}",
+        "seed": inputs.seed,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        **more,
+    }
+    with atomic_file(directory / "receipt.json") as stream:
+        json.dump(receipt, stream, indent=1)
+    configs.save(inputs, directory / INPUTS)
+    configs.save(config, directory / CONFIG)  # last: its presence means the directory is complete
+
+
+def schedule_of(optim: Optim, dropout: str = "") -> Schedule:
+    """The schedule that a config's [optim] says."""
+    return Schedule(
+        initial_lr=optim.initial_lr, final_lr=optim.final_lr,
+        max_change=optim.max_change, layer_max_change=optim.layer_max_change,
+        backstitch_scale=optim.backstitch.scale,
+        backstitch_interval=optim.backstitch.interval,
+        slow_start=optim.backstitch.slow_start,
+        reset_natural_gradient=optim.reset_natural_gradient,
+        dropout=dropout,
+        shrink=optim.shrink, proportional_shrink=optim.proportional_shrink,
+    )  # fmt: skip

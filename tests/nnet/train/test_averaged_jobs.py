@@ -1,0 +1,200 @@
+"""Parallel jobs: shares of the data, learning rates, what is averaged, and what survives."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.nnet.test_train import BACKSTITCH, trainer
+
+from chainstitch.nnet.train.averaged_jobs import ParallelJobs, average, kept, result_of
+from chainstitch.nnet.train.plan import BatchPlan
+from chainstitch.nnet.train.shares import Shares
+from chainstitch.nnet.train.trainer import Trainer
+from chainstitch.utils import checkpoint
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.stop_signals import StopSignals
+from tests.toy import XCONFIG, Toy, rows, run, same_tensors, spawn
+from tests.waiting import wait_for
+
+JOBS = (
+    *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=2"),
+    *("--set", "training.minibatch_size=2", "--set", "training.epochs=8"),
+    *("--set", "training.frames_per_iteration=2200"),
+    *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
+    *("--jobs-cmd", f"{sys.executable} -m chainstitch.bin.main run"),
+)
+
+
+class InProcess:
+    """Runs the jobs one after the other, each with a trainer of its own."""
+
+    def __init__(self, toy: Toy, out: Path, schedule: Any, jobs: tuple[int, int]) -> None:
+        self.make = lambda: made(toy, out, schedule, jobs, self)
+        self.lrs: list[list[float]] = []
+
+    def run(self, iteration: int, jobs: int, stop: StopSignals) -> list[dict[str, Any]]:
+        results, self.lrs = [], [*self.lrs, []]
+        for number in range(1, jobs + 1):
+            job = self.make()
+            torch.manual_seed(123)  # of no account
+            results.append(job.train_share(iteration, number))
+            self.lrs[-1].append(job.sgd.param_groups[0]["lr"])
+        return results
+
+    def clear(self) -> None:
+        pass
+
+
+def made(
+    toy: Toy, out: Path, schedule: Any, jobs: tuple[int, int], parallel: Any = None
+) -> Trainer:
+    """Eight shares of three minibatches."""
+    whole = trainer(toy, out, schedule)
+    parallel = parallel or InProcess(toy, out, schedule, jobs)
+    plan = BatchPlan(len(whole.examples), 4, 4.0, 8)
+    shares = Shares(plan, *jobs)
+    torch.manual_seed(0)
+    return Trainer(
+        type(whole.network)(XCONFIG, whole.network.num_outputs), whole.loss, whole.examples,
+        whole.valid, shares, schedule, out, parallel=parallel,
+    )  # fmt: skip
+
+
+def test_every_minibatch_is_in_one_share_in_order() -> None:
+    plan = BatchPlan(60, 4, 3.0, 12, seed=3)
+    for jobs in ((1, 1), (2, 2), (1, 3), (4, 4)):
+        shares = Shares(plan, *jobs)
+        found = [m for i in range(shares.num_iterations) for m in shares.iteration(i)]
+        wanted = [m for n in range(plan.num_iterations) for m in plan.iteration(n)]
+        assert found[: len(wanted)] == wanted[: len(found)]
+        ends = [shares.bounds(i) for i in range(shares.num_iterations)]
+        assert ends[0][0] == 0 and all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
+        assert all(len(shares.iteration(i)) == b - a for i, (a, b) in enumerate(ends)), jobs
+    assert Shares(plan).num_iterations == plan.num_iterations
+    with pytest.raises(UsageError, match="jobs_initial and jobs_final: 12 archives"):
+        Shares(plan, 13, 13)
+
+
+def test_jobs_start_from_one_model_with_its_learning_rate_times_their_number_and_are_averaged(
+    toy: Toy, tmp_path: Path
+) -> None:
+    driver = made(toy, tmp_path / "exp", BACKSTITCH, (2, 2))
+    parallel: Any = driver.parallel
+    driver.run()
+    assert driver.plan.num_iterations == 4 and [row["jobs"] for row in driver.rows] == [2] * 4
+    assert parallel.lrs == [[row["lr"]] * 2 for row in driver.rows]
+    assert driver.rows[0]["lr"] == pytest.approx(2 * 5e-3)
+    assert driver.rows[-1]["lr"] == pytest.approx(2 * 1e-3)
+    assert [row["frames"] > 0 for row in driver.rows] == [True] * 4
+    # the twin: each job by hand, from the checkpoint before
+    for iteration in (1, 3):
+        results = [parallel.make().train_share(iteration, number) for number in (1, 2)]
+        assert not same_tensors(results[0]["model"], results[1]["model"])
+        after = checkpoint.load(tmp_path / "exp" / f"{iteration + 1}.pt")["model"]
+        for name, value in after.items():
+            mean = (results[0]["model"][name].double() + results[1]["model"][name].double()) / 2
+            if value.is_floating_point():
+                torch.testing.assert_close(value.double(), mean, rtol=1e-6, atol=1e-7)
+    first = [parallel.make() for _ in range(2)]
+    assert not (tmp_path / "exp" / "0.pt").exists() and len(first) == 2
+    assert driver.rows[-1]["valid_objf"] > driver.rows[0]["valid_objf"]
+
+
+def result(objf: float, value: float) -> dict[str, Any]:
+    return {
+        "totals": {"objf": 10 * objf, "frames": 10.0},
+        "model": {"w": torch.tensor([value]), "count": torch.tensor(int(value))},
+    }
+
+
+def test_of_iteration_0_the_best_is_taken_later_all_but_those_far_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    results = [result(-0.5, 1.0), result(-0.2, 2.0), result(-1.3, 4.0), result(-1.1, 8.0)]
+    assert kept(results, 0) == [1]
+    assert kept(results, 1) == [1, 0, 3]
+    assert "iteration 1: job 3 is left out, its objective is -1.3000, the best one's -0.2000" in (
+        caplog.text
+    )
+    mean = average([results[n]["model"] for n in kept(results, 1)])
+    assert mean["w"].item() == pytest.approx((2 + 1 + 8) / 3) and mean["count"].item() == 2
+    assert kept([result(float("nan"), 0.0), result(-1.0, 1.0)], 1) == [1]
+    with pytest.raises(UserError, match="no job has a finite objective"):
+        kept([result(float("nan"), 0.0)] * 2, 0)
+
+
+@pytest.fixture(scope="module")
+def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run, its jobs processes of their own."""
+    out = tmp_path_factory.mktemp("jobs") / "whole"
+    assert run(*toy.arguments(out, *JOBS)) == 0
+    return out
+
+
+def test_the_terminal_runs_jobs_as_processes(
+    toy: Toy, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = rows(whole)
+    assert [row["jobs"] for row in found][0] == 2 and found[-1]["jobs"] == 3
+    numbers = checkpoint.iterations(whole)
+    assert numbers == list(range(1, len(found) + 1)) and not list((whole / "jobs").iterdir())
+    assert "train-job" in (whole / "log" / "train.1.2.log").read_text()
+    assert run("combine", str(whole)) == 0
+
+
+def test_a_driver_that_was_killed_or_stopped_goes_on_to_the_same_end(
+    toy: Toy, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "exp"
+    command = toy.arguments(out, *JOBS, "--resume", "auto")
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = spawn(command)
+        wanted = 2 if number is signal.SIGTERM else 1
+        wait_for((out / f"{wanted}.pt").exists, 240, process)
+        time.sleep(0.5)  # its jobs have begun
+        process.send_signal(number)
+        _, log = process.communicate()
+        assert process.returncode == (-9 if number is signal.SIGKILL else 144), log
+    assert "while jobs were training" in log
+    assert run(*command) == 0
+    for number in checkpoint.iterations(whole):
+        one, other = (checkpoint.load(exp / f"{number}.pt")["model"] for exp in (out, whole))
+        assert same_tensors(one, other), number
+    assert rows(out) == rows(whole)
+
+
+def test_a_failed_job_is_an_error_that_names_its_log(
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parallel = ParallelJobs(
+        tmp_path, [sys.executable, "-m", "chainstitch.bin.main", "run"], ["false"]
+    )
+    with pytest.raises(UserError, match=r"iteration 4: a job failed .*train\.4\.JOB\.log"):
+        parallel.run(4, 2, StopSignals())
+
+
+def test_a_job_that_is_done_is_not_done_again_a_damaged_one_is(
+    toy: Toy, whole: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = result_of(whole, 1, 2)
+    command = ["train-job", str(whole), "--iteration", "1", "--job", "2", "--device", "cpu"]
+    assert run(*command) == 0
+    first = path.read_bytes()
+    assert run(*command) == 0 and "is there already" in capsys.readouterr().out
+    path.write_bytes(first[:-200])
+    assert run(*command) == 0
+    again = checkpoint.load(path)
+    path.write_bytes(first)
+    assert same_tensors(again["model"], checkpoint.load(path)["model"])
+    path.unlink()
+    assert run(*command[:3], "99", "--job", "1") == 2
+    assert run(*command[:5], "9") == 2
+    assert "iteration 1 has 2 jobs; found --iteration 1 --job 9" in capsys.readouterr().err

@@ -1,0 +1,41 @@
+"""TensorBoard shows what train.jsonl holds, once, also after a resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from chainstitch.utils.report.tensorboard import DIRECTORY, Scalars
+
+
+def points(experiment: Path, name: str) -> list[tuple[int, float]]:
+    events = EventAccumulator(str(experiment / DIRECTORY))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(name)]
+
+
+def row(iteration: int, valid: float) -> dict[str, object]:
+    return {"iter": iteration, "valid_objf": valid, "step2_objf": None, "max_change": {"global": 1}}
+
+
+def test_rows_are_scalars_and_what_is_absent_is_left_out(tmp_path: Path) -> None:
+    with Scalars(tmp_path) as scalars:
+        scalars.write(row(0, -2.0))
+        assert points(tmp_path, "objective/valid") == [(0, -2.0)]  # readable while training runs
+        scalars.write(row(1, -1.0))
+    assert points(tmp_path, "objective/valid") == [(0, -2.0), (1, -1.0)]
+    assert points(tmp_path, "optim/max_change_global") == [(0, 1.0), (1, 1.0)]
+    events = EventAccumulator(str(tmp_path / DIRECTORY))
+    events.Reload()
+    assert "objective/second_step" not in events.Tags()["scalars"]
+
+
+def test_a_resumed_run_replaces_the_iterations_that_it_repeats(tmp_path: Path) -> None:
+    with Scalars(tmp_path) as scalars:
+        for iteration in range(3):
+            scalars.write(row(iteration, -9.0))
+    with Scalars(tmp_path, first=1) as scalars:
+        scalars.write(row(1, -1.0))
+        scalars.write(row(2, -0.5))
+    assert points(tmp_path, "objective/valid") == [(0, -9.0), (1, -1.0), (2, -0.5)]

@@ -40,8 +40,8 @@ def decode(
     Example: chainstitch decode exp/a --data data/dev_hires --lang data/lang --out exp/a/decode_dev
     """
     from chainstitch.nnet import infer
-    from chainstitch.nnet.tasks.material import load_leaves
     from chainstitch.nnet.tasks.run_directory import pick_device
+    from chainstitch.nnet.tasks.speech_data import load_leaves
     from chainstitch.utils import job_parts
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text

@@ -43,7 +43,7 @@ def den_graph(
     from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
     from chainstitch.nnet.chain.fst_format import write_fst_text
     from chainstitch.nnet.chain.supervision import phone_sentences
-    from chainstitch.nnet.tasks.speech_config import TrainConfig
+    from chainstitch.nnet.tasks.speech_config import SpeechConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignments import FILE as ALI
     from chainstitch.utils.data.alignments import read_alignments
@@ -54,7 +54,7 @@ def den_graph(
     from chainstitch.utils.hmm.tree import Tree
     from chainstitch.utils.lang.directory import check_phones, read_lang
 
-    graph = configs.load(conf, TrainConfig, set_ or ()).graph
+    graph = configs.load(conf, SpeechConfig, set_ or ()).graph
     refuse_existing(out, overwrite)
     if text is not None:
         refuse_existing(text, overwrite)

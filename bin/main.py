@@ -27,7 +27,7 @@ from chainstitch.utils.stop_signals import Stopped, ignore_signals
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    *("train-job", "train-image", "combine", "classify", "align", "decode", "transcribe"),
+    *("train-job", "combine", "classify", "align", "decode", "transcribe"),
     *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )
 COMMANDS = {
@@ -58,6 +58,25 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class Command(typer.core.TyperCommand):
+    """A command whose help shows options of one `rich_help_panel` together, under its title."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments and options without a panel come first."""
+        titles: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = parameter.param_type_name.title() + "s"
+                panel = getattr(parameter, "rich_help_panel", None) or kind
+                titles.setdefault(panel, []).append(record)
+        for title, records in titles.items():
+            if not records:
+                continue
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -84,7 +103,7 @@ for _name, _function in COMMANDS.items():
         continue
     _module = sys.modules[_function.__module__]
     _settings = getattr(_module, "SETTINGS", None)
-    _class = getattr(_module, "COMMAND", None)
+    _class = getattr(_module, "COMMAND", Command)
     cli.command(_name, cls=_class, help=_help(_function), context_settings=_settings)(_function)
 
 

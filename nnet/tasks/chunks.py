@@ -20,8 +20,9 @@ from lhotse.cut import Cut
 
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler, NumeratorGraph
 from chainstitch.nnet.loss.frame import NO_LABEL, FrameLabels, frame_labels
+from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
 from chainstitch.nnet.tasks.utterances import MAX_DROPPED, load_ivectors, report_dropped
-from chainstitch.nnet.train.protocols import AT_ONCE, NUM_MEASURED, SequenceBatch
+from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.alignments import Alignment
 from chainstitch.utils.data.chunks import ChunkSplitter
 from chainstitch.utils.data.features import FeatureReader
@@ -41,7 +42,7 @@ class Chunk(NamedTuple):
     target: NumeratorGraph | np.ndarray
 
 
-class ChunkExamples:
+class ChunkExamples(Stateless):
     """The usable chunks of a feature directory.
 
     Args:

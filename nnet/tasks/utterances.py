@@ -15,7 +15,8 @@ import torch
 
 from chainstitch.nnet.chain.numerator import NumeratorBatch
 from chainstitch.nnet.chain.supervision import NumeratorStore
-from chainstitch.nnet.train.protocols import AT_ONCE, NUM_MEASURED, SequenceBatch
+from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
+from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_text
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 MAX_DROPPED = 0.1
 
 
-class ChainExamples:
+class ChainExamples(Stateless):
     """The usable utterances of a feature directory.
 
     Args:

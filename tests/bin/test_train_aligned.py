@@ -12,7 +12,7 @@ import torch
 
 from chainstitch.nnet import infer
 from chainstitch.nnet.tasks.experiment import start_training
-from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.nnet.tasks.speech_config import SpeechConfig
 from chainstitch.utils import config
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import STORE, write_ivectors
@@ -142,7 +142,7 @@ def test_the_branch_learns_at_half_over_the_factor_or_as_the_xconfig_says(
     toy: Toy, tmp_path: Path, factor: str, wanted: float
 ) -> None:
     conf = config.load(
-        with_branch(toy, tmp_path, factor), TrainConfig, ["chain.xent_regularize=0.1"]
+        with_branch(toy, tmp_path, factor), SpeechConfig, ["chain.xent_regularize=0.1"]
     )
     trainer = start_training(conf, toy.train, toy.dev, toy.lang, toy.den, tmp_path / "exp")
     layers = trainer.network.layers

@@ -14,6 +14,7 @@ from chainstitch.utils import checkpoint
 from chainstitch.utils.data.images import ImageSet, write_images
 
 CONFIG = """
+task = "images"
 [network]
 filters = [4, 4, 8]
 bottleneck = 4
@@ -58,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(place: Path, out: Path, *more: str) -> int:
     return call(
-        "train-image", place / "conf.toml", "--data", place / "train", "--valid", place / "test",
+        "train", place / "conf.toml", "--data", place / "train", "--valid", place / "test",
         "--out", out, "--device", "cpu", *more,
     )  # fmt: skip
 
@@ -146,7 +147,7 @@ def test_errors_name_what_is_wrong(
     small = ImageSet(np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]), ["red", "green"])
     write_images(small, tmp_path / "small")
     code = call(
-        "train-image", place / "conf.toml", "--data", tmp_path / "small",
+        "train", place / "conf.toml", "--data", tmp_path / "small",
         "--valid", tmp_path / "small", "--out", tmp_path / "y",
     )  # fmt: skip
     assert code == 1 and "wanted 32 x 32" in capsys.readouterr().err

@@ -15,14 +15,14 @@ import torch.multiprocessing as mp
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.parallel.ranks import Ranks
 from chainstitch.nnet.train.plan import BatchPlan
-from chainstitch.nnet.train.train_schedule import Schedule
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.stop_signals import Stopped
 from tests.toy import XCONFIG, Toy, rows, same_tensors
+from tests.training import make_trainer, settings
 
 PROCESSES = 2
-SCHEDULE = Schedule(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=2, slow_start=2)
+SCHEDULE = settings(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=2, slow_start=2)
 LSTM = "fast-lstmp-layer name=lstm1 cell-dim=8 delay=-3\n"
 PLAIN = XCONFIG.replace(" dropout-proportion=0.1", "").replace(
     "output-layer", LSTM + "output-layer"
@@ -44,7 +44,7 @@ def made(toy: Toy, out: Path, ranks: Ranks, xconfig: str, **options: Any) -> Tra
         torch.nn.init.zeros_(next(network.parameters()))
     examples = toy.examples()
     plan = BatchPlan(len(examples), 5, 11.0, 4, 0)
-    return Trainer(
+    return make_trainer(
         network, loss, examples, toy.examples(toy.dev), plan, SCHEDULE, out, ranks=ranks, **options
     )
 
@@ -126,8 +126,8 @@ def states(place: Path, name: str) -> list[dict[str, Any]]:
 def test_all_processes_hold_the_same_to_the_last_bit(place: Path, name: str) -> None:
     first, second = states(place, name)
     assert same_tensors(first["model"], second["model"])
-    for layer, sides in first["natural_gradient"].items():
-        for one, other in zip(sides, second["natural_gradient"][layer], strict=True):
+    for layer, sides in first["stepper"]["natural_gradient"].items():
+        for one, other in zip(sides, second["stepper"]["natural_gradient"][layer], strict=True):
             assert same_tensors(
                 {k: v for k, v in one.items() if isinstance(v, torch.Tensor)},
                 {k: v for k, v in other.items() if isinstance(v, torch.Tensor)},

@@ -48,7 +48,7 @@ def test_outputs_of_chunks_are_those_of_the_whole_utterance(toy, alignments):
             everything[chunk.cut.id] = outputs[0]
         batch = chunks.batch(range(len(chunks)))
         outputs, lengths = batch.outputs(network, "cpu")
-    assert batch.frames == int(lengths.sum()) == int(chunks.frames.sum()) // 3
+    assert batch.count == int(lengths.sum()) == int(chunks.frames.sum()) // 3
     for i, chunk in enumerate(chunks.chunks):
         wanted = everything[chunk.cut.id][chunk.first : chunk.first + chunk.length]
         torch.testing.assert_close(outputs[i, : lengths[i]], wanted, atol=1e-5, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Parallel jobs: shares of the data, learning rates, what is averaged, and what survives."""
+"""Parallel jobs: pieces of the data, learning rates, what is averaged, and what survives."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.nnet.test_train import BACKSTITCH, trainer
 
-from chainstitch.nnet.train.averaged_jobs import ParallelJobs, average, kept, result_of
+from chainstitch.nnet.train.averaged_jobs import AveragedJobs, average, kept, result_of
 from chainstitch.nnet.train.plan import BatchPlan
-from chainstitch.nnet.train.shares import Shares
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.stop_signals import StopSignals
 from tests.toy import XCONFIG, Toy, rows, run, same_tensors, spawn
+from tests.training import BACKSTITCH, make_trainer, trainer
 from tests.waiting import wait_for
 
 JOBS = (
@@ -44,8 +43,8 @@ class InProcess:
         for number in range(1, jobs + 1):
             job = self.make()
             torch.manual_seed(123)  # of no account
-            results.append(job.train_share(iteration, number))
-            self.lrs[-1].append(job.sgd.param_groups[0]["lr"])
+            results.append(job.train_job(iteration, number))
+            self.lrs[-1].append(job.stepper.optimizer.param_groups[0]["lr"])
         return results
 
     def clear(self) -> None:
@@ -55,38 +54,36 @@ class InProcess:
 def made(
     toy: Toy, out: Path, schedule: Any, jobs: tuple[int, int], parallel: Any = None
 ) -> Trainer:
-    """Eight shares of three minibatches."""
+    """Eight pieces of three minibatches."""
     whole = trainer(toy, out, schedule)
     parallel = parallel or InProcess(toy, out, schedule, jobs)
-    plan = BatchPlan(len(whole.examples), 4, 4.0, 8)
-    shares = Shares(plan, *jobs)
+    plan = BatchPlan(len(whole.examples), 4, 4.0, 8, jobs=jobs)
     torch.manual_seed(0)
-    return Trainer(
+    return make_trainer(
         type(whole.network)(XCONFIG, whole.network.num_outputs), whole.loss, whole.examples,
-        whole.valid, shares, schedule, out, parallel=parallel,
+        whole.valid, plan, schedule, out, jobs=parallel,
     )  # fmt: skip
 
 
-def test_every_minibatch_is_in_one_share_in_order() -> None:
+def test_every_minibatch_is_in_one_job_in_order() -> None:
     plan = BatchPlan(60, 4, 3.0, 12, seed=3)
     for jobs in ((1, 1), (2, 2), (1, 3), (4, 4)):
-        shares = Shares(plan, *jobs)
-        found = [m for i in range(shares.num_iterations) for m in shares.iteration(i)]
+        grouped = BatchPlan(60, 4, 3.0, 12, seed=3, jobs=jobs)
+        found = [m for i in range(grouped.num_iterations) for m in grouped.iteration(i)]
         wanted = [m for n in range(plan.num_iterations) for m in plan.iteration(n)]
         assert found[: len(wanted)] == wanted[: len(found)]
-        ends = [shares.bounds(i) for i in range(shares.num_iterations)]
+        ends = [grouped.bounds(i) for i in range(grouped.num_iterations)]
         assert ends[0][0] == 0 and all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
-        assert all(len(shares.iteration(i)) == b - a for i, (a, b) in enumerate(ends)), jobs
-    assert Shares(plan).num_iterations == plan.num_iterations
+        assert all(len(grouped.iteration(i)) == b - a for i, (a, b) in enumerate(ends)), jobs
     with pytest.raises(UsageError, match="jobs_initial and jobs_final: 12 archives"):
-        Shares(plan, 13, 13)
+        BatchPlan(60, 4, 3.0, 12, jobs=(13, 13))
 
 
 def test_jobs_start_from_one_model_with_its_learning_rate_times_their_number_and_are_averaged(
     toy: Toy, tmp_path: Path
 ) -> None:
     driver = made(toy, tmp_path / "exp", BACKSTITCH, (2, 2))
-    parallel: Any = driver.parallel
+    parallel: Any = driver.jobs
     driver.run()
     assert driver.plan.num_iterations == 4 and [row["jobs"] for row in driver.rows] == [2] * 4
     assert parallel.lrs == [[row["lr"]] * 2 for row in driver.rows]
@@ -95,7 +92,7 @@ def test_jobs_start_from_one_model_with_its_learning_rate_times_their_number_and
     assert [row["frames"] > 0 for row in driver.rows] == [True] * 4
     # the twin: each job by hand, from the checkpoint before
     for iteration in (1, 3):
-        results = [parallel.make().train_share(iteration, number) for number in (1, 2)]
+        results = [parallel.make().train_job(iteration, number) for number in (1, 2)]
         assert not same_tensors(results[0]["model"], results[1]["model"])
         after = checkpoint.load(tmp_path / "exp" / f"{iteration + 1}.pt")["model"]
         for name, value in after.items():
@@ -109,7 +106,7 @@ def test_jobs_start_from_one_model_with_its_learning_rate_times_their_number_and
 
 def result(objf: float, value: float) -> dict[str, Any]:
     return {
-        "totals": {"objf": 10 * objf, "frames": 10.0},
+        "totals": {"objf": 10 * objf, "count": 10.0},
         "model": {"w": torch.tensor([value]), "count": torch.tensor(int(value))},
     }
 
@@ -173,7 +170,7 @@ def test_a_driver_that_was_killed_or_stopped_goes_on_to_the_same_end(
 def test_a_failed_job_is_an_error_that_names_its_log(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parallel = ParallelJobs(
+    parallel = AveragedJobs(
         tmp_path, [sys.executable, "-m", "chainstitch.bin.main", "run"], ["false"]
     )
     with pytest.raises(UserError, match=r"iteration 4: a job failed .*train\.4\.JOB\.log"):

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
+from chainstitch.nnet.chain.numerator_layout import Layout
 from chainstitch.nnet.chain.simd import (
     LANES,
     add,
@@ -36,9 +37,6 @@ from chainstitch.nnet.chain.simd import (
     transpose_out,
     zeros,
 )
-
-if TYPE_CHECKING:
-    from chainstitch.nnet.chain.numerator import Layout
 
 # of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has
 # to change when that one does; a test compares

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.utils.hmm.topology import Leaves, in_context
 
 NO_LABEL = -100  # past a sequence's end; torch's own choice

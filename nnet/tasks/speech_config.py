@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chainstitch.nnet.chain.forward_backward import BACKENDS
+from chainstitch.nnet.chain.backends import BACKENDS
 
 CRITERIA = ("lfmmi", "cross_entropy")
 PRECISIONS = ("float32", "bf16", "auto")

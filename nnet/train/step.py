@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.optim import SGD, Backstitch
 from chainstitch.nnet.parallel.ranks import Ranks

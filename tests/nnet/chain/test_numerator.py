@@ -20,7 +20,8 @@ from chainstitch.nnet.chain import (
     numerator_forward_backward,
     phone_lm,
 )
-from chainstitch.utils.hmm import pdf_acceptor, phone_graph
+from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import phone_graph
 from tests.reference.forward_backward import simple_forward_backward
 
 SIL = 1

@@ -119,7 +119,7 @@ class FastLSTMP(nn.Module):
         self.self_repair = self_repair
         self.group: Any = None
         self._add_parameters()
-        # of i, f, o (sigmoid), g and c (tanh), summed over frames: see optim/saturation.py
+        # of i, f, o (sigmoid), g and c (tanh), summed over frames: see train/saturation.py
         self.derivative_sums: Tensor
         self.derivative_count: Tensor
         self.register_buffer("derivative_sums", torch.zeros(5, cell))

@@ -3,7 +3,7 @@
 
 The same config, data and seed with one job and with J in every iteration (train/averaged_jobs.py).
 Here the jobs run one after another in this process; what each computes is what `chainstitch
-train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
+train-job` does (tests/nnet/train/test_averaged_jobs.py), without the time that starting it takes.
 What is compared is the final model, the best average of the last ones (`chainstitch combine`), and
 the last one, with batch-norm statistics taken afresh as for the final one. What has been trained
 under --out is gone on with.

@@ -163,7 +163,7 @@ def _denominator_block(  # type: ignore[no-untyped-def]
     for i in range(states):
         store(alpha, i, splat(initial[i] * (one + leaky)))
     for t in range(frames):
-        for n in range(LANES):  # whatever stands past the end is nobody's business
+        for n in range(LANES):  # what stands past the end is not used
             inside = n < size and t < ends[n]
             starts[n] = (rows[n] * log_likes.shape[1] + t) * pdfs if inside else -1
         for k in range(0, whole, LANES):

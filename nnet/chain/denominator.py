@@ -34,7 +34,7 @@ class DenominatorGraph:
         initial: (states,) float64, sums to one.
         final: (states,) float64, linear, which entered `initial` and nothing else.
         num_states, num_pdfs, start: int.
-        phones: names of the phones 1, 2, ... that the pdfs belong to; empty where nobody said.
+        phones: names of the phones 1, 2, ... that the pdfs belong to; empty if they are not known.
         leaves: of the context tree that it was made with; None: two pdfs a phone.
     """
 

@@ -13,9 +13,10 @@ for any batch and any frames, padded with anything, and gives
 
 log_likes is, frame by frame, what `chainstitch decode` hands to its decoder (infer/outputs.py): the
 main output of a model trained by LF-MMI; of one trained by cross-entropy the scaled
-log-likelihoods, priors taken out. Dropout and augmentation are off, batch-norm has its final statistics.
+log-likelihoods, priors taken out. Dropout and augmentation are off, batch-norm has its final
+statistics.
 
-With it goes, as JSON text, what somebody has to know to feed it (`describe`): in TorchScript the
+With it goes, as JSON text, what a program has to know to feed it (`describe`): in TorchScript the
 extra file `chainstitch.json`, in ONNX the metadata entry of that name.
 
 Two formats. **TorchScript**: Python and C++, by torch alone. torch calls it deprecated, but it is

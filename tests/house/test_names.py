@@ -33,11 +33,8 @@ STALE = {
 
 def named(text: str) -> Iterator[str]:
     """The files that comments and strings of a module name."""
-    kinds = {
-        tokenize.COMMENT,
-        tokenize.STRING,
-        getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING),
-    }
+    in_f_strings = getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)  # from Python 3.12 on
+    kinds = {tokenize.COMMENT, tokenize.STRING, in_f_strings}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in kinds:
             yield from (name.lstrip("./") for name in NAME.findall(token.string))

@@ -3,8 +3,8 @@
 What became of a job is in the file that its worker writes (record.py). The scheduler is asked now
 and then which tasks it still knows, and only a task that it does not know any more, or calls over,
 and that has written no such file for as long as a shared disk may take to show it, is lost: its
-machine died, or it was cancelled, or killed at once. A job whose machine died or was given to
-somebody else's job is put back, the others fail.
+machine died, or it was cancelled, or killed at once. A job whose machine died, or had to make room
+for another job, is put back; the others fail.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended: its exit code, None where nobody could note one, and what else is known."""
+    """How a job ended: its exit code (None where none was noted) and what else is known."""
 
     code: int | None
     note: str = ""

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 0.1
 IDLE_SECONDS = 60.0
-GPU_SECONDS = 2.0  # between looks whether somebody gave a GPU back
+GPU_SECONDS = 2.0  # between looks whether a GPU is free again
 
 
 class _Running:

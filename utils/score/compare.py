@@ -61,9 +61,7 @@ def compare(
     )
     for wanted in sets:
         if wanted not in there:
-            raise UsageError(
-                f"--sets: no run has scores of {wanted!r}; there are: {', '.join(there)}"
-            )
+            raise UsageError(f"--sets: no run has scores of {wanted!r}; known: {', '.join(there)}")
 
     table = []
     for key in sets or there:

@@ -92,5 +92,5 @@ def align(
         items, total = iter(files), len(files)
     done = force_align.align_items(model, aligner, items, total, max_dropped)
     grids = data is None if textgrid is None else textgrid
-    write_alignment_directory(out, done.aligned, language, done.dropped, grids, overwrite)
+    write_alignment_directory(out, done.aligned, language.phones, done.dropped, grids, overwrite)
     print(f"{out}: {done.summary()}")

@@ -32,7 +32,8 @@ def info(
     """Sum up a data set, a lang directory, an experiment or a network in a few lines.
 
     Of a network: parameters, context, flops for each output frame, and of each layer the frames
-    around an output's own that it is computed at, the step between them, and its share. With
+    around an output's own that it is computed at, the step between them, and its share. An .xconfig
+    alone is taken to have an output for every third frame; a .toml says how many it has. With
     --hours, what it costs to train it, in chunks of 150 frames with 40 of context, 64 at a time.
 
     Examples:

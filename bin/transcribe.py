@@ -36,7 +36,6 @@ def transcribe(
     from chainstitch.utils import config as configs
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.lattice import LatticeDecoder
-    from chainstitch.utils.hmm import topology
     from chainstitch.utils.score.sweep import read_choice
 
     network = infer.load_model(model, pick_device(device))
@@ -45,7 +44,7 @@ def transcribe(
     if choice is not None:
         chosen = read_choice(choice)
         point = (chosen.lmwt, chosen.wip)
-    graph = load_graph(model, lang or Path(inputs.lang), topology, load_leaves(model))
+    graph = load_graph(model, lang or Path(inputs.lang), load_leaves(model))
     decoder = LatticeDecoder(graph)
     files = iter(wavs)
     for features, ivectors in infer.wav_inputs(model, network, wavs, one_speaker):

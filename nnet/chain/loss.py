@@ -29,8 +29,9 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
+from chainstitch.nnet.chain.forward_backward import counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.nnet.loss.outcome import Outcome, Outputs
 
 logger = logging.getLogger(__name__)
@@ -220,9 +221,9 @@ class _ChainFunction(torch.autograd.Function):
                 error.sequences,
             ) from None
         if check:
-            from chainstitch.nnet.chain import via_k2
+            from chainstitch.nnet.chain.k2_check import compare
 
-            difference = via_k2.compare(denominator, log_likes, lengths, den, gradient)
+            difference = compare(denominator, log_likes, lengths, den, gradient)
             logger.info("k2 agrees with the cpu back end: posteriors to %.0e", difference)
         num, posteriors = numerator_forward_backward(numerators, log_likes, lengths, backend)
         if not torch.isfinite(num).all():

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.nnet.loss.outcome import Outcome, Outputs
 from chainstitch.utils.hmm.topology import Leaves, in_context
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chainstitch.nnet.chain.forward_backward import BACKENDS
+from chainstitch.nnet.chain.backends import BACKENDS
 from chainstitch.nnet.loss.added import AddedLosses
 from chainstitch.nnet.tasks.options import Optim, Training
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.nnet.loss.outcome import Loss, Outcome
 from chainstitch.nnet.nets.trainable import Trainable
 from chainstitch.nnet.optim.build import Stepper

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from chainstitch.nnet.chain import DenominatorGraph
-from chainstitch.nnet.chain.fst_format import write_fst_text
 from chainstitch.nnet.tasks.speech_config import SpeechConfig
 from chainstitch.nnet.tasks.speech_data import load_chain
 from chainstitch.utils import checkpoint, config
@@ -151,7 +150,7 @@ def test_directory_says_what_it_was_made_from(toy: Toy, whole: Path) -> None:
 
 
 def test_a_denominator_in_openfst_text_trains_the_same(toy: Toy, tmp_path: Path) -> None:
-    write_fst_text(DenominatorGraph.load(toy.den), tmp_path / "den.txt")
+    DenominatorGraph.load(toy.den).write_fst_text(tmp_path / "den.txt")
     for name, den in (("npz", toy.den), ("text", tmp_path / "den.txt")):
         assert run(*toy.arguments(tmp_path / name, den=den)) == 0
     found, wanted = rows(tmp_path / "text"), rows(tmp_path / "npz")

@@ -21,7 +21,8 @@ from chainstitch.nnet.chain import (
     numerator_forward_backward,
 )
 from chainstitch.nnet.loss import Outputs
-from chainstitch.utils.hmm import pdf_acceptor, phone_graph
+from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import phone_graph
 from tests.leaves import random_leaves
 from tests.nnet.chain.test_numerator import PRONUNCIATIONS, SIL, TEXT, paths, twin
 from tests.reference.numerator import aligned, log_z, spoken

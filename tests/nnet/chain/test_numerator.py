@@ -21,7 +21,8 @@ from chainstitch.nnet.chain import (
     phone_lm,
 )
 from chainstitch.nnet.loss import Outputs
-from chainstitch.utils.hmm import pdf_acceptor, phone_graph
+from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import phone_graph
 from tests.reference.forward_backward import simple_forward_backward
 
 SIL = 1

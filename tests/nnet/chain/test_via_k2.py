@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, forward_backward, via_k2
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler
 from chainstitch.nnet.loss import Outputs
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 from chainstitch.utils.optional import UnusableError

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from chainstitch.nnet.chain import Leaves, monophones
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.loss import FrameLabels, FrameLoss
 from chainstitch.nnet.loss.frame import NO_LABEL, frame_labels
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.nnet.loss.outcome import Outputs
 
 PDFS = torch.tensor([[0, 2, 1], [1, NO_LABEL, NO_LABEL]])

@@ -265,7 +265,8 @@ def normal_distribution(rows: Sequence[Row]) -> str:
         + ". The paper names no constant; "
         + ("ours changes" if above(less(highest, lowest)) else "ours is not seen to change")
         + f" with the parameter ({lowest[0]:.3g} to {highest[0]:.3g}). The correction (10) turns n "
-        f"times the bias from {plus_minus(*before)} into {plus_minus(after['bias'], after['error'])}, "
+        f"times the bias from {plus_minus(*before)} into "
+        f"{plus_minus(after['bias'], after['error'])}, "
         + choose(worse, "which is worse.", "which is better.", "no better and no worse.")
     )
 

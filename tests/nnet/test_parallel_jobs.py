@@ -25,11 +25,17 @@ from tests.waiting import wait_for
 
 JOBS = (
     *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=2"),
-    *("--set", "training.minibatch_size=2", "--set", "training.epochs=8"),
+    *("--set", "training.minibatch_size=2"),
     *("--set", "training.frames_per_iteration=2200"),
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
     *("--jobs-cmd", f"{sys.executable} -m chainstitch.bin.main run"),
 )
+
+
+@pytest.fixture(scope="module")
+def options(thorough: bool) -> list[str]:
+    """Those of a training in two iterations of 2 and 3 jobs, or in three of 2, 2 and 3."""
+    return [*JOBS, "--set", f"training.epochs={8 if thorough else 4}"]
 
 
 class InProcess:
@@ -154,10 +160,10 @@ def test_of_iteration_0_the_best_is_taken_later_all_but_those_far_behind(
 
 
 @pytest.fixture(scope="module")
-def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory, options: list[str]) -> Path:
     """An undisturbed run, its jobs processes of their own."""
     out = tmp_path_factory.mktemp("jobs") / "whole"
-    assert run(*toy.arguments(out, *JOBS)) == 0
+    assert run(*toy.arguments(out, *options)) == 0
     return out
 
 
@@ -173,17 +179,16 @@ def test_the_terminal_runs_jobs_as_processes(
 
 
 def test_a_driver_that_was_killed_or_stopped_goes_on_to_the_same_end(
-    toy: Toy, whole: Path, tmp_path: Path
+    toy: Toy, whole: Path, tmp_path: Path, options: list[str]
 ) -> None:
     out = tmp_path / "exp"
-    command = toy.arguments(out, *JOBS, "--resume", "auto")
-    for number in (signal.SIGKILL, signal.SIGTERM):
+    command = toy.arguments(out, *options, "--resume", "auto")
+    last = len(rows(whole)) - 1
+    for number, iteration in ((signal.SIGKILL, 1), (signal.SIGTERM, last)):
+        log_of_job = out / "log" / f"train.{iteration}.1.log"
+        log_of_job.unlink(missing_ok=True)
         process = spawn(command)
-        wanted = 2 if number is signal.SIGTERM else 1
-        wait_for((out / f"{wanted}.pt").exists, 240, process)
-        wait_for(
-            (out / "log" / f"train.{wanted}.1.log").exists, 240, process
-        )  # its jobs have begun
+        wait_for(log_of_job.exists, 240, process)  # its jobs have begun
         process.send_signal(number)
         _, log = process.communicate()
         assert process.returncode == (-9 if number is signal.SIGKILL else 144), log
@@ -222,4 +227,5 @@ def test_a_job_that_is_done_is_not_done_again_a_damaged_one_is(
     path.unlink()
     assert run(*command[:3], "99", "--job", "1") == 2
     assert run(*command[:5], "9") == 2
-    assert "iteration 1 has 2 jobs; found --iteration 1 --job 9" in capsys.readouterr().err
+    jobs = rows(whole)[1]["jobs"]
+    assert f"iteration 1 has {jobs} jobs; found --iteration 1 --job 9" in capsys.readouterr().err

@@ -14,18 +14,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = "tests/recipes/"
-LONGEST = {  # files, and the recipes as one; by time
+LONGEST = (  # files, and the recipes as one
     RECIPES,
     "tests/nnet/test_parallel_jobs.py",
-    "tests/nnet/test_survival.py",
     "tests/bin/test_torchrun.py",
+    "tests/nnet/test_survival.py",
     "tests/nnet/test_ranks.py",
     "tests/bin/test_export.py",
     "tests/bin/test_train.py",
     "tests/bin/test_run_contract.py",
     "tests/utils/queue/test_cluster.py",
-    "tests/utils/queue/test_local.py",
-}
+)
 
 # Before torch is imported by anything; children of the tests inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -68,7 +67,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in longer]
         config.hook.pytest_deselected(items=longer)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _scope(item.nodeid) not in LONGEST)
+        places = {scope: place for place, scope in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(_scope(item.nodeid), len(places)))
     else:
         items.sort(key=lambda item: item.get_closest_marker("recipe") is not None)
 

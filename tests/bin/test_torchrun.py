@@ -61,7 +61,7 @@ def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
 
     for number, last in zip(numbers, (1, 4), strict=False):
         process = started(tmp_path / "stopped")
-        wait_for((tmp_path / "stopped" / f"{last}.pt").exists, process=process)
+        wait_for((tmp_path / "stopped" / f"{last}.pt").exists, 240, process)
         process.send_signal(number)
         _, said = process.communicate()
         assert process.returncode == 144, said

@@ -44,10 +44,11 @@ def compare_runs(one: Path, other: Path, final: bool) -> Comparison:
     if not common:
         found.differences.append("no checkpoint to compare")
     for number in common:
-        compare_states(*(load(exp / f"{number}.pt") for exp in (one, other)), f"{number}.pt", found)
+        name = f"{number}.pt"
+        compare_states(load(one / name), load(other / name), name, found)
     if final:
-        models = [{"model": load(exp / "final.pt")["model"]} for exp in (one, other)]
-        compare_states(*models, "final.pt", found)
+        before, after = ({"model": load(exp / "final.pt")["model"]} for exp in (one, other))
+        compare_states(before, after, "final.pt", found)
     return found
 
 

@@ -166,7 +166,7 @@ class Checkout:
         conf = self.place / f"{name}.toml"
         first = f'task = "{task}"\n' if self.one_command else ""
         conf.write_text(first + text.format(xconfig=run.xconfig))
-        arguments = [
+        arguments: list[object] = [
             "train-image" if run.images and not self.one_command else "train", conf,
             "--out", self.place / name, "--device", "cpu", "--num-threads", "1",
         ]  # fmt: skip
@@ -212,7 +212,7 @@ def environment() -> dict[str, str]:
 def make_corpus(checkout: Checkout) -> None:
     """Has a checkout make what is trained on."""
     checkout.corpus.mkdir(parents=True, exist_ok=True)
-    program = [checkout.python, "-c", MATERIAL, checkout.corpus]
+    program: list[str | Path] = [checkout.python, "-c", MATERIAL, checkout.corpus]
     # tests.toy is found in the current directory
     done = subprocess.run(program, cwd=checkout.root, env=environment(), capture_output=True)
     if done.returncode:
@@ -276,7 +276,7 @@ def main() -> int:
         place = (options.keep or Path(temporary)).absolute()
         if options.keep and place.exists() and any(place.iterdir()):
             parser.error(f"--keep {place} is not empty")
-        pair = []
+        pair: list[Checkout] = []
         for which in ("before", "after"):
             root = getattr(options, which).absolute()
             python = getattr(options, f"python_{which}") or root / ".venv" / "bin" / "python"
@@ -288,7 +288,7 @@ def main() -> int:
         for checkout in pair if options.own_corpus else pair[:1]:
             make_corpus(checkout)
         different = report(
-            options.only or list(RUNS), *pair, options.final, options.all_differences
+            options.only or list(RUNS), pair[0], pair[1], options.final, options.all_differences
         )
         print(f"{time.perf_counter() - began:.0f} s in all")
     return int(different > 0)

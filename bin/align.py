@@ -68,9 +68,8 @@ def align(
     from chainstitch.nnet import infer
     from chainstitch.nnet.infer import force_align
     from chainstitch.nnet.infer.aligner import load_aligner
+    from chainstitch.nnet.tasks.run import inputs_of
     from chainstitch.nnet.tasks.run_directory import pick_device
-    from chainstitch.nnet.tasks.speech_config import SpeechInputs
-    from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignment_directory import write_alignment_directory
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
@@ -81,7 +80,7 @@ def align(
     if (data is None) == (not wavs):
         raise UsageError("wanted either --data or audio files to align; see --help")
     model = infer.load_model(exp, pick_device(device))
-    language = read_lang(lang or configs.load(exp / "inputs.toml", SpeechInputs).lang)
+    language = read_lang(lang or inputs_of(exp).lang)
     aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
     if data is not None:
         reader = FeatureReader(data)

@@ -30,16 +30,15 @@ def transcribe(
     Example: chainstitch transcribe exp/tdnn_1a_s0 hello.wav goodbye.wav
     """
     from chainstitch.nnet import infer
+    from chainstitch.nnet.tasks.run import inputs_of
     from chainstitch.nnet.tasks.run_directory import pick_device
-    from chainstitch.nnet.tasks.speech_config import SpeechInputs
     from chainstitch.nnet.tasks.speech_data import load_leaves
-    from chainstitch.utils import config as configs
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.lattice import LatticeDecoder
     from chainstitch.utils.score.sweep import read_choice
 
     network = infer.load_model(model, pick_device(device))
-    inputs = configs.load(model / "inputs.toml", SpeechInputs)
+    inputs = inputs_of(model)
     point = (10.0, 0.0)
     if choice is not None:
         chosen = read_choice(choice)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from chainstitch.nnet.ivector.model import IvectorModel
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.tasks import run
-from chainstitch.nnet.tasks.speech_config import SpeechInputs
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
@@ -95,7 +94,7 @@ def feature_settings(exp: Path) -> tuple[FeatureConfig, np.ndarray | None]:
     settings = configs.load(exp / CONFIG, FeatureConfig)
     if settings.mean != "causal":
         return settings, None
-    return settings, FeatureReader(configs.load(exp / "inputs.toml", SpeechInputs).data).global_mean
+    return settings, FeatureReader(run.inputs_of(exp).data).global_mean
 
 
 def load_extractor(exp: Path, model: Model) -> IvectorModel | None:

@@ -216,6 +216,16 @@ def load(
     return network.to(device).eval(), config, facts
 
 
+def inputs_of(exp: Path) -> Any:
+    """What the run in `exp` was made from: the `Inputs` of its task.
+
+    Raises:
+        UsageError: it is no run.
+    """
+    config = load_config(exp / CONFIG)
+    return configs.load(exp / INPUTS, task_called(config.task, str(exp)).Inputs)
+
+
 def _settle(device: str, num_threads: int) -> str:
     if num_threads:
         torch.set_num_threads(num_threads)
@@ -225,7 +235,7 @@ def _settle(device: str, num_threads: int) -> str:
 def _build(exp: Path, device: str) -> tuple[AnyConfig, AnyInputs, Built]:
     config = load_config(exp / CONFIG)
     task = task_called(config.task, str(exp))
-    inputs: AnyInputs = configs.load(exp / INPUTS, task.Inputs)
+    inputs: AnyInputs = inputs_of(exp)
     return config, inputs, task.build(config, inputs, exp, device)
 
 

@@ -143,7 +143,7 @@ def test_errors_name_what_is_wrong(
     assert train(place, tmp_path / "x", "--set", "network.widht=0.5") == 2
     assert "did you mean 'network.width'" in capsys.readouterr().err
     assert call("classify", tmp_path, "--data", place / "test", "--out", tmp_path / "d") == 2
-    assert "train-image" in capsys.readouterr().err
+    assert "`chainstitch train` wrote" in capsys.readouterr().err
     small = ImageSet(np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]), ["red", "green"])
     write_images(small, tmp_path / "small")
     code = call(

@@ -109,7 +109,7 @@ def test_targets_are_numerators_or_labels(toy, alignments):
     batch = chunks.batch(range(len(chunks)))
     assert isinstance(batch.targets, NumeratorBatch)
     log_z, _ = numerator_forward_backward(
-        batch.targets, torch.zeros(len(chunks), int(batch.count.max()), 8), batch.count
+        batch.targets, torch.zeros(len(chunks), int(batch.num_outputs.max()), 8), batch.num_outputs
     )
     assert torch.isfinite(log_z).all()
 

@@ -70,7 +70,8 @@ class Backstitch(torch.optim.Optimizer):
     wrapped optimiser once per pass.
 
     Args:
-        optimizer: our `SGD` or any torch optimiser without momentum.
+        optimizer: our `SGD` or any torch optimiser without momentum whose step is lr times
+            something (not ASGD, Adafactor, LBFGS or Rprop).
         scale: alpha >= 0; 0 makes every step a plain one. May be changed between steps.
         interval: m >= 1; every m-th minibatch is backstitched.
         natural_gradient: if given, gradients are preconditioned after each closure call, with the
@@ -88,7 +89,7 @@ class Backstitch(torch.optim.Optimizer):
             when the last minibatch was a plain one.
 
     Raises:
-        ValueError: scale < 0, interval < 1, or an optimiser with momentum.
+        ValueError: scale < 0, interval < 1, or an optimiser that does not fit.
 
     >>> model = nn.Linear(3, 1)
     >>> optimizer = Backstitch(SGD(model, lr=0.1), scale=1.0, interval=4)

@@ -23,7 +23,11 @@ act more like fresh data. What else is touched by both passes must not notice th
   the gradients (the natural gradient of scaled gradients is scaled as they are); an overflow in
   the first pass skips the minibatch;
 - **l2 and weight decay**: left to the second step, divided by 1 + alpha, so they act once;
-- **momentum**: refused (4.5). Adam's first beta is momentum, too, but allowed, with a warning.
+- **momentum**: refused (4.5). Adam's first beta is momentum, too, but allowed, with a warning: it
+  takes most of the effect away. Where a small task overfitted, backstitch (0.3, 1) lowered Adam's
+  test loss of 1.1 by 0.035 (sd 0.010) with beta1 = 0, by 0.005 (0.004) with 0.9; AdaDelta's of 1.8
+  by 0.20 (0.07); at the rates best for the test loss, none by more than 0.006 (n = 20 seeds each;
+  tests/bench/adaptive.py).
 
 Only every `interval`-th minibatch is treated so; the others take a plain step. alpha = 1,
 interval 4 costs a quarter more per epoch and is what the paper mostly uses; alpha = 0.3,
@@ -66,7 +70,8 @@ class Backstitch(torch.optim.Optimizer):
     wrapped optimiser once per pass.
 
     Args:
-        optimizer: our `SGD` or any torch optimiser without momentum.
+        optimizer: our `SGD` or any torch optimiser without momentum whose step is lr times
+            something (not ASGD, Adafactor, LBFGS or Rprop).
         scale: alpha >= 0; 0 makes every step a plain one. May be changed between steps.
         interval: m >= 1; every m-th minibatch is backstitched.
         natural_gradient: if given, gradients are preconditioned after each closure call, with the
@@ -84,7 +89,7 @@ class Backstitch(torch.optim.Optimizer):
             when the last minibatch was a plain one.
 
     Raises:
-        ValueError: scale < 0, interval < 1, or an optimiser with momentum.
+        ValueError: scale < 0, interval < 1, or an optimiser that does not fit.
 
     >>> model = nn.Linear(3, 1)
     >>> optimizer = Backstitch(SGD(model, lr=0.1), scale=1.0, interval=4)

@@ -52,11 +52,12 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
 
     def write(
         self, directory: Path, config: ImageConfig, inputs: ImageInputs, built: Built
-    ) -> None:
+    ) -> dict[str, Any]:
         """The names of the classes."""
         assert isinstance(built.train, ImageExamples)
         with atomic_file(directory / CLASSES) as stream:
             stream.writelines(f"{name}\n" for name in built.train.classes)
+        return {"num_classes": len(built.train.classes)}
 
     def check_same(self, directory: Path, inputs: ImageInputs, built: Built) -> None:
         """Compares the classes."""

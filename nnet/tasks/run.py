@@ -155,8 +155,8 @@ def begin(
         task.initialise(config, inputs, built)
         # everything was found good: now touch the disk
         with atomic_directory(out, overwrite) as directory:
-            task.write(directory, config, inputs, built)
-            write_settings(directory, config, inputs)
+            more = task.write(directory, config, inputs, built)
+            write_settings(directory, config, inputs, **more)
     elif not trainer.resume():
         logger.info("%s has no checkpoint yet; starting from the beginning", out)
         task.initialise(config, inputs, built)

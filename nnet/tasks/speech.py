@@ -98,7 +98,7 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
 
     def write(
         self, directory: Path, config: SpeechConfig, inputs: SpeechInputs, built: BuiltSpeech
-    ) -> None:
+    ) -> dict[str, Any]:
         """Copies what decoding will want."""
         with atomic_file(directory / "network.xconfig") as stream:
             stream.write(config.network.xconfig)
@@ -108,6 +108,7 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
         shutil.copyfile(Path(inputs.data) / FEATURES_TOML, directory / FEATURES_TOML)
         if built.train.ivectors is not None:  # for audio files of one's own
             (directory / MODEL).write_bytes(built.train.ivectors.model())
+        return {"num_pdfs": built.network.num_outputs}
 
     def check_same(self, directory: Path, inputs: SpeechInputs, built: BuiltSpeech) -> None:
         """Compares denominator, features' settings and i-vector extractor."""

@@ -103,8 +103,11 @@ class Task(Generic[C, In, B]):
             UserError: the data are damaged or too few.
         """
 
-    def write(self, directory: Path, config: C, inputs: In, built: B) -> None:
-        """Writes what the task keeps in a new run's directory."""
+    def write(self, directory: Path, config: C, inputs: In, built: B) -> dict[str, Any]:
+        """Writes what the task keeps in a new run's directory.
+
+        Returns what receipt.json is to say besides what it says of every run.
+        """
         raise NotImplementedError
 
     def check_same(self, directory: Path, inputs: In, built: B) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.nnet.test_train import BACKSTITCH, trainer
 
 from chainstitch.nnet.train.averaged_jobs import ParallelJobs, average, kept, result_of
 from chainstitch.nnet.train.plan import BatchPlan
@@ -20,6 +19,7 @@ from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.stop_signals import StopSignals
+from tests.nnet.train.test_trainer import BACKSTITCH, trainer
 from tests.toy import XCONFIG, Toy, rows, run, same_tensors, spawn
 from tests.waiting import wait_for
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.nnet.test_train import BACKSTITCH, PLAIN, trained, trainer
 
 from chainstitch.nnet.train.train_schedule import Schedule
+from tests.nnet.train.test_trainer import BACKSTITCH, PLAIN, trained, trainer
 from tests.toy import XCONFIG, Toy, same_tensors
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.nnet.test_train import BACKSTITCH, SHRINKING, trained, trainer
 
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.stop_signals import Stopped
+from tests.nnet.train.test_trainer import BACKSTITCH, SHRINKING, trained, trainer
 from tests.toy import XCONFIG, Toy, same_tensors
 from tests.toy import rows as rows_of
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.chain.graph_file import FOLDER
 from chainstitch.nnet.combine import optimised
 from chainstitch.nnet.combine.average import State, running_average
 from chainstitch.nnet.loss import FrameLoss
@@ -102,7 +103,7 @@ def reopen(exp: Path, device: str) -> Reopened:
         return reopen_images(exp, device)
     config = configs.load(exp / "config.toml", TrainConfig)
     inputs = configs.load(exp / "inputs.toml", Inputs)
-    chain, store = load_chain(exp / "den.npz", Path(inputs.lang), config)
+    chain, store = load_chain(exp / "den.npz", Path(inputs.lang), config, exp / FOLDER)
     pdfs, subsampling = chain.denominator.num_pdfs, config.network.subsampling
     network = Network(config.network.xconfig, pdfs, subsampling).to(device)
     loss, train, valid = load_examples(config, inputs, chain, store, network)

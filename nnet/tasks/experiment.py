@@ -1,9 +1,10 @@
 """An experiment directory: made for a training run, or opened again to resume it.
 
-Holds `config.toml network.xconfig den.npz phones.txt features.toml inputs.toml receipt.json`, and
-`ivector.pt`, which makes i-vectors, if the network takes any; then `<iter>.pt train.jsonl
-tensorboard/` from train.py and `final.pt` from combination. `inputs.toml` says which data, lang and
-seed it was trained with, so that `combine` and a resumed run need not be told again.
+Holds `config.toml network.xconfig den.npz phones.txt features.toml inputs.toml receipt.json`,
+compiled numerators in `numerators/`, and `ivector.pt`, which makes i-vectors, if the network takes
+any; then `<iter>.pt train.jsonl tensorboard/` from train.py and `final.pt` from combination.
+`inputs.toml` says which data, lang and seed it was trained with, so that `combine` and a resumed
+run need not be told again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 
 from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.chain.graph_file import FOLDER
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.nets import Network
@@ -48,7 +50,7 @@ from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, atomic_file
+from chainstitch.utils.files import atomic_directory, atomic_file, directory_beside
 from chainstitch.utils.lang.directory import PHONES
 
 logger = logging.getLogger(__name__)
@@ -70,10 +72,12 @@ def start_training(
     overwrite: bool = False,
     parallel: ParallelJobs | None = None,
     ranks: Ranks | None = None,
+    nj: int = 0,
 ) -> Trainer:
     """Makes (or reopens) the experiment directory `out` and a `Trainer` ready to `run()`.
 
-    Of several `ranks` the first makes the directory, and the others read it.
+    Of several `ranks` the first makes the directory, and the others read it. `nj` processes compile
+    numerators (0: one for each core), which are kept in the directory.
 
     Raises:
         UsageError: `out` exists and neither resume nor overwrite is asked for; a bad config.
@@ -101,23 +105,29 @@ def start_training(
     resuming = begin(out, config, inputs, resume, overwrite)
     if resuming:
         _check_same_files(out, inputs, den)
-    trainer, network, store = _make_trainer(config, inputs, den, out, device, parallel, ranks)
-    examples = trainer.examples
-    assert isinstance(examples, SpeechExamples) and isinstance(trainer.valid, SpeechExamples)
-    if resuming:
-        _check_same_extractor(out, examples.ivectors)
-    else:
-        for part in (examples, trainer.valid):
-            part.check_features()
-        estimate_first_layer(config, inputs, store, network)
-        # everything was found good: now touch the disk
-        with atomic_directory(out, overwrite) as directory:
-            _write_directory(directory, config, inputs, den, data, network.num_outputs)
-            if examples.ivectors is not None:  # for audio files of one's own
-                (directory / MODEL).write_bytes(examples.ivectors.model())
-    if resuming and not trainer.resume():
-        logger.info("%s has no checkpoint yet; starting from the beginning", out)
-        estimate_first_layer(config, inputs, store, network)
+    with directory_beside(out) as beside:
+        keep = (out if resuming else beside) / FOLDER
+        trainer, network, store = _make_trainer(
+            config, inputs, den, out, device, parallel, ranks, keep, nj
+        )  # fmt: skip
+        examples = trainer.examples
+        assert isinstance(examples, SpeechExamples) and isinstance(trainer.valid, SpeechExamples)
+        if resuming:
+            _check_same_extractor(out, examples.ivectors)
+        else:
+            for part in (examples, trainer.valid):
+                part.check_features()
+            estimate_first_layer(config, inputs, store, network)
+            # everything was found good: now touch the disk
+            with atomic_directory(out, overwrite) as directory:
+                _write_directory(directory, config, inputs, den, data, network.num_outputs)
+                if keep.is_dir():
+                    keep.rename(directory / FOLDER)
+                if examples.ivectors is not None:  # for audio files of one's own
+                    (directory / MODEL).write_bytes(examples.ivectors.model())
+        if resuming and not trainer.resume():
+            logger.info("%s has no checkpoint yet; starting from the beginning", out)
+            estimate_first_layer(config, inputs, store, network)
     ranks.wait()
     return trainer
 
@@ -134,7 +144,9 @@ def join_training(
         torch.set_num_threads(num_threads)
     config = configs.load(exp / CONFIG, TrainConfig)
     inputs = configs.load(exp / INPUTS, Inputs)
-    return _make_trainer(config, inputs, exp / "den.npz", exp, pick_device(device), None, ranks)[0]
+    return _make_trainer(
+        config, inputs, exp / "den.npz", exp, pick_device(device), None, ranks, exp / FOLDER
+    )[0]
 
 
 def _make_trainer(
@@ -145,8 +157,10 @@ def _make_trainer(
     device: str,
     parallel: ParallelJobs | None,
     ranks: Ranks | None,
+    keep: Path,
+    nj: int = 1,
 ) -> tuple[Trainer, Network, NumeratorStore]:
-    chain, store = load_chain(den, Path(inputs.lang), config)
+    chain, store = load_chain(den, Path(inputs.lang), config, keep, nj)
     torch.manual_seed(inputs.seed)
     pdfs = chain.denominator.num_pdfs
     network = Network(config.network.xconfig, pdfs, config.network.subsampling)

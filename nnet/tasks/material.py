@@ -45,8 +45,14 @@ class Inputs:
     valid_ali: str = ""
 
 
-def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, NumeratorStore]:
+def load_chain(
+    den: Path, lang: Path, config: TrainConfig, keep: Path | None = None, nj: int = 1
+) -> tuple[ChainLoss, NumeratorStore]:
     """The loss over a denominator graph, and the numerators of a lang directory.
+
+    Args:
+        keep, nj: where compiled numerators are kept, and how many processes compile them, as of
+            NumeratorStore.
 
     Raises:
         UserError: one is damaged, or they are of different phones; or k2 is asked for and does not
@@ -72,7 +78,8 @@ def load_chain(den: Path, lang: Path, config: TrainConfig) -> tuple[ChainLoss, N
         denominator, chain.leaky, chain.output_l2, chain.backend, chain.xent_regularize,
         chain.out_of_range,
     )  # fmt: skip
-    return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
+    compiler = NumeratorCompiler(denominator)
+    return loss, NumeratorStore(language, compiler, denominator.leaves, keep, nj)
 
 
 def load_leaves(exp: Path) -> Leaves | None:

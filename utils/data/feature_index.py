@@ -33,6 +33,7 @@ from chainstitch.utils.files import atomic_file
 INDEX, MEANS = "index.bin", "means.npz"
 SOURCES = (CUTS, MEANS)
 VERSION = 1
+TOLD_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +117,9 @@ def open_index(directory: Path) -> FeatureIndex:
             _unchanged(directory / name, file.facts["sources"][name]) for name in SOURCES
         ):
             return FeatureIndex(file, file.facts["identity"])
-        logger.info("%s is not of the present %s; making it again", path, " and ".join(SOURCES))
+        logger.debug("%s is not of the present %s; making it again", path, " and ".join(SOURCES))
     except FileNotFoundError:
-        logger.info("%s has no %s yet; making it", directory, INDEX)
+        logger.debug("%s has no %s yet; making it", directory, INDEX)
     except (Damaged, OSError, KeyError, TypeError) as error:
         logger.warning("%s; making it again", error)
     return make_index(directory)
@@ -147,7 +148,8 @@ def make_index(directory: Path) -> FeatureIndex:
     except OSError as error:
         logger.info("%s is not kept (%s): %d cuts, %.1f s", INDEX, error, count, seconds)
         return FeatureIndex(arrays, identity)
-    logger.debug("%s: %d cuts, %.1f s", directory / INDEX, count, seconds)
+    level = logging.INFO if seconds > TOLD_SECONDS else logging.DEBUG
+    logger.log(level, "%s made of %d cuts in %.1f s", directory / INDEX, count, seconds)
     return index
 
 

@@ -17,8 +17,9 @@ import os
 import struct
 import zlib
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,7 @@ class GraphFile:
 
     Attributes:
         file: for the arrays that the maker has added.
+        decode: makes of bytes what was kept, if that is something else.
 
     Raises:
         Damaged: the file is not what was written.
@@ -90,6 +92,7 @@ class GraphFile:
 
     def __init__(self, path: Path) -> None:
         self.file = ArrayFile(path)
+        self.decode: Callable[[bytes], Any] = from_bytes
         self._at, self._crc = self.file["graph_at"], self.file["graph_crc"]
         self._remembered = functools.lru_cache(REMEMBERED)(self._read)
 
@@ -101,7 +104,7 @@ class GraphFile:
     def __len__(self) -> int:
         return len(self._crc)
 
-    def __getitem__(self, number: int) -> NumeratorGraph | None:
+    def __getitem__(self, number: int) -> Any:
         """A graph; None where the maker had none. From any thread.
 
         Raises:
@@ -109,7 +112,7 @@ class GraphFile:
         """
         return self._remembered(int(number))
 
-    def _read(self, number: int) -> NumeratorGraph | None:
+    def _read(self, number: int) -> Any:
         begin, end = int(self._at[number]), int(self._at[number + 1])
         if begin == end:
             return None
@@ -119,7 +122,7 @@ class GraphFile:
                 raise Damaged(f"{self.file.path}: graph {number} is damaged")
         except Damaged as error:
             raise UserError(f"{error}; delete that file, and it will be made again") from None
-        return from_bytes(data)
+        return self.decode(data)
 
 
 def open_graphs(path: Path) -> GraphFile | None:

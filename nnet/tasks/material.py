@@ -19,7 +19,7 @@ from chainstitch.nnet.tasks.speech_config import TrainConfig
 from chainstitch.nnet.tasks.utterances import MAX_DROPPED, ChainExamples
 from chainstitch.nnet.train.protocols import Loss
 from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
-from chainstitch.utils.data.alignments import read_alignments
+from chainstitch.utils.data.alignments import AlignmentFile
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.errors import UsageError, UserError
@@ -123,14 +123,14 @@ def load_examples(
 
     def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
         phones = read_table(Path(inputs.lang) / PHONES)
-        alignments = read_alignments(Path(ali) / ALIGNMENTS, phones)
+        alignments = AlignmentFile(Path(ali) / ALIGNMENTS, phones)
         return ChunkExamples(
             FeatureReader(data), alignments, store.leaves,
             None if cross_entropy else store.compiler, training.chunk_widths,
             training.left_context + network.left_context,
             training.right_context + network.right_context,
             config.chain.tolerance, subsampling, inputs.seed, max_dropped, ivectors[data],
-            None if margin < 0 else derivs,
+            None if margin < 0 else derivs, store.keep, store.nj,
         )  # fmt: skip
 
     loss: Loss = FrameLoss() if cross_entropy else chain
@@ -186,7 +186,7 @@ def estimate_first_layer(
         )
     phones = read_table(Path(inputs.lang) / PHONES)
     examples = ChunkExamples(
-        FeatureReader(inputs.data), read_alignments(Path(inputs.ali) / ALIGNMENTS, phones),
+        FeatureReader(inputs.data), AlignmentFile(Path(inputs.ali) / ALIGNMENTS, phones),
         store.leaves, None, subsampling=config.network.subsampling, seed=inputs.seed,
         ivectors=ivector_readers(network, inputs.data)[inputs.data],
     )  # fmt: skip

@@ -175,8 +175,8 @@ class FeatureReader:
                 raise UsageError(str(error)) from None
             self.config = dataclasses.replace(self.config, mean=mean)
         self.index = open_index(self.directory)
-        self.prior: Array = self.index.prior
-        self.global_mean: Array = self.index.global_mean
+        self.prior: Array = np.array(self.index.prior)  # copies, as who takes them may write
+        self.global_mean: Array = np.array(self.index.global_mean)
         self._silence = silence_row(self.config)
         self._store: tuple[int, Any] = (-1, None)
 

@@ -103,6 +103,20 @@ def atomic_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path
         _remove(temporary)
 
 
+@contextmanager
+def directory_beside(path: Path) -> Iterator[Path]:
+    """An empty directory on the same disk as `path`, for what may be moved there; removed after it.
+
+    It and those above are made when something is written: see `Path.mkdir(parents=True)`.
+    """
+    temporary = _temporary_name(path).with_name(f"{_temporary_name(path).name}.parts")
+    _remove(temporary)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+
+
 def refuse_existing(path: Path | str, overwrite: bool) -> None:
     """Raises UsageError when `path` holds something already and `overwrite` is false."""
     path = Path(path)

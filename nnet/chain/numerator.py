@@ -138,9 +138,14 @@ class NumeratorCompiler:
 
     Args:
         denominator: the graph whose weights the numerators take over.
+
+    Attributes:
+        key: bytes that tell it from compilers of other denominators.
     """
 
     def __init__(self, denominator: DenominatorGraph) -> None:
+        of = (denominator.src, denominator.dst, denominator.pdf, denominator.prob)
+        self.key = b"".join(a.numpy().tobytes() for a in (*of, denominator.initial))
         self._arcs: dict[int, dict[int, list[tuple[int, float]]]] = {}  # by pdf, then by state
         columns = (denominator.src, denominator.dst, denominator.pdf, denominator.prob.log())
         for s, d, pdf, weight in zip(*(c.tolist() for c in columns), strict=True):

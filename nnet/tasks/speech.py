@@ -1,7 +1,8 @@
 """The task of speech recognisers: LF-MMI or cross-entropy, on whole utterances or chunks of them.
 
 A run's directory holds, besides what all have, `network.xconfig den.npz phones.txt features.toml`,
-and `ivector.pt`, which makes i-vectors, if the network takes any.
+compiled numerators in `numerators/`, and `ivector.pt`, which makes i-vectors, if the network takes
+any.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.chain.graph_file import FOLDER
 from chainstitch.nnet.chain.loss import XENT
 from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.loss.outcome import Loss
@@ -23,7 +25,7 @@ from chainstitch.nnet.tasks.first_layer import estimate_first_layer
 from chainstitch.nnet.tasks.run_directory import wants_half
 from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.speech_data import SpeechExamples, load_chain, load_examples
-from chainstitch.nnet.tasks.task import Built, Task
+from chainstitch.nnet.tasks.task import Built, Place, Task
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
 from chainstitch.nnet.train.plan import BatchPlan, frame_shifts, num_pieces
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
@@ -55,16 +57,16 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
     Config, Inputs = SpeechConfig, SpeechInputs
 
     def build(
-        self, config: SpeechConfig, inputs: SpeechInputs, directory: Path | None, device: str
+        self, config: SpeechConfig, inputs: SpeechInputs, place: Place, device: str
     ) -> BuiltSpeech:
-        """What the run trains; from `directory` comes the denominator graph.
+        """What the run trains; the denominator graph is the one that was written, if any.
 
         Raises:
             UsageError: a config that does not fit the inputs.
             UserError: inputs are missing, damaged, or of different phones or features.
         """
-        den = Path(inputs.den) if directory is None else directory / DEN
-        chain, store = load_chain(den, Path(inputs.lang), config)
+        den = Path(inputs.den) if place.written is None else place.written / DEN
+        chain, store = load_chain(den, Path(inputs.lang), config, place.keep / FOLDER, place.nj)
         training, subsampling = config.training, config.network.subsampling
         torch.manual_seed(inputs.seed)
         network = Network(config.network.xconfig, chain.denominator.num_pdfs, subsampling)

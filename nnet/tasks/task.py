@@ -45,6 +45,22 @@ In = TypeVar("In")
 B = TypeVar("B", bound="Built")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a task finds and keeps its files while it builds.
+
+    Attributes:
+        written: the directory that `Task.write` has written to; None: it has not yet.
+        keep: a directory for what took long to make and is to be found by other processes of the
+            run, and by later ones. What is there before `Task.write` moves to the run's directory.
+        nj: how many processes may make it.
+    """
+
+    written: Path | None
+    keep: Path
+    nj: int = 1
+
+
 @dataclass
 class Built:
     """What a run trains.
@@ -80,8 +96,8 @@ class Task(Generic[C, In, B]):
     Config: type[C]
     Inputs: type[In]
 
-    def build(self, config: C, inputs: In, directory: Path | None, device: str) -> B:
-        """What the run trains, from `inputs`, or from what `write` left in `directory`.
+    def build(self, config: C, inputs: In, place: Place, device: str) -> B:
+        """What the run trains, from `inputs`, or from what `write` left in a directory.
 
         Raises:
             UsageError: a config that cannot be, or does not fit the inputs.

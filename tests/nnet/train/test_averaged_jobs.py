@@ -18,7 +18,6 @@ from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.stop_signals import StopSignals
-from tests.nnet.train.test_trainer import BACKSTITCH, trainer
 from tests.toy import XCONFIG, Toy, rows, run, same_tensors, spawn
 from tests.training import BACKSTITCH, make_trainer, trainer
 from tests.waiting import wait_for

@@ -15,7 +15,6 @@ from chainstitch.nnet.train.plan import Minibatch
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.stop_signals import Stopped
-from tests.nnet.train.test_trainer import BACKSTITCH, SHRINKING, trained, trainer
 from tests.toy import XCONFIG, Toy, same_tensors
 from tests.toy import rows as rows_of
 from tests.training import BACKSTITCH, SHRINKING, trained, trainer

@@ -54,9 +54,10 @@ def align(
     listed in OUT/dropped and left out; more than --max-dropped of them is an error. The search
     takes seconds for an hour of speech, so it has no --nj.
 
-    Phone durations of the model's frames are whole multiples of 30 ms, and models differ in where
-    they put a boundary: --shift and --boost-silence mend what is common to all. Choose them on a
-    dev set, with `chainstitch score-ali`; without them ali.gz says what the model itself says.
+    Phone durations are whole numbers of the model's output frames (30 ms, if every third frame has
+    an output), and models differ in where they put a boundary: --shift and --boost-silence mend
+    what is common to all. Choose them on a dev set, with `chainstitch score-ali`; without them
+    ali.gz says what the model itself says.
 
     A model that takes i-vectors finds those of --data in its ivectors.h5 (`chainstitch ivectors
     extract`); those of WAVS are made by the extractor that `train` put in EXP.
@@ -68,9 +69,8 @@ def align(
     from chainstitch.nnet import infer
     from chainstitch.nnet.infer import force_align
     from chainstitch.nnet.infer.aligner import load_aligner
-    from chainstitch.nnet.tasks.material import Inputs
+    from chainstitch.nnet.tasks.run import inputs_of
     from chainstitch.nnet.tasks.run_directory import pick_device
-    from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignment_directory import write_alignment_directory
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
@@ -81,7 +81,7 @@ def align(
     if (data is None) == (not wavs):
         raise UsageError("wanted either --data or audio files to align; see --help")
     model = infer.load_model(exp, pick_device(device))
-    language = read_lang(lang or configs.load(exp / "inputs.toml", Inputs).lang)
+    language = read_lang(lang or inputs_of(exp).lang)
     aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
     if data is not None:
         reader = FeatureReader(data)
@@ -92,5 +92,5 @@ def align(
         items, total = iter(files), len(files)
     done = force_align.align_items(model, aligner, items, total, max_dropped)
     grids = data is None if textgrid is None else textgrid
-    write_alignment_directory(out, done.aligned, language, done.dropped, grids, overwrite)
+    write_alignment_directory(out, done.aligned, language.phones, done.dropped, grids, overwrite)
     print(f"{out}: {done.summary()}")

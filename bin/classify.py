@@ -9,7 +9,9 @@ import typer
 
 
 def classify(
-    exp: Annotated[Path, typer.Argument(help="Directory with the final.pt of `train-image`.")],
+    exp: Annotated[
+        Path, typer.Argument(help="Directory with the final.pt of a run of task images.")
+    ],
     data: Annotated[Path, typer.Option(help="Images, as `prepare` writes them.")],
     out: Annotated[Path, typer.Option(help="Directory to write, EXP/decode_<set>.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -26,9 +28,10 @@ def classify(
     """
     import torch
 
-    from chainstitch.nnet.tasks import image_experiment
+    from chainstitch.nnet.tasks import run
+    from chainstitch.nnet.tasks.images import classify as likeliest
     from chainstitch.nnet.tasks.run_directory import pick_device
-    from chainstitch.utils.data.images import read_images
+    from chainstitch.utils.data.images import CLASSES, read_classes, read_images
     from chainstitch.utils.errors import UserError
     from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.score.classes import write_classified
@@ -37,10 +40,11 @@ def classify(
     device = pick_device(device)
     if num_threads:
         torch.set_num_threads(num_threads)
-    network, classes = image_experiment.load_classifier(exp, device)
+    network, _, _ = run.load(exp, "images", device)
+    classes = read_classes(exp / CLASSES)
     images = read_images(data)
     if images.classes != classes:
         raise UserError(f"{data} has other classes than {exp} was trained on")
-    found = image_experiment.classify(network, images, device)
+    found = likeliest(network, images, device)
     write_classified(out, data.resolve().name, images.labels.tolist(), found, classes, overwrite)
     print(f"{out}: {len(images)} images classified; next: chainstitch score {out}")

@@ -39,11 +39,11 @@ def decode(
 
     Example: chainstitch decode exp/a --data data/dev_hires --lang data/lang --out exp/a/decode_dev
     """
-    from chainstitch.nnet import infer
-    from chainstitch.nnet.tasks.material import load_leaves
+    from chainstitch.nnet.infer import outputs as networks
     from chainstitch.nnet.tasks.run_directory import pick_device
+    from chainstitch.nnet.tasks.speech_data import load_leaves
     from chainstitch.utils import job_parts
-    from chainstitch.utils.data.features import FeatureReader
+    from chainstitch.utils.data.features import FRAME_SHIFT, FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.sets import (
@@ -54,7 +54,6 @@ def decode(
         write_decode,
     )
     from chainstitch.utils.files import refuse_existing
-    from chainstitch.utils.hmm import topology
     from chainstitch.utils.score.sweep import read_choice
 
     refuse_existing(out, overwrite)
@@ -73,9 +72,9 @@ def decode(
     decoded = share.of(reader.cuts, BATCH) if share else reader.cuts
     refs = {cut.id: cut_text(cut) for cut in decoded}
     speakers = {cut.id: cut_speaker(cut) for cut in decoded}
-    model = infer.load_model(exp, pick_device(device))
-    ivectors = infer.ivector_reader(model, data)
-    graph = load_graph(exp, lang, topology, load_leaves(exp))
+    model = networks.load_model(exp, pick_device(device))
+    ivectors = networks.ivector_reader(model, data)
+    graph = load_graph(exp, lang, load_leaves(exp))
     logging.getLogger(__name__).info(
         "decoding %d utterances of %s at %d points", len(refs), data, len(points)
     )
@@ -84,14 +83,14 @@ def decode(
         for first in range(0, len(decoded), BATCH):
             cuts = decoded[first : first + BATCH]
             voices = [ivectors.load(cut.id) for cut in cuts] if ivectors else None
-            outputs = infer.log_likes(model, [reader.load(cut) for cut in cuts], voices)
+            outputs = networks.log_likes(model, [reader.load(cut) for cut in cuts], voices)
             yield from zip([cut.id for cut in cuts], outputs, strict=True)
 
     utterances = decode_items(graph, items(), points, beam, lattice_beam, nj, decoder)
     if share:
         out, overwrite = share.directory(out), True
-    write_decode(out, utterances, points, refs, speakers, SECONDS_PER_FRAME, overwrite)
+    seconds = FRAME_SHIFT * model.subsampling  # of an output frame
+    write_decode(out, utterances, points, refs, speakers, seconds, overwrite)
 
 
 BATCH = 16  # utterances that the network sees at a time
-SECONDS_PER_FRAME = 0.03  # a frame each 10 ms, every third one goes out

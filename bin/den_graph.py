@@ -41,9 +41,8 @@ def den_graph(
     --out exp/den.npz
     """
     from chainstitch.nnet.chain import denominator_from_phone_lm, estimate_phone_lm
-    from chainstitch.nnet.chain.fst_format import write_fst_text
     from chainstitch.nnet.chain.supervision import phone_sentences
-    from chainstitch.nnet.tasks.speech_config import TrainConfig
+    from chainstitch.nnet.tasks.speech_config import SpeechConfig
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignments import FILE as ALI
     from chainstitch.utils.data.alignments import read_alignments
@@ -54,7 +53,7 @@ def den_graph(
     from chainstitch.utils.hmm.tree import Tree
     from chainstitch.utils.lang.directory import check_phones, read_lang
 
-    graph = configs.load(conf, TrainConfig, set_ or ()).graph
+    graph = configs.load(conf, SpeechConfig, set_ or ()).graph
     refuse_existing(out, overwrite)
     if text is not None:
         refuse_existing(text, overwrite)
@@ -92,7 +91,7 @@ def den_graph(
     out.parent.mkdir(parents=True, exist_ok=True)
     denominator.save(out)
     if text is not None:
-        write_fst_text(denominator, text)
+        denominator.write_fst_text(text)
     print(
         f"{out}: {denominator.num_states} states, {len(denominator.src)} arcs, "
         f"{denominator.num_pdfs} pdfs, from {len(sentences)} "

@@ -32,7 +32,8 @@ def info(
     """Sum up a data set, a lang directory, an experiment or a network in a few lines.
 
     Of a network: parameters, context, flops for each output frame, and of each layer the frames
-    around an output's own that it is computed at, the step between them, and its share. With
+    around an output's own that it is computed at, the step between them, and its share. An .xconfig
+    alone is taken to have an output for every third frame; a .toml says how many it has. With
     --hours, what it costs to train it, in chunks of 150 frames with 40 of context, 64 at a time.
 
     Examples:
@@ -43,7 +44,7 @@ def info(
     found = {"path": str(path), "kind": "network"} if is_network else summary.summarise(path)
     num_pdfs = num_pdfs or _own_pdfs(path)
     if (path / "den.npz").is_file():
-        from chainstitch.nnet.tasks.material import load_leaves
+        from chainstitch.nnet.tasks.speech_data import load_leaves
 
         leaves = load_leaves(path)
         if leaves is not None:
@@ -67,14 +68,14 @@ def _network(
     from chainstitch.nnet.nets import Network
     from chainstitch.nnet.nets.cost import Job, cost
     from chainstitch.nnet.nets.describe import describe
-    from chainstitch.nnet.tasks.speech_config import TrainConfig
+    from chainstitch.nnet.tasks.speech_config import SpeechConfig
     from chainstitch.utils import config as configs
 
     config = path / "config.toml" if path.is_dir() else path
     if config.suffix not in (".toml", ".xconfig"):
         raise UsageError(f"{path}: wanted a network, a file named .xconfig or .toml")
     if config.suffix == ".toml" and config.is_file():
-        given = configs.load(config, TrainConfig).network
+        given = configs.load(config, SpeechConfig).network
         text, subsampling = given.xconfig, given.subsampling
     else:
         text, subsampling = (path / "network.xconfig" if path.is_dir() else path).read_text(), 3

@@ -42,7 +42,6 @@ def lang(
     """
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.files import refuse_existing
-    from chainstitch.utils.hmm import topology
     from chainstitch.utils.lang import lexicon as lexicons
     from chainstitch.utils.lang import ngram
     from chainstitch.utils.lang.directory import read_sentences, write_lang
@@ -69,7 +68,7 @@ def lang(
         g = ngram.from_arpa(lm)
     else:
         g = ngram.from_text(sentences, ngram_order) if text else ngram.from_words()
-    written = write_lang(out, entries, g, topology.describe, overwrite=overwrite)
+    written = write_lang(out, entries, g, overwrite=overwrite)
     logging.getLogger(__name__).info(
         "%s: %d words, %d phones with silence", out, len(entries), written.num_phones
     )

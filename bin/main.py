@@ -10,6 +10,7 @@ Heavy imports are made inside the commands, so that `chainstitch --help` answers
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import inspect
@@ -20,14 +21,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from chainstitch.utils import log
-from chainstitch.utils.errors import UserError
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.stop_signals import Stopped, ignore_signals
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    *("train-job", "train-image", "combine", "classify", "align", "decode", "transcribe"),
+    *("train-job", "combine", "classify", "align", "decode", "transcribe"),
     *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )
 COMMANDS = {
@@ -58,6 +60,50 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class Command(typer.core.TyperCommand):
+    """A command whose help shows options of one `rich_help_panel` together, under its title."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments and options without a panel come first."""
+        titles: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = parameter.param_type_name.title() + "s"
+                panel = getattr(parameter, "rich_help_panel", None) or kind
+                titles.setdefault(panel, []).append(record)
+        for title, records in titles.items():
+            if not records:
+                continue
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class _Subcommands(TyperGroup):
+    """The subcommands of a command; a name that is none of them gets the list of those there are.
+
+    Attributes:
+        kind: what a subcommand is called in messages.
+    """
+
+    kind = "subcommand"
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        if not arguments:
+            raise UsageError(f"wanted a {self.kind}: {', '.join(self.commands)}")
+        return super().parse_args(context, arguments)
+
+    def resolve_command(self, context: Any, arguments: list[str]) -> Any:
+        found = arguments[0]
+        if found not in self.commands and not found.startswith("-"):
+            near = difflib.get_close_matches(found, self.commands, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UsageError(
+                f"unknown {self.kind} {found!r}; {hint}known: {', '.join(self.commands)}"
+            )
+        return super().resolve_command(context, arguments)
+
+
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -77,14 +123,17 @@ def _top(
 for _name, _function in COMMANDS.items():
     _parts = getattr(sys.modules[_function.__module__], "SUBCOMMANDS", None)
     if _parts is not None:
-        _group = typer.Typer(rich_markup_mode=None)
+        _kind = getattr(sys.modules[_function.__module__], "KIND", _Subcommands.kind)
+        _group = typer.Typer(
+            cls=type("_Subcommands", (_Subcommands,), {"kind": _kind}), rich_markup_mode=None
+        )
         for _part, _does in _parts.items():
             _group.command(_part, help=_help(_does))(_does)
         cli.add_typer(_group, name=_name, help=_help(_function))
         continue
     _module = sys.modules[_function.__module__]
     _settings = getattr(_module, "SETTINGS", None)
-    _class = getattr(_module, "COMMAND", None)
+    _class = getattr(_module, "COMMAND", Command)
     cli.command(_name, cls=_class, help=_help(_function), context_settings=_settings)(_function)
 
 
@@ -100,7 +149,7 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     except typer.TyperException as error:  # a bad command line
         code = getattr(error, "exit_code", 2)
         text = error.format_message() if hasattr(error, "format_message") else str(error)
-        message = f"{text.rstrip('.')}; see {name} --help"
+        message = f"{text.rstrip('.')}; see {_explained(arguments)} --help"
     except UserError as error:
         if keep_traceback:
             raise
@@ -120,6 +169,15 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     if message:
         print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
+
+
+def _explained(arguments: Sequence[str]) -> str:
+    """The command, and the subcommand if there is one, that a command line asks for."""
+    words = ["chainstitch", *[a for a in arguments[:1] if a in COMMANDS]]
+    if len(words) > 1:
+        module = sys.modules[COMMANDS[words[1]].__module__]
+        words += [a for a in arguments[1:2] if a in getattr(module, "SUBCOMMANDS", ())]
+    return " ".join(words)
 
 
 def _os_error(error: OSError) -> str:

@@ -1,8 +1,10 @@
-"""`chainstitch prepare`: a corpus on disk into set directories: manifests, or images."""
+"""`chainstitch prepare`: a corpus on disk into set directories: manifests, or images.
+
+A new corpus is a file in utils/corpora, and a function and a row of SUBCOMMANDS here.
+"""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated
 
@@ -10,70 +12,153 @@ import typer
 
 from chainstitch.utils.errors import UsageError
 
-CORPORA = ("yesno", "digits", "kaldi", "folder", "cifar10", "cifar100")
+Source = Annotated[Path, typer.Argument(help="Directory of the corpus.")]
+Sets = Annotated[Path, typer.Argument(help="Directory that gets train/, dev/, test/ or the like.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing sets.")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable audio out.")]
+MaxTrain = Annotated[int, typer.Option(min=0, help="Only the first N training images; 0: all.")]
+MaxTest = Annotated[int, typer.Option(min=0, help="Only the first N test images; 0: all.")]
+Unofficial = Annotated[
+    bool, typer.Option("--unofficial", help="Accept whole files of another md5.")
+]
 
 
-def prepare(
-    corpus: Annotated[str, typer.Argument(help=f"What it is: {', '.join(CORPORA)}.")],
-    source: Annotated[Path, typer.Argument(help="Directory of the corpus.")],
-    out: Annotated[
-        Path,
-        typer.Argument(
-            help="yesno, digits, cifar, folder --split: the directory that gets train/, dev/, ...; "
-            "kaldi, folder: the set directory itself."
-        ),
-    ],
-    protocol: Annotated[
-        str, typer.Option(help="digits: official, or heldout-SPEAKER.")
-    ] = "official",
-    split: Annotated[str, typer.Option(help="folder: sets to hold out, dev=0.1,test=0.1.")] = "",
-    seed: Annotated[int, typer.Option(help="digits, folder: of the strings or the split.")] = 1,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="kaldi, folder: leave unreadable audio out.")
-    ] = False,
-    max_train: Annotated[
-        int, typer.Option(min=0, help="cifar: only the first N training images; 0: all.")
-    ] = 0,
-    max_test: Annotated[
-        int, typer.Option(min=0, help="cifar: only the first N test images; 0: all.")
-    ] = 0,
-    unofficial: Annotated[
-        bool, typer.Option("--unofficial", help="cifar: accept whole files of another md5.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing sets.")] = False,
-) -> None:
+def prepare() -> None:
     """Write recordings, supervisions and cuts for each set of a corpus. No audio is copied.
 
     Of CIFAR, the python or the binary form: images, labels and the names of classes.
 
+    Examples:
+    chainstitch prepare kaldi my_kaldi_dir data/train
+    chainstitch prepare folder my_recordings data --split dev=0.1,test=0.1
+    """
+
+
+def yesno(source: Source, out: Sets, overwrite: Overwrite = False) -> None:
+    """The 60 recordings of waves_yesno (OpenSLR 1): train, dev and test.
+
+    Example: chainstitch prepare yesno waves_yesno data
+    """
+    from chainstitch.utils.corpora import yesno as corpus
+
+    _report(out, corpus.prepare(_existing(source), out, overwrite=overwrite))
+
+
+def digits(
+    source: Source,
+    out: Sets,
+    protocol: Annotated[str, typer.Option(help="official, or heldout-SPEAKER.")] = "official",
+    seed: Annotated[int, typer.Option(help="Which digits make a string.")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """The Free Spoken Digit Dataset: isolated digits, and strings of them.
+
+    Example: chainstitch prepare digits free-spoken-digit-dataset data --protocol heldout-theo
+    """
+    from chainstitch.utils.corpora import digits as corpus
+
+    counts = corpus.prepare(
+        _existing(source), out, protocol=protocol, seed=seed, overwrite=overwrite
+    )
+    _report(out, counts)
+
+
+def kaldi(
+    source: Annotated[Path, typer.Argument(help="Kaldi directory: wav.scp, text, utt2spk.")],
+    out: Annotated[Path, typer.Argument(help="The set directory to write.")],
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """A Kaldi data directory whose wav.scp names files; commands in it are not run.
+
+    Example: chainstitch prepare kaldi my_kaldi_dir data/train
+    """
+    from chainstitch.utils.corpora import kaldi_dir as corpus
+
+    counts = corpus.prepare(_existing(source), out, skip_broken=skip_broken, overwrite=overwrite)
+    _report(out.parent, counts)
+
+
+def folder(
+    source: Annotated[Path, typer.Argument(help="Folder of X.wav with X.txt beside each.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="The set directory; with --split, the one that gets train/, dev/."),
+    ],
+    split: Annotated[str, typer.Option(help="Sets to hold out: dev=0.1,test=0.1.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """A folder of recordings and transcripts; those of a speaker in a folder of its own.
+
     Example: chainstitch prepare folder my_recordings data --split dev=0.1,test=0.1
     """
-    if corpus not in CORPORA:
-        near = difflib.get_close_matches(corpus, CORPORA, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(CORPORA)}"
-        raise UsageError(f"unknown corpus {corpus!r}; {hint}")
+    from chainstitch.utils.corpora import folder as corpus
+
+    counts = corpus.prepare(
+        _existing(source), out, split=split, seed=seed, skip_broken=skip_broken, overwrite=overwrite
+    )
+    _report(out if split else out.parent, counts)
+
+
+def cifar10(
+    source: Source,
+    out: Sets,
+    max_train: MaxTrain = 0,
+    max_test: MaxTest = 0,
+    unofficial: Unofficial = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """The images of CIFAR-10, of the python or the binary archive, unpacked.
+
+    Example: chainstitch prepare cifar10 cifar-10-batches-py data/cifar10
+    """
+    from chainstitch.utils.corpora import cifar as corpus
+
+    counts = corpus.prepare(
+        _existing(source), out, "cifar10", max_train, max_test, unofficial, overwrite
+    )
+    _report(out, counts, "images")
+
+
+def cifar100(
+    source: Source,
+    out: Sets,
+    max_train: MaxTrain = 0,
+    max_test: MaxTest = 0,
+    unofficial: Unofficial = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """The images of CIFAR-100, with its 100 classes.
+
+    Example: chainstitch prepare cifar100 cifar-100-python data/cifar100
+    """
+    from chainstitch.utils.corpora import cifar as corpus
+
+    counts = corpus.prepare(
+        _existing(source), out, "cifar100", max_train, max_test, unofficial, overwrite
+    )
+    _report(out, counts, "images")
+
+
+def _existing(source: Path) -> Path:
     if not source.is_dir():
         raise UsageError(f"{source} is not a directory; give the one that holds the corpus")
+    return source
 
-    if corpus in ("cifar10", "cifar100"):
-        from chainstitch.utils.corpora import cifar
 
-        numbers = cifar.prepare(source, out, corpus, max_train, max_test, unofficial, overwrite)
-        for name, count in numbers.items():
-            print(f"{out / name}: {count} images")
-        return
-    from chainstitch.utils.corpora import digits, folder, kaldi_dir, yesno
-
-    if corpus == "yesno":
-        counts = yesno.prepare(source, out, overwrite=overwrite)
-    elif corpus == "digits":
-        counts = digits.prepare(source, out, protocol=protocol, seed=seed, overwrite=overwrite)
-    elif corpus == "kaldi":
-        counts = kaldi_dir.prepare(source, out, skip_broken=skip_broken, overwrite=overwrite)
-    else:
-        counts = folder.prepare(
-            source, out, split=split, seed=seed, skip_broken=skip_broken, overwrite=overwrite
-        )
-    single = corpus == "kaldi" or (corpus == "folder" and not split)
+def _report(directory: Path, counts: dict[str, int], unit: str = "utterances") -> None:
     for name, count in counts.items():
-        print(f"{out if single else out / name}: {count} utterances")
+        print(f"{directory / name}: {count} {unit}")
+
+
+SUBCOMMANDS = {
+    "yesno": yesno,
+    "digits": digits,
+    "kaldi": kaldi,
+    "folder": folder,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+}
+KIND = "corpus"  # what a subcommand is called in messages

@@ -17,14 +17,14 @@ def train_job(
         int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
     ] = 0,
 ) -> None:
-    """Train one share of an iteration, from EXP/<iteration>.pt to EXP/jobs/<iteration>.<job>.pt.
+    """Train one job of an iteration, from EXP/<iteration>.pt to EXP/jobs/<iteration>.<job>.pt.
 
     `chainstitch train` starts these itself, where the config has training.jobs_final > 1.
 
     Example: chainstitch train-job exp/tdnn_1a --iteration 7 --job 2
     """
-    from chainstitch.nnet.tasks.experiment import join_training
-    from chainstitch.nnet.train.averaged_jobs import finished, result_of
+    from chainstitch.nnet.tasks.run import join
+    from chainstitch.nnet.train.averaged_jobs import finished, objective, result_of
     from chainstitch.utils import checkpoint
     from chainstitch.utils.errors import UsageError, UserError
 
@@ -32,7 +32,7 @@ def train_job(
     if finished(result):
         print(f"{result} is there already")
         return
-    trainer = join_training(exp, device, num_threads)
+    trainer = join(exp, device, num_threads)
     last = trainer.plan.num_iterations - 1
     if iteration > last or job > trainer.plan.jobs(min(iteration, last)):
         raise UsageError(
@@ -41,12 +41,12 @@ def train_job(
             f"--job {job}"
         )
     try:
-        state = trainer.train_share(iteration, job)
+        state = trainer.train_job(iteration, job)
     except FloatingPointError as error:
         raise UserError(
             f"the network's output is not finite ({error}); lower optim.initial_lr"
         ) from None
     result.parent.mkdir(exist_ok=True)
     checkpoint.save(state, result)
-    objf = state["totals"]["objf"] / state["totals"]["frames"]
+    objf = objective(state)
     print(f"{result}: objective per {trainer.examples.unit} {objf:.4f}")

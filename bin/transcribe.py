@@ -30,21 +30,20 @@ def transcribe(
     Example: chainstitch transcribe exp/tdnn_1a_s0 hello.wav goodbye.wav
     """
     from chainstitch.nnet import infer
-    from chainstitch.nnet.tasks.material import Inputs, load_leaves
+    from chainstitch.nnet.tasks.run import inputs_of
     from chainstitch.nnet.tasks.run_directory import pick_device
-    from chainstitch.utils import config as configs
+    from chainstitch.nnet.tasks.speech_data import load_leaves
     from chainstitch.utils.decode.graph import load_graph
     from chainstitch.utils.decode.lattice import LatticeDecoder
-    from chainstitch.utils.hmm import topology
     from chainstitch.utils.score.sweep import read_choice
 
     network = infer.load_model(model, pick_device(device))
-    inputs = configs.load(model / "inputs.toml", Inputs)
+    inputs = inputs_of(model)
     point = (10.0, 0.0)
     if choice is not None:
         chosen = read_choice(choice)
         point = (chosen.lmwt, chosen.wip)
-    graph = load_graph(model, lang or Path(inputs.lang), topology, load_leaves(model))
+    graph = load_graph(model, lang or Path(inputs.lang), load_leaves(model))
     decoder = LatticeDecoder(graph)
     files = iter(wavs)
     for features, ivectors in infer.wav_inputs(model, network, wavs, one_speaker):

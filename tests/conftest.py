@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from tests.toy import Toy
 
 ROOT = Path(__file__).resolve().parents[1]
+RECIPES = "tests/recipes/"
+LONGEST = (  # files, and the recipes as one
+    RECIPES,
+    "tests/nnet/test_parallel_jobs.py",
+    "tests/bin/test_torchrun.py",
+    "tests/nnet/test_survival.py",
+    "tests/nnet/test_ranks.py",
+    "tests/bin/test_export.py",
+    "tests/bin/test_train.py",
+    "tests/bin/test_run_contract.py",
+    "tests/utils/queue/test_cluster.py",
+)
 
 # Before torch is imported by anything; children of the tests inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +32,13 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if shutil.which("nvidia-smi") is None:  # no GPU: Triton kernels run on the CPU
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough", action="store_true",
+        help="killed, forked and parallel trainings at length and in all their variants",
+    )  # fmt: skip
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -37,9 +56,48 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Recipes last: they take minutes, and a failed unit test says more."""
-    items.sort(key=lambda item: item.get_closest_marker("recipe") is not None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Recipes last: they take minutes, and a failed unit test says more.
+
+    Where tests run side by side the longest files come first, so that none is left alone at the
+    end.
+    """
+    if not config.getoption("thorough"):
+        longer = [item for item in items if item.get_closest_marker("thorough")]
+        items[:] = [item for item in items if item not in longer]
+        config.hook.pytest_deselected(items=longer)
+    if hasattr(config, "workerinput"):
+        places = {scope: place for place, scope in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(_scope(item.nodeid), len(places)))
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("recipe") is not None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side: the tests of a file in one process, and so those of all recipes.
+
+    Recipes use threads of their own, and some are timed; two at a time would be too many.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return _scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def _scope(nodeid: str) -> str:
+    file = nodeid.split("::")[0]
+    return RECIPES if file.startswith(RECIPES) else file
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether this run has time for everything."""
+    return bool(request.config.getoption("thorough"))
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,14 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage="Usage: tests/run.sh [--lint-only | --unit-only | --recipes-only] [pytest arguments]
+usage="Usage: tests/run.sh [--lint-only | --unit-only | --recipes-only] [--thorough] [pytest arguments]
   --lint-only      shellcheck, ruff and mypy (a minute)
   --unit-only      the same and the unit tests (some minutes)
   --recipes-only   the recipes alone (some minutes)
+  --thorough       an argument of pytest: killed, forked and parallel trainings at length and in all their
+                   variants (some minutes more); CHAINSTITCH_TEST_KILLS=200 sets how many kills at random
+Tests run in two processes, file by file and all recipes in one of them; -n 0 runs them one after the
+other, as pytest by itself does.
 CHAINSTITCH_DATA names the directory of the corpora (default ../shared/data); tests that need a corpus
 skip without it, or fail with CHAINSTITCH_REQUIRE_DATA=1."
 
@@ -45,7 +49,7 @@ fi
 echo "== pytest"
 case $what in
   lint) exit 0 ;;
-  unit) exec python -m pytest -m "not recipe" "$@" ;;
+  unit) exec python -m pytest -n 2 -m "not recipe" "$@" ;;
   recipes) exec python -m pytest -m recipe "$@" ;;
-  all) exec python -m pytest -m "recipe or not recipe" "$@" ;;
+  all) exec python -m pytest -n 2 -m "recipe or not recipe" "$@" ;;
 esac

@@ -41,7 +41,8 @@ relu-batchnorm-layer name=tdnn1 dim=16 input=Append(-1,0,1) dropout-proportion=0
 relu-renorm-layer name=tdnn2 dim=16 input=Append(-3,0,3)
 output-layer name=output
 """
-TRAINING = f"""[network]
+TRAINING = f"""task = "speech"
+[network]
 xconfig = \"\"\"{XCONFIG}\"\"\"
 [graph]
 ngram_order = 3

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import json
 import math
+import textwrap
 import tomllib
 import typing
 from pathlib import Path
@@ -79,6 +80,35 @@ def dumps(config: Any) -> str:
     lines: list[str] = []
     _dump_table(dataclasses.asdict(config), "", lines)
     return "\n".join(lines).strip() + "\n"
+
+
+def explain(cls: type[Any]) -> str:
+    """What a config may say, as TOML: every key with its default, and its meaning behind it.
+
+    A field's meaning is `help` in its metadata. A key without a default is shown as a comment.
+    """
+    return "\n".join(_explain(cls, "")).strip() + "\n"
+
+
+def _explain(cls: type[Any], prefix: str) -> list[str]:
+    types = typing.get_type_hints(cls)
+    keys, sections = [], []
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(types[field.name]):
+            name = f"{prefix}{field.name}"
+            inner = _explain(typing.cast(type, types[field.name]), f"{name}.")
+            sections += ["", f"[{name}]", *inner] if inner[0] else inner
+            continue
+        if field.default is not dataclasses.MISSING:
+            said = f"{field.name} = {_dump_value(field.default)}"
+        elif field.default_factory is not dataclasses.MISSING:
+            said = f"{field.name} = {_dump_value(field.default_factory())}"
+        else:
+            said = f"# {field.name} = ... (wanted)"
+        help_ = field.metadata.get("help", "")
+        keys += textwrap.wrap(help_, 96, initial_indent="# ", subsequent_indent="# ")
+        keys.append(said)
+    return keys + sections
 
 
 def _dump_table(table: dict[str, Any], prefix: str, lines: list[str]) -> None:

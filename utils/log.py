@@ -62,7 +62,7 @@ def package_version(name: str) -> str | None:
 
 def _commit() -> str | None:
     if not (ROOT / ".git").exists():
-        return None  # installed without its repository: somebody else's commit would be a lie
+        return None  # installed without its repository; another repository's commit would be wrong
     commit = _git("rev-parse", "--short=12", "HEAD")
     if not commit:
         return None

@@ -32,7 +32,7 @@ def load_k2() -> Any:
 
 
 def load_onnx() -> None:
-    """Sees to it that a network can be written as ONNX, and run.
+    """Loads what it takes to write a network as ONNX and to run it.
 
     Raises:
         UnusableError: one of the packages is not installed, or does not load.

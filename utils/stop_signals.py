@@ -18,12 +18,13 @@ from typing import Any
 from chainstitch.utils.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+PUT_BACK = 144  # the exit code of a job that saved its state and wants to be started again
 
 
 class Stopped(UserError):
     """The work was told to stop, and what was done is saved: run it again to go on."""
 
-    exit_code = 144
+    exit_code = PUT_BACK
 
 
 class StopSignals:

@@ -100,7 +100,7 @@ if stage 2 "train" "hours on a GPU; a quarter of the filters: 3 minutes an epoch
     if [[ ! $passes && $conf == conf/resnet_1a.toml ]]; then passes=${paper[which]}; fi
     if [[ $passes ]]; then step+=(--set "training.epochs=$passes"); fi
     $train_cmd --follow "$work/exp/log/${exp##*/}.train.log" \
-      chainstitch train-image "$conf" --data "$data/train" --valid "$data/test" \
+      chainstitch train "$conf" --data "$data/train" --valid "$data/test" \
       --out "$exp" --seed "${exp##*_s}" --device "$device" --num-threads "$threads" --resume auto \
       "${step[@]}" "${settings[@]}" "${overwrite_flag[@]}"
   done

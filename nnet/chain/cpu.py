@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
+from chainstitch.nnet.chain.numerator_layout import Layout
 from chainstitch.nnet.chain.simd import (
     LANES,
     add,
@@ -36,9 +37,6 @@ from chainstitch.nnet.chain.simd import (
     transpose_out,
     zeros,
 )
-
-if TYPE_CHECKING:
-    from chainstitch.nnet.chain.numerator import Layout
 
 # of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has
 # to change when that one does; a test compares
@@ -165,7 +163,7 @@ def _denominator_block(  # type: ignore[no-untyped-def]
     for i in range(states):
         store(alpha, i, splat(initial[i] * (one + leaky)))
     for t in range(frames):
-        for n in range(LANES):  # whatever stands past the end is nobody's business
+        for n in range(LANES):  # what stands past the end is not used
             inside = n < size and t < ends[n]
             starts[n] = (rows[n] * log_likes.shape[1] + t) * pdfs if inside else -1
         for k in range(0, whole, LANES):

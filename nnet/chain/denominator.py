@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.chain import fst_format
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.hmm.topology import Leaves
@@ -33,7 +34,7 @@ class DenominatorGraph:
         initial: (states,) float64, sums to one.
         final: (states,) float64, linear, which entered `initial` and nothing else.
         num_states, num_pdfs, start: int.
-        phones: names of the phones 1, 2, ... that the pdfs belong to; empty where nobody said.
+        phones: names of the phones 1, 2, ... that the pdfs belong to; empty if they are not known.
         leaves: of the context tree that it was made with; None: two pdfs a phone.
     """
 
@@ -109,6 +110,24 @@ class DenominatorGraph:
         initial = _initial_probabilities(src, dst, prob, ends, start, states)
         return cls(src, dst, pdf, prob, initial, start, pdfs, (), ends)
 
+    @classmethod
+    def read_fst(cls, path: Path | str) -> DenominatorGraph:
+        """Reads an OpenFst file, binary or text (fst_format.py).
+
+        Raises:
+            UserError: it cannot be read, or is no denominator graph.
+        """
+        arcs = fst_format.read_fst(path)
+        try:
+            return cls.from_arcs(**vars(arcs))
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def write_fst_text(self, path: Path | str) -> None:
+        """Writes what `fstcompile --acceptor` reads (atomically)."""
+        columns = (self.src, self.dst, self.pdf, self.prob, self.final)
+        fst_format.write_fst_text(fst_format.Arcs(*columns, self.start), path)
+
     def save(self, path: Path | str) -> None:
         """Writes den.npz (atomically)."""
         with atomic_file(path, "wb") as stream:
@@ -126,9 +145,7 @@ class DenominatorGraph:
             with open(path, "rb") as stream:
                 archive = stream.read(2) == b"PK"
             if not archive:
-                from chainstitch.nnet.chain.fst_format import read_fst
-
-                return read_fst(path)
+                return cls.read_fst(path)
             with np.load(path, allow_pickle=False) as data:
                 phones = data["phones"].tolist()
                 table = data["leaves"] if "leaves" in data.files else None

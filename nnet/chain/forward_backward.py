@@ -87,7 +87,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from functools import cache
 from typing import Any
 
@@ -96,20 +95,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from chainstitch.nnet.chain import reference
+from chainstitch.nnet.chain.backends import BACKENDS, path_sums
 from chainstitch.nnet.chain.denominator import DenominatorGraph
+from chainstitch.nnet.chain.self_test import TOLERANCE, self_test
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 
 logger = logging.getLogger(__name__)
-
-
-class NonFiniteError(FloatingPointError):
-    """Network output without a finite path sum; `sequences` are the numbers in the batch."""
-
-    def __init__(self, message: str, sequences: list[int]) -> None:
-        super().__init__(message)
-        self.sequences = sequences
-
-
-BACKENDS = ("auto", "cpu", "gpu", "k2", "reference")
 
 
 def forward_backward(
@@ -167,30 +158,15 @@ def counted(
     backend = resolved(backend, log_likes.device)
     likes = log_likes.detach()
     again = 0
-    if backend == "reference":
-        log_z, exact = reference.denominator(graph, likes, lengths, leaky)
-        posteriors = exact.to(likes.dtype)
-    elif backend == "k2":
-        from chainstitch.nnet.chain import via_k2
-
-        log_z, posteriors = via_k2.denominator(graph, likes, lengths, leaky)
-    else:
-        if backend == "gpu":
-            log_z, posteriors = _gpu(graph, likes, lengths, leaky)
-        else:
-            from chainstitch.nnet.chain import cpu  # late: imports Numba
-
-            likes = likes.float().cpu()
-            log_z, posteriors = cpu.denominator(graph, likes.numpy(), lengths.cpu().numpy(), leaky)
+    log_z, posteriors = path_sums(backend, graph, likes, lengths, leaky)
     if not math.isfinite(log_z.sum()):  # the only wait for a GPU
         lost = (log_z == -torch.inf).nonzero().flatten().cpu()
         if len(lost) and backend != "reference":
             again = len(lost)
             longest = int(lengths[lost].max())
-            log_z[lost], exact = reference.denominator(
-                graph, likes[lost, :longest], lengths[lost], leaky
-            )
-            posteriors[lost, :longest] = exact.float()
+            again_likes = likes[lost, :longest].to(log_z.device)
+            log_z[lost], exact = reference.denominator(graph, again_likes, lengths[lost], leaky)
+            posteriors[lost, :longest] = exact.to(posteriors)
         bad = (~torch.isfinite(log_z)).nonzero().flatten().tolist()
         if bad:
             raise NonFiniteError(
@@ -214,8 +190,6 @@ def resolved(backend: str, device: torch.device) -> str:
 
 @cache
 def _gpu_works(device: str) -> bool:
-    from chainstitch.nnet.chain.self_test import TOLERANCE, self_test
-
     try:
         error = self_test("gpu", device)
         why = f"its self-test is off by {error:.1e}" if not error < TOLERANCE else ""
@@ -242,23 +216,6 @@ class _PathSum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (posteriors,) = ctx.saved_tensors
         return posteriors * gradient.to(posteriors)[:, None, None], None, None
-
-
-def _gpu(
-    graph: DenominatorGraph, likes: Tensor, lengths: Tensor, leaky: float
-) -> tuple[Tensor, Tensor]:
-    if likes.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-        raise ValueError(
-            f"forward_backward: backend 'gpu' wants tensors on a GPU, found {likes.device}; use "
-            "backend='cpu'"
-        )
-    try:
-        from chainstitch.nnet.chain import gpu
-    except ImportError as error:
-        raise ValueError(
-            f"forward_backward: backend 'gpu' wants triton ({error}); `pip install triton`"
-        ) from None
-    return gpu.denominator(graph, likes, lengths, leaky)
 
 
 def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:

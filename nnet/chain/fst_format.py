@@ -12,12 +12,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
 _MAGIC = (2125659606).to_bytes(4, "little")  # of a binary OpenFst file
+
+
+@dataclass(frozen=True)
+class Arcs:
+    """A denominator's arcs, as `DenominatorGraph.from_arcs` takes them.
+
+    Attributes:
+        src, dst, pdf: (arcs,) int64; prob: (arcs,) float64, linear.
+        final: (states,) float64, linear.
+    """
+
+    src: Tensor
+    dst: Tensor
+    pdf: Tensor
+    prob: Tensor
+    final: Tensor
+    start: int
 
 
 @dataclass
@@ -27,12 +44,8 @@ class _Fst:
     final: dict[int, float] = field(default_factory=dict)  # -log p
 
 
-def read_fst(path: Path | str, num_pdfs: int | None = None) -> DenominatorGraph:
-    """The graph of an OpenFst file, binary or text.
-
-    Args:
-        path: the file.
-        num_pdfs: default: the largest pdf that occurs, plus one.
+def read_fst(path: Path | str) -> Arcs:
+    """The arcs of an OpenFst file, binary or text.
 
     Raises:
         UserError: a file that cannot be read, with the line; an epsilon; two labels that differ.
@@ -52,24 +65,19 @@ def read_fst(path: Path | str, num_pdfs: int | None = None) -> DenominatorGraph:
     final = torch.zeros(states, dtype=torch.float64)
     for state, w in fst.final.items():
         final[state] = math.exp(-w)
-    try:
-        return DenominatorGraph.from_arcs(
-            src, dst, label - 1, weight.double().neg().exp(), final, fst.start, num_pdfs
-        )
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+    return Arcs(src, dst, label - 1, weight.double().neg().exp(), final, fst.start)
 
 
-def write_fst_text(graph: DenominatorGraph, path: Path | str) -> None:
+def write_fst_text(arcs: Arcs, path: Path | str) -> None:
     """Writes what `fstcompile --acceptor` reads (atomically)."""
-    columns = (graph.src, graph.dst, graph.pdf, graph.prob)
-    arcs = sorted(
-        zip(*(c.tolist() for c in columns), strict=True), key=lambda arc: arc[0] != graph.start
+    columns = (arcs.src, arcs.dst, arcs.pdf, arcs.prob)
+    rows = sorted(
+        zip(*(c.tolist() for c in columns), strict=True), key=lambda row: row[0] != arcs.start
     )
     with atomic_file(path) as stream:
-        for source, target, pdf, p in arcs:
+        for source, target, pdf, p in rows:
             stream.write(f"{source} {target} {pdf + 1} {-math.log(p):.17g}\n")
-        for state, p in enumerate(graph.final.tolist()):
+        for state, p in enumerate(arcs.final.tolist()):
             if p > 0:
                 stream.write(f"{state} {-math.log(p):.17g}\n")
 

@@ -1,8 +1,8 @@
 """The numerators of a minibatch on the GPU: one Triton program a sequence, log domain, float64.
 
 The graphs are small (tens to some hundreds of states), and those of one minibatch run side by side;
-so a program walks its own graph's rows of arcs as `Layout` (numerator.py) has them, BLOCK states at
-a time, and no arc is padded. Two passes over the arcs into a state make its log-sum, first the
+so a program walks its own graph's rows of arcs as numerator_layout.py has them, BLOCK states at a
+time, and no arc is padded. Two passes over the arcs into a state make its log-sum, first the
 maximum and then the sum. float64, as sums of thousands are compared: it is a thousandth of the
 denominator's work. Posteriors are added up by atomics, so that their last digit may differ from run
 to run.
@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from chainstitch.nnet.chain.numerator import Layout
+from chainstitch.nnet.chain.numerator_layout import Layout
 
 BLOCK = 64
 WARPS = 2

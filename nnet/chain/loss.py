@@ -29,12 +29,15 @@ import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
+from chainstitch.nnet.chain.forward_backward import counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
+from chainstitch.nnet.loss.outcome import Outcome, Outputs
 
 logger = logging.getLogger(__name__)
 
 RANGE = 30.0  # of (3)
+XENT = "output-xent"  # the name of the output layer z of (4)
 
 
 class ChainLoss(nn.Module):
@@ -45,17 +48,9 @@ class ChainLoss(nn.Module):
         leaky: lambda of the leaky HMM.
         output_l2: l2 of (2).
         backend: see `forward_backward`. The first result of "k2" is checked against "cpu".
-        xent_regularize: x of (4); Kaldi's recipes have 0.1 to 0.01. Its output layer wants
-            `xent_learning_rate_factor`.
+        xent_regularize: x of (4); Kaldi's recipes have 0.1 to 0.01. Its output layer, the tap
+            XENT, wants `xent_learning_rate_factor`.
         out_of_range: r of (3).
-
-    Attributes:
-        objective: (batch,) float64, log Z_num - log Z_den of the last call, unweighted, on the
-            host; num_log_z and den_log_z are its two parts.
-        frames: valid frames of the last call.
-        redone: sequences of the last call whose denominator went to the log domain.
-        l2_term, out_of_range_term, xent_term: the last call's (2), (3) and (4) with their signs
-            turned, as the loss has them: detached scalar tensors. They are not part of `objective`.
     """
 
     def __init__(
@@ -80,33 +75,16 @@ class ChainLoss(nn.Module):
         self._unchecked = backend == "k2"
         self.xent_regularize = xent_regularize
         self.out_of_range = out_of_range
-        self.objective = self.num_log_z = self.den_log_z = torch.empty(0, dtype=torch.float64)
-        self.frames = self.redone = 0
-        self.l2_term = self.out_of_range_term = self.xent_term = torch.zeros(())
 
     @property
-    def wants_xent(self) -> bool:
-        """Whether calls want `xent`."""
-        return self.xent_regularize > 0
+    def taps(self) -> tuple[str, ...]:
+        """The xent branch, if the loss has (4)."""
+        return (XENT,) if self.xent_regularize else ()
 
     @property
     def xent_learning_rate_factor(self) -> float:
         """What the xent branch's output layer multiplies its learning rate by; 1 without (4)."""
         return 0.5 / self.xent_regularize if self.xent_regularize else 1.0
-
-    def sums(self) -> dict[str, float]:
-        """The last call's figures: objf = num - den, unweighted; the other terms of the loss; how
-        many sequences went to the log domain. Divided by `frames` they are those of Kaldi's logs.
-        """
-        return {
-            "objf": float(self.objective.sum()),
-            "num": float(self.num_log_z.sum()),
-            "den": float(self.den_log_z.sum()),
-            "l2": float(self.l2_term),
-            "out_of_range": float(self.out_of_range_term),
-            "xent": float(self.xent_term),
-            "log_domain": self.redone,
-        }
 
     def forward(
         self,
@@ -117,16 +95,32 @@ class ChainLoss(nn.Module):
         frame_weights: Tensor | None = None,
         xent: Tensor | None = None,
     ) -> Tensor:
-        """The loss, a scalar to minimise.
+        """The loss, a scalar to minimise; `xent` is the tap, others and errors as of `outcome`."""
+        taps = {} if xent is None else {XENT: xent}
+        outputs = Outputs(log_likes, lengths, taps)
+        return self.outcome(outputs, numerators, weights, frame_weights).value
+
+    def outcome(
+        self,
+        outputs: Outputs,
+        targets: NumeratorBatch,
+        weights: Tensor | None = None,
+        frame_weights: Tensor | None = None,
+    ) -> Outcome:
+        """The objective of each sequence, log Z_num - log Z_den, float64 on the host, unweighted.
+
+        Figures: num_log_z and den_log_z, its two parts; output_l2, out_of_range and xent, the terms
+        (2), (3) and (4) with their signs turned, as far as the loss has them. Divided by the frames
+        they are those of Kaldi's logs. Count: log_domain, how many sequences' denominators went to
+        the log domain.
 
         Args:
-            log_likes: (batch, frames, pdfs), the network's output y.
-            lengths: (batch,) valid frames.
-            numerators: one graph per sequence.
+            outputs: `main` (batch, frames, pdfs) is y, `lengths` (batch,) say how many frames are
+                valid; of `taps` XENT (batch, frames, pdfs) is z of (4), before the softmax, wanted
+                if and only if xent_regularize > 0.
+            targets: one numerator per sequence.
             weights: (batch,) optional weight of each sequence.
             frame_weights: (batch, frames) optional factor of each frame's derivatives.
-            xent: (batch, frames, pdfs) z of (4), before the softmax; wanted if and only if
-                xent_regularize > 0.
 
         Raises:
             ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
@@ -134,6 +128,9 @@ class ChainLoss(nn.Module):
             NonFiniteError: non-finite network output.
             UnusableError: a ValueError; the back end is "k2", and k2 is not there or wrong.
         """
+        log_likes, lengths, xent = outputs.main, outputs.lengths, outputs.taps.get(XENT)
+        if lengths is None:
+            raise ValueError("chain loss: the outputs' lengths are missing")
         if (xent is None) != (self.xent_regularize == 0):
             raise ValueError(
                 f"chain loss: xent_regularize is {self.xent_regularize}, and the output of the "
@@ -154,13 +151,11 @@ class ChainLoss(nn.Module):
             if xent is not None:
                 xent = _GradientTimes.apply(xent, factors)  # type: ignore[no-untyped-call]
         value: Tensor
-        value, self.num_log_z, self.den_log_z, posteriors, self.redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
-            log_likes, lengths, numerators, weights, self.denominator, self.leaky, self.backend,
+        value, num_log_z, den_log_z, posteriors, redone = _ChainFunction.apply(  # type: ignore[no-untyped-call]
+            log_likes, lengths, targets, weights, self.denominator, self.leaky, self.backend,
             self._unchecked,
         )  # fmt: skip
         self._unchecked = False
-        self.objective = self.num_log_z - self.den_log_z
-        self.frames = int(lengths.sum())
         # (batch, frames, 1): the sequence's weight, 0 past its end
         inside = torch.arange(log_likes.shape[1])[None, :] < lengths.cpu()[:, None]
         scale = inside.to(log_likes)[:, :, None]
@@ -170,19 +165,22 @@ class ChainLoss(nn.Module):
         def penalty(factor: float, y: Tensor) -> Tensor:
             return 0.5 * factor * (y.square() * scale).sum()
 
-        terms = {"l2_term": torch.zeros(()), "out_of_range_term": torch.zeros(())}
+        figures = {"num_log_z": float(num_log_z.sum()), "den_log_z": float(den_log_z.sum())}
+        terms: dict[str, Tensor] = {}
         if self.output_l2:
-            terms["l2_term"] = penalty(self.output_l2, log_likes)
+            terms["output_l2"] = penalty(self.output_l2, log_likes)
         if self.out_of_range:
             beyond = log_likes - log_likes.clamp(-RANGE, RANGE)
-            terms["out_of_range_term"] = penalty(self.out_of_range, beyond)
+            terms["out_of_range"] = penalty(self.out_of_range, beyond)
         if xent is not None:
             likely = posteriors * xent.log_softmax(2)
-            terms["xent_term"] = -self.xent_regularize * (likely * scale).sum()
+            terms["xent"] = -self.xent_regularize * (likely * scale).sum()
         for name, term in terms.items():
-            setattr(self, name, term.detach())
+            figures[name] = float(term.detach())
             value = value + term
-        return value
+        return Outcome(
+            value, num_log_z - den_log_z, int(lengths.sum()), figures, {"log_domain": redone}
+        )
 
 
 class _GradientTimes(torch.autograd.Function):
@@ -223,9 +221,9 @@ class _ChainFunction(torch.autograd.Function):
                 error.sequences,
             ) from None
         if check:
-            from chainstitch.nnet.chain import via_k2
+            from chainstitch.nnet.chain.k2_check import compare
 
-            difference = via_k2.compare(denominator, log_likes, lengths, den, gradient)
+            difference = compare(denominator, log_likes, lengths, den, gradient)
             logger.info("k2 agrees with the cpu back end: posteriors to %.0e", difference)
         num, posteriors = numerator_forward_backward(numerators, log_likes, lengths, backend)
         if not torch.isfinite(num).all():

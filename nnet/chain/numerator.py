@@ -16,10 +16,10 @@ Pairs from which no final n can be reached are cut off.
 **The sum over paths.** States of a numerator reach a few pdfs only, which lie far below the best
 ones while the network is wrong, so it runs in the log domain and in float64: (1) to (3) of
 forward_backward.py, with log-sums. The graphs of a minibatch stand behind one another in one set of
-arrays (`Layout`), arcs once by the state that they enter and once by the state that they leave;
-`cpu.py` and `gpu_numerator.py` read the same. Where all paths have one length (alignments) every
-state has its time, and only states and arcs of frame t are touched at frame t: the work is that of
-the arcs, not of arcs times frames.
+arrays (numerator_layout.py), arcs once by the state that they enter and once by the state that they
+leave; `cpu.py` and `gpu_numerator.py` read the same. Where all paths have one length (alignments)
+every state has its time, and only states and arcs of frame t are touched at frame t: the work is
+that of the arcs, not of arcs times frames.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chainstitch.nnet.chain import cpu
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.forward_backward import check_arguments, differentiable, resolved
+from chainstitch.nnet.chain.numerator_layout import Layout
 from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 
 
@@ -90,35 +90,6 @@ class NumeratorGraph:
         for s, d in zip(self.src.tolist(), self.dst.tolist(), strict=True):  # in order of time
             time[d] = time[s] + 1
         return np.searchsorted(time, np.arange(self.frames + 2)).astype(np.int32)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The graphs of a minibatch behind one another; states are numbered within their graph.
-
-    Attributes:
-        states: (batch + 1,) where each graph's states begin in the arrays by state.
-        timed: (batch,) 1 where states have a time.
-        first_at, first: graph b's states of time t begin at first[first_at[b] + t]; without times,
-            all of them are first[first_at[b]] .. first[first_at[b] + 1].
-        in_start: (states + 1,) into in_state, in_pdf, in_log_prob: the arcs into each state; out_*
-            those out of it.
-        final: (states,).
-    """
-
-    states: Tensor
-    timed: Tensor
-    first_at: Tensor
-    first: Tensor
-    final: Tensor
-    in_start: Tensor
-    in_state: Tensor
-    in_pdf: Tensor
-    in_log_prob: Tensor
-    out_start: Tensor
-    out_state: Tensor
-    out_pdf: Tensor
-    out_log_prob: Tensor
 
 
 @dataclass(frozen=True)
@@ -252,6 +223,8 @@ def numerator_forward_backward(
 
         log_z, posteriors = gpu_numerator.numerator(batch.layout, likes, lengths)
     else:
+        from chainstitch.nnet.chain import cpu  # late: imports Numba
+
         log_z, posteriors = cpu.numerator(batch.layout, likes.cpu().numpy(), lengths.cpu().numpy())
         log_z, posteriors = log_z.to(likes.device), posteriors.to(likes.device)
     return differentiable(log_likes, log_z, posteriors), posteriors

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from chainstitch.nnet.chain.backends import path_sums
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import forward_backward
 
 # of the graph below by leak, enumerated path by path in float64
 LOG_Z = {0.0: 0.94361822, 0.1: 1.53250160}
@@ -26,7 +26,7 @@ def self_test(backend: str, device: str = "cpu", leaky: float = 0.1) -> float:
     t, k = torch.meshgrid(torch.arange(5.0), torch.arange(4.0), indexing="ij")
     y = torch.sin(1 + 0.9 * t + 1.7 * k + 0.3 * t * k)[None]  # (1, frames, pdfs)
     length = torch.tensor([5])
-    log_z, posteriors = forward_backward(graph, y.to(device), length, leaky, backend)
-    _, wanted = forward_backward(graph, y, length, leaky, "reference")
+    log_z, posteriors = path_sums(backend, graph, y.to(device), length, leaky)
+    _, wanted = path_sums("reference", graph, y, length, leaky)
     worst = float((posteriors.cpu() - wanted).abs().max())
     return max(worst, abs(float(log_z[0]) - LOG_Z[leaky]))

@@ -24,15 +24,12 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.utils.log import package_version
 from chainstitch.utils.optional import UnusableError, load_k2
 
 MAX_STATES = 15_000_000  # of what one call of k2 makes: k2's own default
 MAX_ARCS = 25_000_000  # 2.3 GB; what k2 allows by default, 2^30, would be 97
 NUMBERS = 2**16 - 1  # largest state, label, frame or sequence
 BEAM = 1e30  # infinity never ends where a limit is hit
-LOG_Z_TOLERANCE = 1e-5  # relative, absolute below 1
-POSTERIOR_TOLERANCE = 1e-4
 
 
 def denominator(
@@ -159,39 +156,3 @@ def _piece(
         gamma[i, :length] = rows[first : first + length]
         first += length + 2
     return log_z, gamma
-
-
-def compare(
-    graph: DenominatorGraph, log_likes: Tensor, lengths: Tensor, log_z: Tensor, posteriors: Tensor
-) -> float:
-    """The largest difference of k2's posteriors from cpu.py's.
-
-    Raises:
-        UnusableError: they or log Z are not the same: that k2 computes something else.
-    """
-    from chainstitch.nnet.chain.forward_backward import NonFiniteError, counted
-
-    advice = "set chain.backend to cpu, and report this with what `chainstitch doctor` says"
-    version = package_version("k2") or "of unknown version"
-    try:
-        wanted_z, wanted, _ = counted(graph, log_likes, lengths, 0.0, "cpu")
-    except NonFiniteError as error:
-        raise UnusableError(
-            f"k2 {version} has finite log Z {log_z[error.sequences].tolist()} where backend 'cpu' "
-            f"has none, for sequences {error.sequences}; {advice}"
-        ) from None
-    excess = (log_z - wanted_z).abs() / wanted_z.abs().clamp(min=1.0)
-    worst = int(excess.argmax())
-    difference = (posteriors - wanted).abs()
-    if not (
-        bool(excess.max() <= LOG_Z_TOLERANCE) and bool(difference.max() <= POSTERIOR_TOLERANCE)
-    ):
-        place = int(difference.argmax())
-        raise UnusableError(
-            f"k2 {version} and backend 'cpu' do not agree: log Z of sequence {worst} is "
-            f"{float(log_z[worst]):.8g} by k2, {float(wanted_z[worst]):.8g} by cpu (wanted within "
-            f"{LOG_Z_TOLERANCE:g} of it); the posteriors that differ most are "
-            f"{float(posteriors.flatten()[place]):.6f} and {float(wanted.flatten()[place]):.6f} "
-            f"(wanted within {POSTERIOR_TOLERANCE:g}); {advice}"
-        )
-    return float(difference.max())

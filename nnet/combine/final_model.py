@@ -10,28 +10,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from chainstitch.nnet.chain import ChainLoss
-from chainstitch.nnet.chain.graph_file import FOLDER
 from chainstitch.nnet.combine import optimised
 from chainstitch.nnet.combine.average import State, running_average
-from chainstitch.nnet.loss import FrameLoss
-from chainstitch.nnet.nets import Network
-from chainstitch.nnet.tasks.chunks import ChunkExamples
-from chainstitch.nnet.tasks.image_experiment import is_image_run, reopen_images
-from chainstitch.nnet.tasks.material import Inputs, SpeechExamples, load_chain, load_examples
-from chainstitch.nnet.tasks.reopened import Reopened
+from chainstitch.nnet.tasks.candidates import Candidates
+from chainstitch.nnet.tasks.run import reopen
 from chainstitch.nnet.tasks.run_directory import pick_device
-from chainstitch.nnet.tasks.speech_config import TrainConfig
-from chainstitch.nnet.train.protocols import Loss
 from chainstitch.utils import checkpoint
-from chainstitch.utils import config as configs
 from chainstitch.utils.errors import UsageError, UserError
 
 logger = logging.getLogger(__name__)
 
-NUM_STATISTICS = 1000  # utterances that batch-norm statistics of the final model are taken over
-NUM_COMBINE_STATISTICS = 256  # and of each candidate
-FRAME_SCALE = 0.1  # of log-likelihoods every 10 ms, against the graph: frames are not independent
 METHODS, SETS = ("average", "bfgs"), ("valid", "train")
 
 
@@ -71,17 +59,17 @@ def combine_models(
     if not numbers:
         raise UserError(f"{exp} has no <iter>.pt; run `chainstitch train ... --out {exp}` first")
     run = reopen(exp, device)
-    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "num_iterations"))
-    if numbers[-1] != last["num_iterations"]:
+    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "finished"))
+    if not last["finished"]:
         logger.warning("training is unfinished: %d of %d", numbers[-1], last["num_iterations"])
     newest_first = numbers[::-1]
     if method == "average":
         best, said = _running_average(run, newest_first)
     else:
         # early models only harm: Kaldi takes none of the first half either
-        newest_first = newest_first[: max(1, int(last["num_iterations"]) // 2)]
+        newest_first = newest_first[: max(1, numbers[-1] // 2)]
         best, said = _optimised(run, newest_first, per_component, on)
-    run.load(best, final=True)
+    run.load(best)
     state = {
         "model": {k: v.cpu() for k, v in run.network.state_dict().items()},
         "method": method,
@@ -93,48 +81,7 @@ def combine_models(
     return {k: v for k, v in state.items() if k != "model"}
 
 
-def reopen(exp: Path, device: str) -> Reopened:
-    """A run that `train` or `train-image` began.
-
-    Raises:
-        UserError: its inputs are gone, or damaged.
-    """
-    if is_image_run(exp):
-        return reopen_images(exp, device)
-    config = configs.load(exp / "config.toml", TrainConfig)
-    inputs = configs.load(exp / "inputs.toml", Inputs)
-    chain, store = load_chain(exp / "den.npz", Path(inputs.lang), config, exp / FOLDER)
-    pdfs, subsampling = chain.denominator.num_pdfs, config.network.subsampling
-    network = Network(config.network.xconfig, pdfs, subsampling).to(device)
-    loss, train, valid = load_examples(config, inputs, chain, store, network)
-    bare: Loss = loss
-    if loss is chain:
-        bare = ChainLoss(chain.denominator, chain.leaky, 0.0, chain.backend)
-    facts = {"num_outputs": pdfs, "subsampling": subsampling}
-    facts |= _scores_of_frames(network, loss, train) | _extractor(train)
-    return Reopened(
-        exp, device, network, loss, bare, train, valid, NUM_COMBINE_STATISTICS, NUM_STATISTICS,
-        facts,
-    )  # fmt: skip
-
-
-def _scores_of_frames(network: Network, loss: Loss, train: SpeechExamples) -> dict[str, Any]:
-    """What makes log-likelihoods of a softmax, where the outputs are one: see infer.py."""
-    if not (isinstance(loss, FrameLoss) and isinstance(train, ChunkExamples)):
-        return {}
-    count = train.label_counts(network.num_outputs)
-    prior = (count + 1) / (count + 1).sum()
-    scale = FRAME_SCALE * network.subsampling
-    return {"log_prior": prior.log().float(), "acoustic_scale": scale}
-
-
-def _extractor(train: SpeechExamples) -> dict[str, str]:
-    """What made the i-vectors that the network was trained with, if it takes any."""
-    reader = train.ivectors
-    return {} if reader is None else {"ivector_extractor": reader.extractor}
-
-
-def _running_average(run: Reopened, newest_first: list[int]) -> tuple[State, dict[str, Any]]:
+def _running_average(run: Candidates, newest_first: list[int]) -> tuple[State, dict[str, Any]]:
     def evaluate(state: State) -> float:
         run.load(state)
         return run.objective(run.valid)
@@ -150,7 +97,7 @@ def _running_average(run: Reopened, newest_first: list[int]) -> tuple[State, dic
 
 
 def _optimised(
-    run: Reopened, newest_first: list[int], per_component: bool, on: str
+    run: Candidates, newest_first: list[int], per_component: bool, on: str
 ) -> tuple[State, dict[str, Any]]:
     held_out = []
     examples = run.valid if on == "valid" else run.train

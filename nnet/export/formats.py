@@ -11,11 +11,12 @@ for any batch and any frames, padded with anything, and gives
     log_likes    float32 (batch, ceil(frames / subsampling), pdfs)   zero past each length
     out_lengths  int64 (batch,)                                      ceil(length / subsampling)
 
-log_likes is, frame by frame, what `chainstitch decode` hands to its decoder (infer.py): the main
-output of a model trained by LF-MMI; of one trained by cross-entropy the scaled log-likelihoods,
-priors taken out. Dropout and augmentation are off, batch-norm has its final statistics.
+log_likes is, frame by frame, what `chainstitch decode` hands to its decoder (infer/outputs.py): the
+main output of a model trained by LF-MMI; of one trained by cross-entropy the scaled
+log-likelihoods, priors taken out. Dropout and augmentation are off, batch-norm has its final
+statistics.
 
-With it goes, as JSON text, what somebody has to know to feed it (`describe`): in TorchScript the
+With it goes, as JSON text, what a program has to know to feed it (`describe`): in TorchScript the
 extra file `chainstitch.json`, in ONNX the metadata entry of that name.
 
 Two formats. **TorchScript**: Python and C++, by torch alone. torch calls it deprecated, but it is
@@ -32,7 +33,7 @@ but C++ cannot load it as it stands, and it refuses features too few for two out
     about = json.loads(session.get_modelmeta().custom_metadata_map["chainstitch.json"])
     log_likes, out_lengths = session.run(None, {"features": features, "lengths": lengths})
 
-No file takes its name before it was loaded back and compared with the eager model: export_check.py.
+No file takes its name before it was loaded back and compared with the eager model: check.py.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def export_model(
     Args:
         kind: one of FORMATS.
         data: a feature directory to check with; None: features of noise.
-        tolerance: of the largest difference, see export_check.py.
+        tolerance: of the largest difference, see check.py.
 
     Returns:
         `describe`'s, and `largest_difference`, `allowed`, `checked_on`, `bytes`.

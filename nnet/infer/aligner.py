@@ -1,4 +1,4 @@
-"""A transcript and a model's outputs to words and phones with times; the search is chain/align.py.
+"""A transcript and a model's outputs to words and phones with times; the search is in best_path.py.
 
 What has no alignment is a `NotAlignable` that says why: a word without pronunciation, too few
 frames for the phones, with the denominator's weights also what its phone LM cannot say.

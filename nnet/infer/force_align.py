@@ -127,8 +127,8 @@ def align_items(
             except ValueError as error:
                 raise UserError(f"{name}: {error}; is the model finished and sound?") from None
             done.aligned[name] = found
-            done.frames += len(log_likes)
-            sums += found.score * len(log_likes)
+            done.frames += len(output)
+            sums += found.score * len(output)
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             count = len(done.aligned) + len(done.dropped)

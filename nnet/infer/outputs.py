@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,7 @@ from torch import Tensor, nn
 
 from chainstitch.nnet.ivector.model import IvectorModel
 from chainstitch.nnet.nets.network import Network
-from chainstitch.nnet.tasks.material import Inputs
-from chainstitch.utils import checkpoint
+from chainstitch.nnet.tasks import run
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
@@ -54,30 +54,16 @@ Model = Network | ScaledLikelihoods
 
 
 def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> Model:
-    """The model of an experiment directory (`network.xconfig`, `final.pt`), in evaluation mode.
+    """The model of an experiment directory, in evaluation mode.
 
     Raises:
         UserError: a file is missing or damaged, or they do not belong together.
     """
-    exp = Path(exp)
-    try:
-        xconfig = (exp / "network.xconfig").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(
-            f"{exp} has no network.xconfig; give a directory that `train` wrote"
-        ) from None
-    if not (exp / name).is_file():
-        raise UserError(f"{exp} has no {name}; finish training and run `chainstitch combine {exp}`")
-    state = checkpoint.load(exp / name, device, ("model", "num_outputs", "subsampling"))
-    try:
-        network = Network(xconfig, int(state["num_outputs"]), int(state["subsampling"]))
-        network.load_state_dict(state["model"])
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{exp / name} does not fit {exp / 'network.xconfig'}: {error}") from None
-    network.ivector_extractor = str(state.get("ivector_extractor", ""))
+    opened, _, facts = run.load(Path(exp), "speech", device, name)
+    network: Any = opened
     model: Model = network
-    if "log_prior" in state:
-        model = ScaledLikelihoods(network, state["log_prior"], float(state["acoustic_scale"]))
+    if "log_prior" in facts:
+        model = ScaledLikelihoods(network, facts["log_prior"], float(facts["acoustic_scale"]))
     return model.to(device).eval()
 
 
@@ -108,7 +94,7 @@ def feature_settings(exp: Path) -> tuple[FeatureConfig, np.ndarray | None]:
     settings = configs.load(exp / CONFIG, FeatureConfig)
     if settings.mean != "causal":
         return settings, None
-    return settings, FeatureReader(configs.load(exp / "inputs.toml", Inputs).data).global_mean
+    return settings, FeatureReader(run.inputs_of(exp).data).global_mean
 
 
 def load_extractor(exp: Path, model: Model) -> IvectorModel | None:

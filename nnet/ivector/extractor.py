@@ -7,8 +7,8 @@ means of all Gaussians of a UBM within a subspace: where it has the i-vector x (
     frame y_t of Gaussian i  ~  N(T_i x, Σ_i),      x ~ N(p e_1, I)                             (1)
 
 with T_i (F, D), Σ_i (F,) diagonal, and e_1 the first unit vector. Since x has p, the *prior
-offset*, as the mean of its first entry, the first column of T_i times p is the Gaussian's mean for
-nobody in particular, and no separate mean is needed. What is given out is x - p e_1.
+offset*, as the mean of its first entry, the first column of T_i times p is the Gaussian's mean over
+all speakers, and no separate mean is needed. What is given out is x - p e_1.
 
 Statistics. The UBM says how much of frame t belongs to Gaussian i, with the posterior r_ti; frames
 next to each other say much the same, so all are scaled by κ (`posterior_scale`, 0.1):

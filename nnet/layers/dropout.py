@@ -12,7 +12,7 @@ evaluation all three are 1 - p.
 frames or at none, and divided by 1 - p; or, `continuous`, multiplied by a number uniform in
 [1 - 2p, 1 + 2p]. In evaluation nothing happens.
 
-All have the attribute `p`, which a dropout schedule moves (optim/dropout_schedule.py). With p = 0
+All have the attribute `p`, which a dropout schedule moves (train/dropout_schedule.py). With p = 0
 nothing is drawn.
 
 Source: Kaldi nnet-general-component.cc, DropoutMaskComponent and GeneralDropoutComponent;

@@ -7,17 +7,25 @@ Source: Kaldi nnet-general-component.cc, BackpropTruncationComponent (kaldi-fact
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from chainstitch.nnet.layers.lstm_cell import CellBackward
 
-if TYPE_CHECKING:
-    from chainstitch.nnet.layers.lstmp import FastLSTMP
-
 ZEROING_INTERVAL = 20  # frames
+
+
+class Layer(Protocol):
+    """What the loop asks of its layer, `FastLSTMP`; see there."""
+
+    recurrent: int
+    decay: float
+    clip: float
+    zero_above: float
+
+    def repair(self) -> Tensor | None: ...
 
 
 class Recurrence(torch.autograd.Function):
@@ -27,7 +35,7 @@ class Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, gates: Tensor, rp: Tensor, peepholes: Tensor, c: Tensor, w_r: Tensor,
         w_rp: Tensor | None, masks: Tensor | None, times: Tensor, inside: Tensor,
-        limited: bool, layer: FastLSTMP,
+        limited: bool, layer: Layer,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(gates, peepholes, c, w_r, w_rp, masks, times, inside)
         ctx.limited, ctx.layer = limited, layer
@@ -36,7 +44,7 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         gates, peepholes, c, w_r, w_rp, masks, times, inside = ctx.saved_tensors
-        layer: FastLSTMP = ctx.layer
+        layer: Layer = ctx.layer
         before = torch.zeros_like(c)
         torch.mul(c[:-1], layer.decay, out=before[1:])
         cell = CellBackward(gates, before, c, peepholes, masks, layer.repair(), inside)
@@ -70,7 +78,7 @@ def crossings(times: Tensor) -> Tensor:
     return intervals[1:] != intervals[:-1]
 
 
-def truncated(d_c: Tensor, d_r: Tensor, crossed: Tensor, layer: FastLSTMP) -> tuple[Tensor, Tensor]:
+def truncated(d_c: Tensor, d_r: Tensor, crossed: Tensor, layer: Layer) -> tuple[Tensor, Tensor]:
     """[dc; dr] times decay, cut to `clip`, dropped where too long and `crossed` (rows,)."""
     # all lengths are before decay; written so as to need few operations, of which there are T
     length = torch.hypot(d_c.norm(dim=1), d_r.norm(dim=1))

@@ -12,9 +12,9 @@ multiplied by `decay` = 1 - |delay| / decay_time, and zero before the first fram
     r; p = W_rp m + b          the output; r, its first part, is what recurs                     (3)
 
 **How.** The frames' own part of (1), W_x x + b, is one GEMM over all frames; W_r r- is one for each
-step. Forward runs the steps without autograd. What autograd gets to see is what it would have been
-had somebody told us all r- and m beforehand: two ordinary affine layers over all frames, whose
-values are known already, and one function that closes the loop:
+step. Forward runs the steps without autograd. Autograd then sees the computation as if all r- and m
+had been known beforehand: two ordinary affine layers over all frames, whose values are known
+already, and one function that closes the loop:
 
     W_all on rows [x; r-]  --gates-->  \\
                                         Recurrence   -->  r; p
@@ -119,7 +119,7 @@ class FastLSTMP(nn.Module):
         self.self_repair = self_repair
         self.group: Any = None
         self._add_parameters()
-        # of i, f, o (sigmoid), g and c (tanh), summed over frames: see optim/saturation.py
+        # of i, f, o (sigmoid), g and c (tanh), summed over frames: see train/saturation.py
         self.derivative_sums: Tensor
         self.derivative_count: Tensor
         self.register_buffer("derivative_sums", torch.zeros(5, cell))

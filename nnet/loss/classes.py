@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-NONFINITE = -10.0  # what an image counts for whose output is not finite
+from chainstitch.nnet.loss.outcome import Outcome, Outputs
 
 
 class ClassLoss(nn.Module):
@@ -13,33 +12,22 @@ class ClassLoss(nn.Module):
 
     Nothing here waits for the device. A minibatch whose output is not finite has a loss that is not
     finite, so the optimiser skips its update (optim/sgd.py) and counts it.
-
-    Attributes:
-        objective: (batch,) log-probability of each label in the last call.
-        right: () images of the last call whose likeliest class was the label.
-        wants_xent: False: there is one output.
     """
 
-    wants_xent = False
+    taps: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.objective = torch.empty(0)
-        self.right = torch.zeros(())
+    def outcome(self, outputs: Outputs, targets: Tensor) -> Outcome:
+        """The log-probability of each label; figure `accuracy`.
 
-    def sums(self) -> dict[str, float | Tensor]:
-        """The last call's figures: objf, how many were right, whether any was not finite."""
-        finite = torch.isfinite(self.objective)
-        return {
-            "objf": torch.where(finite, self.objective, NONFINITE).sum(),
-            "right": self.right,
-            "nonfinite": (~finite).any(),
-        }
+        Args:
+            outputs: `main` (batch, classes) before the softmax.
+            targets: (batch,) labels.
+        """
+        scores = outputs.main
+        each = nn.functional.cross_entropy(scores.float(), targets, reduction="none")
+        right = (scores.detach().argmax(1) == targets).sum()
+        return Outcome(each.sum(), -each.detach(), len(targets), {"accuracy": right})
 
     def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss, a scalar to minimise, of (batch, classes) outputs before the softmax."""
-        each = nn.functional.cross_entropy(outputs.float(), labels, reduction="none")
-        self.objective = -each.detach()
-        self.right = (outputs.detach().argmax(1) == labels).sum()
-        loss: Tensor = each.sum()
-        return loss
+        return self.outcome(Outputs(outputs), labels).value

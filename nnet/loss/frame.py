@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
+from chainstitch.nnet.loss.outcome import Outcome, Outputs
 from chainstitch.utils.hmm.topology import Leaves, in_context
 
 NO_LABEL = -100  # past a sequence's end; torch's own choice
@@ -50,55 +50,50 @@ def frame_labels(
 
 
 class FrameLoss(nn.Module):
-    """Minus the summed log-probability of the labels.
+    """Minus the summed log-probability of the labels."""
 
-    Attributes:
-        objective: (batch,) float64, of the last call, on the host.
-        right: frames of the last call at which the label was the likeliest pdf.
-        wants_xent: False: there is one output.
-    """
-
-    wants_xent = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.objective = torch.empty(0, dtype=torch.float64)
-        self.right = 0
-
-    def sums(self) -> dict[str, float]:
-        """The last call's figures: objf, and how many frames were right."""
-        return {"objf": float(self.objective.sum()), "right": float(self.right)}
+    taps: tuple[str, ...] = ()
 
     def forward(self, outputs: Tensor, lengths: Tensor, labels: FrameLabels) -> Tensor:
-        """The loss, a scalar to minimise.
+        """The loss, a scalar to minimise; arguments and errors as of `outcome`."""
+        return self.outcome(Outputs(outputs, lengths), labels).value
+
+    def outcome(self, outputs: Outputs, targets: FrameLabels) -> Outcome:
+        """The log-probabilities; figure `accuracy`, of frames whose label was the likeliest pdf.
 
         Args:
-            outputs: (batch, frames, pdfs) before the softmax; lengths: (batch,) valid frames.
+            outputs: `main` (batch, frames, pdfs) before the softmax, and `lengths`.
+            targets: a label for every valid frame.
 
         Raises:
             ValueError: the labels do not fit.
             NonFiniteError: non-finite network output.
         """
-        wanted = (labels.pdfs != NO_LABEL).sum(1)
-        if labels.pdfs.shape != outputs.shape[:2] or not torch.equal(wanted, lengths.cpu()):
+        scores, lengths = outputs.main, outputs.lengths
+        wanted = (targets.pdfs != NO_LABEL).sum(1)
+        if (
+            lengths is None
+            or targets.pdfs.shape != scores.shape[:2]
+            or (not torch.equal(wanted, lengths.cpu()))
+        ):
             raise ValueError(
-                f"frame loss: outputs {tuple(outputs.shape)} of lengths {lengths.tolist()} for "
-                f"labels of lengths {wanted.tolist()}"
+                f"frame loss: outputs {tuple(scores.shape)} of lengths "
+                f"{None if lengths is None else lengths.tolist()} for labels of lengths "
+                f"{wanted.tolist()}"
             )
-        pdfs = labels.pdfs.to(outputs.device)
+        pdfs = targets.pdfs.to(scores.device)
         each = nn.functional.cross_entropy(
-            outputs.transpose(1, 2), pdfs, ignore_index=NO_LABEL, reduction="none"
+            scores.transpose(1, 2), pdfs, ignore_index=NO_LABEL, reduction="none"
         )
-        by_sequence: Any = each.sum(1)
-        self.objective = -by_sequence.detach().double().cpu()
-        if not torch.isfinite(self.objective).all():
-            bad = (~torch.isfinite(self.objective)).nonzero().flatten().tolist()
-            names = [labels.names[i] for i in bad] if labels.names else bad
+        by_sequence: Tensor = each.sum(1)
+        objective = -by_sequence.detach().double().cpu()
+        if not torch.isfinite(objective).all():
+            bad = (~torch.isfinite(objective)).nonzero().flatten().tolist()
+            names = [targets.names[i] for i in bad] if targets.names else bad
             raise NonFiniteError(
                 f"frame loss: the network's output for {', '.join(map(str, names[:5]))} holds a "
                 "NaN or an infinity",
                 bad,
             )
-        self.right = int((outputs.detach().argmax(2) == pdfs).sum())
-        loss: Tensor = by_sequence.sum()
-        return loss
+        right = float((scores.detach().argmax(2) == pdfs).sum())
+        return Outcome(by_sequence.sum(), objective, int(wanted.sum()), {"accuracy": right})

@@ -67,7 +67,7 @@ def build(node: Node, dim_in: int, num_outputs: int, step: int) -> Built:
 
 
 def _update(layer: Any, options: Options, text: str, limit: float) -> Any:
-    """Gives a layer what the optimiser and natural gradient look for; see keys.py.
+    """Gives a layer what the optimiser and natural gradient look for; see layer_options.py.
 
     What a line says in its quoted `text` holds where the line itself is silent.
     """

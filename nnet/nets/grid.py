@@ -39,7 +39,7 @@ def infer_grids(nodes: list[Node], subsampling: int, infer: bool = True) -> dict
         infer: False gives every node rows at every frame.
 
     Raises:
-        UsageError: a node that nobody reads.
+        UsageError: a node that no other node reads.
     """
     needed: dict[str, set[int]] = {node.name: set() for node in nodes}
     everywhere = {node.name for node in nodes if node.kind == "input" or not infer}

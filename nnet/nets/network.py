@@ -7,7 +7,7 @@ first and after the last frame repeat that frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from chainstitch.nnet.nets.descriptors import Term
 from chainstitch.nnet.nets.grid import Grid, infer_grids
 from chainstitch.nnet.nets.nodes import Node, expand
 from chainstitch.nnet.nets.splicing import Rows, Values
-from chainstitch.nnet.nets.trainable import Trainable
+from chainstitch.nnet.nets.trainable import Trainable, unknown_tap
 from chainstitch.nnet.nets.xconfig import IVECTOR, OUTPUTS, parse_xconfig
 from chainstitch.utils.errors import UsageError
 
@@ -123,6 +123,46 @@ class Network(Trainable):
         outputs, out_lengths = self.outputs(features, lengths, shift, ivectors, [name], derivs)
         return outputs[name], out_lengths
 
+    def tapped(
+        self,
+        taps: Sequence[str],
+        features: Tensor,
+        lengths: Tensor,
+        shift: int = 0,
+        ivectors: Tensor | None = None,
+        derivs: Range | None = None,
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """What `forward` gives, and the outputs of the layers or output layers called `taps`.
+
+        Those are (batch, frames, their dim) at the times of the main output, zero past each length.
+        """
+        if not taps:
+            return self(features, lengths, shift, ivectors, derivs), {}
+        names = [self.output_names[0], *taps]
+        outputs, out_lengths = self.outputs(features, lengths, shift, ivectors, names, derivs)
+        return (outputs.pop(self.output_names[0]), out_lengths), outputs
+
+    def check_taps(self, taps: Sequence[str]) -> None:
+        """Whether there are layers of these names, with values at the times of the outputs.
+
+        Raises:
+            UsageError: there is none, or it has no values at those times.
+        """
+        known = [node.name for node in self.nodes if node.kind != "input"]
+        for tap in taps:
+            if tap not in known:
+                raise unknown_tap(tap, known)
+            if not self._has_output_times(tap, 0):
+                raise UsageError(
+                    f"a loss wants the outputs of the layer {tap!r}, which has no values at the "
+                    "times of the network's outputs; name another layer"
+                )
+
+    def _has_output_times(self, name: str, offset: int) -> bool:
+        """Whether a node has values `offset` frames after each output."""
+        grid = self.grids[name]
+        return grid.first <= offset <= grid.last and (offset - grid.first) % grid.step == 0
+
     def outputs(
         self,
         features: Tensor,
@@ -132,7 +172,7 @@ class Network(Trainable):
         names: Iterable[str] | None = None,
         derivs: Range | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """All outputs, or those of `names`, by name, and their lengths; as `forward` has them."""
+        """All outputs, or those of layers `names`, by name, and lengths; as `forward` has them."""
         names = self.output_names if names is None else list(names)
         values = self._values(features, lengths, shift, ivectors)
         with self.autocast(features):
@@ -152,10 +192,8 @@ class Network(Trainable):
         """
         node = next(node for node in self.nodes if node.line == name)
         for term in (term for part in node.parts for term in part):
-            source = self.grids[term.source]
-            there = source.first <= term.offset <= source.last
-            there &= (term.offset - source.first) % source.step == 0
-            if term.source not in (self.input, IVECTOR) and not there:
+            there = term.source in (self.input, IVECTOR)
+            if not there and not self._has_output_times(term.source, term.offset):
                 raise UsageError(
                     f"xconfig, layer {name!r}: it reads {term.source!r}, which has no values at "
                     "the times of the outputs; let it read the inputs"

@@ -17,7 +17,7 @@ in number. With sequences padded to the longest, U is one number for all, and wh
 are those of `Network`; behind them stands what padding gives, and the result is zeroed there.
 
 The result is what `infer.log_likes` hands to the decoder: the main output, and of a model that was
-trained by cross-entropy the scaled log-likelihoods of infer.py.
+trained by cross-entropy the scaled log-likelihoods of infer/outputs.py.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Portable(nn.Module):
 
     Args:
         network: the trained one.
-        log_prior: (pdfs,) of a model trained by cross-entropy, and scale: see infer.py.
+        log_prior: (pdfs,) of a model trained by cross-entropy, and scale: see infer/outputs.py.
 
     Attributes:
         input_dims: of a frame and of an i-vector (0: there is none).

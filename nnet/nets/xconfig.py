@@ -47,7 +47,7 @@ configs/network.xconfig of an experiment.
 
 What has parameters also takes max-change (1.5: output layers, matrices of fast LSTMs; else 0.75),
 learning-rate-factor=1, l2-regularize=0 and ng-affine-options="rank-in=20 rank-out=80" or
-ng-linear-options, which keys.py lists with all else.
+ng-linear-options, which layer_options.py lists with all else.
 
 This file only reads lines; `build.py` makes their layers and `network.py` runs them.
 """

@@ -8,18 +8,16 @@ the last bit, and the same as one process that sees all the rows but for the ord
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.optim.side import Side
 from chainstitch.nnet.parallel.all_reduce import sum_together
 
-if TYPE_CHECKING:
-    from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
 
-
-def add_up(sides: Sequence[OnlineNaturalGradient], group: Any, with_j: bool = False) -> None:
+def add_up(sides: Sequence[Side], group: Any, with_j: bool = False) -> None:
     """Replaces rows, trace, L and J of `sides` by their sums over the processes of `group`.
 
     One all-reduce for all of them; the host waits for the numbers of rows. J where the estimate is

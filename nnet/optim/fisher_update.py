@@ -8,28 +8,27 @@ waits for, on the minibatches that update at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
+from chainstitch.nnet.optim.side import Side
 
 EPSILON = 1e-10  # absolute floor of rho and d
-# floor relative to the largest sqrt(c); the header comment of Kaldi says 1e-5, the code this
+# floor relative to the largest sqrt(c); Kaldi's header comment says 1e-5, its code this
 DELTA = 5e-4
 CONDITION_LIMIT = 1e6  # of Z, above which R is looked at and, if need be, made orthonormal again
 TOLERANCE = 1e-5  # of R R^T - I; Kaldi's is 1e-3
 
 
-def finish_together(sides: Sequence[OnlineNaturalGradient]) -> None:
+def finish_together(sides: Sequence[Side]) -> None:
     """`finish` for many sides: those of equal shape are updated in one batch of small matrices.
 
     What comes back to the host is one vector of flags for all of them, and only when some estimate
     was updated.
     """
-    batches: dict[Any, list[OnlineNaturalGradient]] = {}
+    batches: dict[Any, list[Side]] = {}
     for side in sides:
         if side.w is None or not side.w.numel() or not side.rows:
             continue
@@ -48,12 +47,12 @@ def finish_together(sides: Sequence[OnlineNaturalGradient]) -> None:
         side.clear()
 
 
-def update(sides: list[OnlineNaturalGradient]) -> None:
+def update(sides: Sequence[Side]) -> None:
     """One update of sides of one shape from their sums, without counting it as a minibatch's."""
     _mend([(sides, _update_batch(sides))])
 
 
-def _update_batch(sides: list[OnlineNaturalGradient]) -> Tensor:
+def _update_batch(sides: Sequence[Side]) -> Tensor:
     """(5) to (9) for sides of one shape, in double precision: Z holds squares of eigenvalues.
 
     Returns (sides, 3) flags: an input was not finite and the estimate left as it was; some c was
@@ -103,7 +102,7 @@ def _update_batch(sides: list[OnlineNaturalGradient]) -> Tensor:
     return torch.stack([~finite, floored & finite, drifted & finite], 1)
 
 
-def _mend(updated: Sequence[tuple[list[OnlineNaturalGradient], Tensor]]) -> None:
+def _mend(updated: Sequence[tuple[Sequence[Side], Tensor]]) -> None:
     """Counts; makes R orthonormal again where it may have drifted. Waits for the device once."""
     if not updated:
         return
@@ -117,7 +116,7 @@ def _mend(updated: Sequence[tuple[list[OnlineNaturalGradient], Tensor]]) -> None
             _make_orthonormal(side)
 
 
-def _stack(sides: list[OnlineNaturalGradient], name: str) -> Tensor:
+def _stack(sides: Sequence[Side], name: str) -> Tensor:
     return torch.stack([getattr(side, name) for side in sides]).double()
 
 
@@ -127,7 +126,7 @@ def shares(d: Tensor, rho: Tensor, alpha: float, dim: int) -> Tensor:
     return 1.0 / (beta / d + 1.0)
 
 
-def _make_orthonormal(side: OnlineNaturalGradient) -> None:
+def _make_orthonormal(side: Side) -> None:
     """Makes R = Diag(e)^-1/2 W orthonormal again if it no longer is."""
     assert side.w is not None
     dtype, dim = side.w.dtype, side.w.shape[1]

@@ -78,10 +78,25 @@ class SGD(torch.optim.Optimizer):
         ]
         if not groups:
             raise ValueError("SGD: the module has no trainable parameter")
-        super().__init__(groups, {"lr": lr, "momentum": momentum})
         self.max_change = max_change
         self.num_sequences = 1
         self.statistics = MaxChangeStatistics()
+        super().__init__(
+            groups,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "max_change": max_change_per_layer,
+                "learning_rate_factor": 1.0,
+                "l2_regularize": l2_regularize,
+            },
+        )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a layer's parameters; `statistics` begin anew."""
+        param_group.setdefault("name", f"added_{len(self.param_groups)}")
+        super().add_param_group(param_group)
+        self.statistics.reset()
 
     @property
     def names(self) -> list[str]:

@@ -22,6 +22,7 @@ from lhotse.cut import Cut
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler, NumeratorGraph
 from chainstitch.nnet.loss.frame import NO_LABEL, FrameLabels
 from chainstitch.nnet.tasks.chunk_targets import Makings, find_chunks
+from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
 from chainstitch.nnet.tasks.utterances import (
     MAX_DROPPED,
     check_features,
@@ -29,7 +30,7 @@ from chainstitch.nnet.tasks.utterances import (
     report_dropped,
     spread,
 )
-from chainstitch.nnet.train.protocols import AT_ONCE, NUM_MEASURED, SequenceBatch
+from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.alignments import Alignment
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
@@ -46,7 +47,7 @@ class Chunk(NamedTuple):
     target: NumeratorGraph | np.ndarray
 
 
-class ChunkExamples:
+class ChunkExamples(Stateless):
     """The usable chunks of a feature directory.
 
     Args:

@@ -1,25 +1,31 @@
 """What the config of an image classifier (egs/cifar/conf/*.toml) may say, with the defaults.
 
-Read by `bin/train_image.py`; [optim] is that of all training (train_config.py).
+[optim] and [training] also have the keys of options.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from chainstitch.nnet.loss.added import AddedLosses
 from chainstitch.nnet.nets.wide_resnet import BOTTLENECK, FILTERS
-from chainstitch.nnet.tasks.speech_config import Optim, check_precision
+from chainstitch.nnet.tasks.options import Optim, Training
 
 
 @dataclass
 class ImageNetwork:
-    """[network]: filters of the three groups and in the middle of bottlenecks, times `width`;
-    `kaldi_offsets`: see nets/wide_resnet.py."""
+    """[network]: the wide resnet of nets/wide_resnet.py."""
 
-    filters: list[int] = field(default_factory=lambda: list(FILTERS))
-    bottleneck: int = BOTTLENECK
-    width: float = 1.0
-    kaldi_offsets: bool = False
+    filters: list[int] = field(
+        default_factory=lambda: list(FILTERS), metadata={"help": "of the three groups"}
+    )
+    bottleneck: int = field(
+        default=BOTTLENECK, metadata={"help": "filters in the middle of bottlenecks"}
+    )
+    width: float = field(default=1.0, metadata={"help": "multiplies all numbers of filters"})
+    kaldi_offsets: bool = field(
+        default=False, metadata={"help": "average the columns that Kaldi's recipes do"}
+    )
 
     def __post_init__(self) -> None:
         if len(self.filters) != 3 or self.width <= 0:
@@ -32,30 +38,33 @@ class ImageNetwork:
 
 
 @dataclass
-class ImageTraining:
+class ImageTraining(Training):
     """[training]: how much data, augmentation, and on how many images objectives are measured.
 
-    Learning rate, backstitch's slow start and shrinking move once an iteration, of
-    `images_per_iteration`. `max_shift` is in pixels (up, down, left, right), `flip` mirrors half of
-    the images. The training objective of an iteration, that of combination and the batch-norm
-    statistics of the final model are taken over `train_measured` images; the validation objective
-    over `valid_measured` (0: all). `precision` is that of train_config.py.
+    The training objective of an iteration, that of combination and the batch-norm statistics of the
+    final model are taken over `train_measured` images.
     """
 
-    epochs: float = 140.0
-    minibatch_size: int = 256
-    images_per_iteration: int = 25_000
-    max_shift: float = 4.0
-    flip: bool = True
-    train_measured: int = 5000
-    valid_measured: int = 0
-    precision: str = "auto"
+    epochs: float = field(default=140.0, metadata={"help": "passes over the data"})
+    minibatch_size: int = field(default=256, metadata={"help": "images of a minibatch"})
+    precision: str = field(default="auto", metadata={"help": "float32; bf16; auto: bf16 on a GPU"})
+    images_per_iteration: int = field(
+        default=25_000, metadata={"help": "images that a job of an iteration trains on"}
+    )
+    max_shift: float = field(
+        default=4.0, metadata={"help": "pixels up, down, left, right, drawn in training"}
+    )
+    flip: bool = field(default=True, metadata={"help": "mirror half of the images in training"})
+    train_measured: int = field(
+        default=5000, metadata={"help": "training images that objectives are measured on"}
+    )
+    valid_measured: int = field(default=0, metadata={"help": "and held-out ones; 0: all"})
 
     def __post_init__(self) -> None:
-        check_precision(self.precision)
-        if self.epochs <= 0 or self.minibatch_size < 1 or self.images_per_iteration < 1:
+        super().__post_init__()
+        if self.images_per_iteration < 1:
             raise ValueError(
-                "training: wanted epochs > 0, minibatch_size >= 1 and images_per_iteration >= 1"
+                f"training.images_per_iteration: wanted >= 1, found {self.images_per_iteration}"
             )
         if min(self.max_shift, self.train_measured - 1, self.valid_measured) < 0:
             raise ValueError(
@@ -67,6 +76,17 @@ class ImageTraining:
 class ImageConfig:
     """A whole conf/*.toml."""
 
+    task: str = "images"
     network: ImageNetwork = field(default_factory=ImageNetwork)
     optim: Optim = field(default_factory=Optim)
     training: ImageTraining = field(default_factory=ImageTraining)
+    losses: AddedLosses = field(default_factory=AddedLosses)
+
+
+@dataclass
+class ImageInputs:
+    """What a run was made from, besides its config: sets of images."""
+
+    data: str
+    valid: str
+    seed: int

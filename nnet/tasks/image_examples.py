@@ -25,14 +25,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.loss.outcome import Loss, Outcome, Outputs
 from chainstitch.nnet.nets.trainable import Trainable
-from chainstitch.nnet.train.protocols import Loss
+from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.images import ImageSet
 
 AT_ONCE = 256  # in evaluation
 
 
-class ImageExamples:
+class ImageExamples(Stateless):
     """A set of images on a device.
 
     Args:
@@ -40,6 +41,9 @@ class ImageExamples:
         device: where its pixels go.
         max_shift: of augmentation in training, pixels; flip: whether half of them are mirrored.
         num_measured: as in `Examples`; 0: all.
+
+    Attributes:
+        classes: their names.
 
     Raises:
         ValueError: max_shift < 0.
@@ -58,6 +62,7 @@ class ImageExamples:
         if max_shift < 0:
             raise ValueError(f"augmentation: wanted max_shift >= 0, found {max_shift}")
         count, self.rows, self.columns, colours = images.pixels.shape
+        self.classes = images.classes
         self.pixels = torch.from_numpy(images.pixels).to(device).view(-1, colours)
         self.labels = torch.from_numpy(images.labels).to(device)
         self.max_shift, self.flip = max_shift, flip
@@ -104,17 +109,17 @@ class ImageBatch:
         return len(self.chosen)
 
     @property
-    def frames(self) -> int:
+    def count(self) -> int:
         """Images."""
         return len(self.chosen)
 
     def outputs(self, network: nn.Module, device: str = "cpu") -> Tensor:
         """(batch, classes) before the softmax; of augmented images while the network trains."""
-        examples = self.examples
-        images = examples.images(self.chosen, network.training)
-        outputs: Tensor = network(images)
+        outputs: Tensor = network(self.examples.images(self.chosen, network.training))
         return outputs
 
-    def loss(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Tensor:
+    def outcome(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Outcome:
         """The loss of the network's outputs."""
-        return loss(self.outputs(network), self.examples.labels[self.chosen])
+        images = self.examples.images(self.chosen, network.training)
+        outputs, taps = network.tapped(loss.taps, images)
+        return loss.outcome(Outputs(outputs, None, taps), self.examples.labels[self.chosen])

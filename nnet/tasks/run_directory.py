@@ -15,8 +15,6 @@ from typing import Any
 
 import torch
 
-from chainstitch.nnet.tasks.speech_config import Optim
-from chainstitch.nnet.train.train_schedule import Schedule
 from chainstitch.utils import config as configs
 from chainstitch.utils import log
 from chainstitch.utils.errors import UsageError
@@ -47,7 +45,7 @@ def wants_half(precision: str, device: str) -> bool:
     return precision == "bf16" or (precision == "auto" and device.startswith("cuda"))
 
 
-def begin(out: Path, config: Any, inputs: Any, resume: bool, overwrite: bool) -> bool:
+def check_new_or_same(out: Path, config: Any, inputs: Any, resume: bool, overwrite: bool) -> bool:
     """Whether the run in `out` is to be resumed; checks that `out` may be written otherwise.
 
     Raises:
@@ -97,17 +95,3 @@ def write_settings(directory: Path, config: Any, inputs: Any, **more: Any) -> No
         json.dump(receipt, stream, indent=1)
     configs.save(inputs, directory / INPUTS)
     configs.save(config, directory / CONFIG)  # last: its presence means the directory is complete
-
-
-def schedule_of(optim: Optim, dropout: str = "") -> Schedule:
-    """The schedule that a config's [optim] says."""
-    return Schedule(
-        initial_lr=optim.initial_lr, final_lr=optim.final_lr,
-        max_change=optim.max_change, layer_max_change=optim.layer_max_change,
-        backstitch_scale=optim.backstitch.scale,
-        backstitch_interval=optim.backstitch.interval,
-        slow_start=optim.backstitch.slow_start,
-        reset_natural_gradient=optim.reset_natural_gradient,
-        dropout=dropout,
-        shrink=optim.shrink, proportional_shrink=optim.proportional_shrink,
-    )  # fmt: skip

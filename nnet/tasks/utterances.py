@@ -17,7 +17,8 @@ from lhotse.cut import Cut
 
 from chainstitch.nnet.chain.numerator import NumeratorBatch
 from chainstitch.nnet.chain.supervision import NumeratorStore, UnknownWord
-from chainstitch.nnet.train.protocols import AT_ONCE, NUM_MEASURED, SequenceBatch
+from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
+from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.errors import UserError
@@ -30,7 +31,7 @@ MAX_CHECKED = 10_000  # utterances whose features are read before training
 CHECK_SECONDS = 300.0  # at most, for sets of more than those
 
 
-class ChainExamples:
+class ChainExamples(Stateless):
     """The usable utterances of a feature directory.
 
     Args:

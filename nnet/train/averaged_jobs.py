@@ -4,9 +4,9 @@ The jobs share nothing but a disk, so any queue can run them. In every iteration
 
     the driver (`chainstitch train`) starts the jobs through a command with the grammar of
         `chainstitch run`, and waits
-    each job (`chainstitch train-job`) reads `<iter>.pt`, trains on its share at a learning rate
-        times the number of jobs (averaging n models divides each one's step by n), and writes
-        `jobs/<iter>.<job>.pt`
+    each job (`chainstitch train-job`) reads `<iter>.pt`, trains on a piece of the data at a
+        learning rate times the number of jobs (averaging n models divides each step by n), and
+        writes `jobs/<iter>.<job>.pt`
     the driver averages those whose objective is within 1.0 of the best; of iteration 0, where the
         models are too far apart, it takes the best alone
 
@@ -37,7 +37,7 @@ from chainstitch.utils.stop_signals import Stopped, StopSignals
 
 logger = logging.getLogger(__name__)
 
-KEYS = ("model", "natural_gradient", "totals", "max_change")
+KEYS = ("model", "stepper", "totals")
 TOLERANCE = 1.0  # objective per frame; a job that is worse by more is left out
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 60.0
@@ -57,7 +57,7 @@ def finished(path: Path) -> bool:
     return True
 
 
-class ParallelJobs:
+class AveragedJobs:
     """Starts the jobs of an iteration and waits for them.
 
     Args:
@@ -128,8 +128,8 @@ class ParallelJobs:
 
 
 def objective(result: Mapping[str, Any]) -> float:
-    """A job's, per frame, over its share."""
-    return float(result["totals"]["objf"] / result["totals"]["frames"])
+    """A job's, per frame, over its piece of the data."""
+    return float(result["totals"]["objf"] / result["totals"]["count"])
 
 
 def kept(results: Sequence[Mapping[str, Any]], iteration: int) -> list[int]:

@@ -18,12 +18,12 @@ from chainstitch.utils.files import TEMPORARY
 
 logger = logging.getLogger(__name__)
 
-KEYS = ("model", "optimizer", "natural_gradient", "next_iteration", "num_iterations", "rows")
+KEYS = ("model", "stepper", "examples", "next_iteration", "num_iterations", "finished", "rows")
 PAUSED = "paused.pt"
 
 
 class Checkpoints:
-    """Those in `directory` of a run of `num_iterations`; states have KEYS, paused ones "within".
+    """Those in `directory` of a run of `num_iterations`; states have KEYS, paused ones "progress".
 
     A process for which `writes` is false reads them only, as another one writes the same.
     """
@@ -94,6 +94,6 @@ class Checkpoints:
 
     def _newest_first(self, numbers: list[int]) -> Iterator[tuple[Path, tuple[str, ...]]]:
         if (self.directory / PAUSED).exists():
-            yield self.directory / PAUSED, (*KEYS, "within")
+            yield self.directory / PAUSED, (*KEYS, "progress")
         for number in reversed(numbers):
             yield self.directory / f"{number}.pt", KEYS

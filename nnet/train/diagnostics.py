@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.loss.outcome import Loss
 from chainstitch.nnet.nets.trainable import Trainable
-from chainstitch.nnet.train.protocols import Examples, Loss
+from chainstitch.nnet.train.protocols import Examples
 
 
 @contextmanager
@@ -35,16 +36,16 @@ def objective(
     network: Trainable, loss: Loss, examples: Examples, indices: list[int], device: str
 ) -> float:
     """The objective per output frame (<= 0), or image, over the given examples."""
-    total, frames = 0.0, 0
+    total, count = 0.0, 0.0
     with evaluating(network):
         for begin in range(0, len(indices), examples.at_once):
             batch = examples.batch(indices[begin : begin + examples.at_once])
-            batch.loss(network, loss, device)
-            total += float(loss.objective.sum())
-            frames += batch.frames
+            outcome = batch.outcome(network, loss, device)
+            total += float(outcome.objective.sum())
+            count += outcome.count
     if not math.isfinite(total):
         raise FloatingPointError(f"an objective of {total}")
-    return total / frames
+    return total / count
 
 
 def objective_and_gradient(
@@ -63,16 +64,17 @@ def objective_and_gradient(
         m.train()
         m.track_running_stats = False
     network.zero_grad()
-    total, frames = 0.0, 0
+    total, count = 0.0, 0.0
     batches = -(-len(indices) // examples.at_once)
     try:
         for first in range(batches):
             batch = examples.batch(indices[first::batches])
-            batch.loss(network, loss, device).backward()
-            total += float(loss.objective.sum())
-            frames += batch.frames
+            outcome = batch.outcome(network, loss, device)
+            outcome.value.backward()
+            total += float(outcome.objective.sum())
+            count += outcome.count
         gradient = {  # 0 of what the main output does not need, an xent branch say
-            k: torch.zeros_like(p, device="cpu") if p.grad is None else -p.grad.cpu() / frames
+            k: torch.zeros_like(p, device="cpu") if p.grad is None else -p.grad.cpu() / count
             for k, p in network.named_parameters()
         }
     finally:
@@ -80,7 +82,7 @@ def objective_and_gradient(
         for m, track in zip(norms, tracked, strict=True):
             m.track_running_stats = track
         network.train(mode)
-    return total / frames, gradient
+    return total / count, gradient
 
 
 def refresh_statistics(

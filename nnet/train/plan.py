@@ -1,108 +1,217 @@
-"""Which utterances make up which minibatch of which iteration: a function of the seed alone.
+"""Which examples make up which minibatch of which iteration: a function of the seed alone.
 
-The whole of training is one long sequence of minibatches, a fresh shuffle of all utterances for
-every epoch, cut into iterations of (nearly) equal length. Any iteration's minibatches can be
-computed without replaying the ones before, so resuming costs nothing and is exact.
+The whole of training is one long sequence of minibatches, epoch after epoch, cut into *pieces* of
+(nearly) equal length. With one job an iteration is a piece. With several (averaged_jobs.py) each
+job of an iteration trains on a piece of its own; how many jobs an iteration has says job_plan.py.
+Any iteration's minibatches can be computed without replaying the ones before, so resuming costs
+nothing and is exact.
 
-A minibatch has a fixed number of utterances, or as many as rules for their length say
-(minibatch_rules.py). Rules may leave utterances over that fill no minibatch: what each shuffle puts
-last, or always the same ones where a rule has too few for its smallest size.
+`BatchPlan` shuffles all examples in every epoch. Its minibatches have a fixed number of examples,
+or as many as rules for their length say (minibatch_rules.py). Rules may leave examples over that
+fill no minibatch: what each shuffle puts last, or always the same ones where a rule has too few for
+its smallest size. `StreamPlan` takes the examples in order, for those that carry a state from one
+to the next (carried_state.py).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from chainstitch.nnet.train.job_plan import JobPlan
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError
 
 
 class Minibatch(NamedTuple):
-    """Utterance numbers, and the frame shift (-1, 0 or 1) that this minibatch is trained with."""
+    """Example numbers, and the frame shift that this minibatch is trained with."""
 
     indices: list[int]
     shift: int
 
 
-class BatchPlan:
-    """The minibatches of every iteration.
+class Plan:
+    """Epochs of minibatches, cut into iterations. Subclasses say what an epoch's minibatches are.
 
     Args:
-        num_utterances: in the training set.
-        minibatch_size: utterances per minibatch; the last one of an epoch may be smaller.
         epochs: passes over the data; a fraction is allowed.
-        num_iterations: into how many iterations to cut.
-        seed: of the shuffles.
-        frame_shift: vary the shift from minibatch to minibatch and from epoch to epoch.
-        rules: if given, they decide the size of minibatches, by `lengths`.
-        lengths: in frames, of every utterance; only rules want them.
+        num_pieces: into how many pieces to cut; at most one for each minibatch.
+        jobs: in the first and in the last iteration; see `JobPlan`.
+        shifts: frame shifts that minibatches are trained with in turn; see `frame_shifts`.
 
     Attributes:
-        per_epoch, total: minibatches; left_over: utterances of each epoch that fill none.
+        num_iterations: how many there are, each of as many pieces as it has jobs.
+        per_epoch, total: minibatches; left_over: examples of each epoch that fill none.
 
     Raises:
-        ValueError: nothing to train on, a number out of range, rules without all lengths.
-        UsageError: by the rules, the utterances do not make a single minibatch.
+        UsageError: fewer pieces than the jobs of a single iteration.
     """
 
     def __init__(
         self,
-        num_utterances: int,
-        minibatch_size: int,
         epochs: float,
-        num_iterations: int,
-        seed: int = 0,
-        frame_shift: bool = True,
-        rules: MinibatchRules | None = None,
-        lengths: Sequence[int] = (),
+        num_pieces: int,
+        jobs: tuple[int, int] = (1, 1),
+        shifts: Sequence[int] = (0,),
     ) -> None:
-        if num_utterances < 1 or minibatch_size < 1 or epochs <= 0 or num_iterations < 1:
-            raise ValueError(
-                "batches want at least one utterance, minibatch size, iteration and epochs > 0; "
-                f"got {num_utterances=}, {minibatch_size=}, {epochs=}, {num_iterations=}"
-            )
-        if rules is not None and len(lengths) != num_utterances:
-            raise ValueError(f"{len(lengths)} lengths for {num_utterances} utterances")
-        self.num_utterances, self.minibatch_size = num_utterances, minibatch_size
-        self.seed, self.frame_shift, self.rules, self.lengths = seed, frame_shift, rules, lengths
-        self._epoch = lru_cache(maxsize=2)(self._cut)
+        self.shifts = shifts
+        self._epoch = lru_cache(maxsize=2)(self.epoch)
         first = self._epoch(0)  # the others have as many
-        if rules is not None and not first:
-            raise UsageError(
-                f"minibatch_rule {rules.text!r}: {num_utterances} utterances do not fill "
-                "a single minibatch; allow smaller ones, as in 1:64"
-            )
         self.per_epoch = len(first)
-        self.left_over = num_utterances - sum(map(len, first))
+        self.left_over = self.num_examples() - sum(map(len, first))
         self.total = max(1, round(epochs * self.per_epoch))
-        self.num_iterations = min(num_iterations, self.total)
+        self._num_pieces = min(num_pieces, self.total)
+        try:
+            self._jobs = JobPlan(self._num_pieces, 1, *jobs, variants=1)
+        except ValueError as error:
+            raise UsageError(f"training.jobs_initial and jobs_final: {error}") from None
+        self.num_iterations = self._jobs.num_iterations
+
+    def epoch(self, epoch: int) -> list[list[int]]:
+        """The minibatches of an epoch: example numbers."""
+        raise NotImplementedError
+
+    def num_examples(self) -> int:
+        """How many examples there are."""
+        raise NotImplementedError
+
+    def jobs(self, iteration: int) -> int:
+        """How many jobs an iteration has."""
+        return self._jobs.jobs(iteration)
 
     def bounds(self, iteration: int) -> tuple[int, int]:
         """First and one past the last minibatch number of an iteration."""
-        return (
-            iteration * self.total // self.num_iterations,
-            (iteration + 1) * self.total // self.num_iterations,
-        )
+        first = self._jobs.processed(iteration)
+        return self._begin(first), self._begin(first + self.jobs(iteration))
 
     def iteration(self, iteration: int) -> list[Minibatch]:
-        """The minibatches of iteration 0 .. num_iterations - 1, in order."""
+        """The minibatches of iteration 0 .. num_iterations - 1, of all its jobs, in order."""
         return [self._minibatch(number) for number in range(*self.bounds(iteration))]
+
+    def of_job(self, iteration: int, number: int) -> list[Minibatch]:
+        """Those of job 1 .. jobs(iteration); in the last iteration they may be of a next epoch."""
+        piece = self._jobs.processed(iteration) + number - 1
+        return [self._minibatch(n) for n in range(self._begin(piece), self._begin(piece + 1))]
+
+    def _begin(self, piece: int) -> int:
+        return piece * self.total // self._num_pieces
 
     def _minibatch(self, number: int) -> Minibatch:
         epoch, k = divmod(number, self.per_epoch)
-        shift = (0, 1, -1)[(k + epoch) % 3] if self.frame_shift else 0
+        shift = self.shifts[(k + epoch) % len(self.shifts)]
         return Minibatch(self._epoch(epoch)[k], shift)
 
-    def _cut(self, epoch: int) -> list[list[int]]:
-        """The minibatches of an epoch."""
+
+class BatchPlan(Plan):
+    """Minibatches of shuffled examples.
+
+    Args:
+        num_examples: in the training set.
+        minibatch_size: examples per minibatch; the last one of an epoch may be smaller.
+        epochs, num_pieces, jobs, shifts: as of `Plan`.
+        seed: of the shuffles.
+        rules: if given, they decide the size of minibatches, by `lengths`.
+        lengths: in frames, of every example; only rules want them.
+
+    Raises:
+        ValueError: nothing to train on, a number out of range, rules without all lengths.
+        UsageError: by the rules, the examples do not make a single minibatch; too many jobs.
+
+    >>> plan = BatchPlan(100, 1, 1.0, 20, jobs=(1, 3))
+    >>> plan.num_iterations, [plan.jobs(i) for i in range(10)]
+    (10, [1, 1, 1, 2, 2, 2, 2, 2, 3, 3])
+    >>> plan.bounds(3), plan.of_job(3, 2) == plan.iteration(3)[5:]
+    ((15, 25), True)
+    """
+
+    def __init__(
+        self,
+        num_examples: int,
+        minibatch_size: int,
+        epochs: float,
+        num_pieces: int,
+        seed: int = 0,
+        shifts: Sequence[int] = (0, 1, -1),
+        rules: MinibatchRules | None = None,
+        lengths: Sequence[int] = (),
+        jobs: tuple[int, int] = (1, 1),
+    ) -> None:
+        if num_examples < 1 or minibatch_size < 1 or epochs <= 0 or num_pieces < 1:
+            raise ValueError(
+                "batches want at least one example, minibatch size, piece and epochs > 0; "
+                f"got {num_examples=}, {minibatch_size=}, {epochs=}, {num_pieces=}"
+            )
+        if rules is not None and len(lengths) != num_examples:
+            raise ValueError(f"{len(lengths)} lengths for {num_examples} examples")
+        self._count, self.minibatch_size = num_examples, minibatch_size
+        self.seed, self.rules, self.lengths = seed, rules, lengths
+        super().__init__(epochs, num_pieces, jobs, shifts)
+
+    def num_examples(self) -> int:
+        """As given."""
+        return self._count
+
+    def epoch(self, epoch: int) -> list[list[int]]:
+        """A fresh shuffle, cut."""
         generator = np.random.default_rng([self.seed, epoch])
-        order: list[int] = generator.permutation(self.num_utterances).tolist()
+        order: list[int] = generator.permutation(self._count).tolist()
         if self.rules is not None:
             merged = self.rules.merge([self.lengths[i] for i in order])
+            if not merged:
+                raise UsageError(
+                    f"minibatch_rule {self.rules.text!r}: {self._count} utterances do not fill "
+                    "a single minibatch; allow smaller ones, as in 1:64"
+                )
             return [[order[position] for position in batch] for batch in merged]
         size = self.minibatch_size
         return [order[begin : begin + size] for begin in range(0, len(order), size)]
+
+
+class StreamPlan(Plan):
+    """Streams side by side, a chunk of each in every minibatch, from the beginning to the end.
+
+    Example k * rows + r is chunk k of stream r.
+
+    Args:
+        rows: how many streams; chunks: of each.
+        epochs, num_pieces: as of `Plan`. There is one job: a stream's state goes from one piece to
+            the next.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(self, rows: int, chunks: int, epochs: float, num_pieces: int) -> None:
+        if min(rows, chunks, num_pieces) < 1 or epochs <= 0:
+            raise ValueError(
+                "streams want at least one row, chunk and piece and epochs > 0; got "
+                f"{rows=}, {chunks=}, {epochs=}, {num_pieces=}"
+            )
+        self.rows, self.chunks = rows, chunks
+        super().__init__(epochs, num_pieces)
+
+    def num_examples(self) -> int:
+        """All chunks."""
+        return self.rows * self.chunks
+
+    def epoch(self, epoch: int) -> list[list[int]]:
+        """Chunk by chunk."""
+        return [list(range(k * self.rows, (k + 1) * self.rows)) for k in range(self.chunks)]
+
+
+def frame_shifts(subsampling: int) -> tuple[int, ...]:
+    """The shifts that show a subsampled network each input frame in turn, as small as can be.
+
+    >>> [frame_shifts(n) for n in (1, 2, 3, 4)]
+    [(0,), (0, 1), (0, 1, -1), (0, 1, 2, -1)]
+    """
+    return tuple(n if n <= subsampling // 2 else n - subsampling for n in range(subsampling))
+
+
+def num_pieces(total_frames: int, epochs: float, frames_per_piece: int) -> int:
+    """Into how many pieces `epochs` passes over `total_frames` input frames are cut; at least 1."""
+    return max(1, math.ceil(total_frames * epochs / frames_per_piece))

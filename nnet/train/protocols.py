@@ -1,87 +1,19 @@
-"""What training is done on: examples, their minibatches, losses; and minibatches of sequences.
+"""What training knows of its data: examples, and batches of them.
 
-`Examples`, `Batch` and `Loss` are all that training, diagnostics and combination know of data; here
-is the `Batch` of speech, images have theirs in images.py.
-
-A minibatch of sequences has whole utterances, or chunks with their surroundings. A chunk's features
-begin some frames before it and end some after it, so that the network's context, and the memory of
-a recurrent one, are filled with what was really there. Outputs for those frames are made and cut
-away.
+The loss is in loss/outcome.py, the plan, which says which examples when, in plan.py. What the
+examples and batches of speech or images are is in tasks/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from chainstitch.nnet.nets.network import Network
+from chainstitch.nnet.loss.outcome import Loss, Outcome
 from chainstitch.nnet.nets.trainable import Trainable
-from chainstitch.nnet.nets.xconfig import OUTPUTS
-
-NUM_MEASURED, AT_ONCE = 300, 64  # see `Examples`; of utterances
-
-
-@dataclass(frozen=True)
-class SequenceBatch:
-    """Some utterances or chunks.
-
-    Attributes:
-        features: (batch, frames, dim), padded; lengths: (batch,) valid frames.
-        first, count: (batch,) the output frames that the targets are of, from the first of the
-            features on.
-        targets: what the loss wants: a `NumeratorBatch`, or a `FrameLabels`.
-        ivectors: (batch, dim) one of each example, for networks that have such an input.
-        derivs: (batch,) first and last frame of each that has derivatives; None: all have.
-    """
-
-    features: Tensor
-    lengths: Tensor
-    first: Tensor
-    count: Tensor
-    targets: Any
-    ivectors: Tensor | None = None
-    derivs: tuple[Tensor, Tensor] | None = None
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    @property
-    def frames(self) -> int:
-        """Output frames with targets."""
-        return int(self.count.sum())
-
-    def outputs(self, network: nn.Module, device: str, shift: int = 0) -> tuple[Tensor, Tensor]:
-        """(batch, frames, pdfs) of the frames with targets, padded, and (batch,) how many."""
-        return self._cut(*network(*self._inputs(device, shift), **self._limits()))
-
-    def loss(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Tensor:
-        """The loss of the network's outputs: of the main one, and of the xent branch if wanted."""
-        if not loss.wants_xent:
-            return loss(*self.outputs(network, device, shift), self.targets)
-        assert isinstance(network, Network)  # others have no such branch
-        outputs, lengths = network.outputs(*self._inputs(device, shift), **self._limits())
-        (main, count), (xent, _) = (self._cut(outputs[name], lengths) for name in OUTPUTS)
-        return loss(main, count, self.targets, xent=xent)
-
-    def _inputs(self, device: str, shift: int) -> tuple[Any, ...]:
-        ivectors = None if self.ivectors is None else self.ivectors.to(device)
-        return self.features.to(device), self.lengths, shift, ivectors
-
-    def _limits(self) -> dict[str, Any]:
-        return {} if self.derivs is None else {"derivs": self.derivs}
-
-    def _cut(self, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        if not bool(self.first.any()) and torch.equal(self.count, lengths):
-            return outputs, lengths
-        frame = self.first[:, None] + torch.arange(int(self.count.max()))
-        frame = frame.clamp(max=outputs.shape[1] - 1).to(outputs.device)  # of padding
-        rows = torch.arange(len(frame), device=outputs.device)[:, None]
-        return outputs[rows, frame], self.count
 
 
 class Batch(Protocol):
@@ -90,14 +22,21 @@ class Batch(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def frames(self) -> int:
-        """What objectives are divided by: output frames with targets; images."""
+    def count(self) -> int:
+        """What objectives are divided by: output frames with targets; images; words."""
 
     def outputs(self, network: nn.Module, device: str) -> Any:
-        """Runs the network on them."""
+        """Runs the network on them, whose layers may look at what passes."""
 
-    def loss(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Tensor:
-        """The loss of the network's outputs, a scalar; `shift` is a `Minibatch`'s."""
+    def outcome(self, network: Trainable, loss: Loss, device: str, shift: int = 0) -> Outcome:
+        """Runs the network, with the taps that the loss wants, and then the loss.
+
+        Args:
+            shift: of the minibatch, see plan.py.
+
+        Raises:
+            NonFiniteError: from the loss.
+        """
 
 
 class Examples(Protocol):
@@ -106,7 +45,7 @@ class Examples(Protocol):
     Attributes:
         frames: (examples,) how much of an iteration each takes: input frames, context not counted;
             1 for an image.
-        unit: what objectives are of, "frame" or "image".
+        unit: what objectives are of: "frame", "image", "word".
         num_measured: on how many of them an objective is measured; at_once: so many at a time.
     """
 
@@ -121,27 +60,25 @@ class Examples(Protocol):
         """How many of what there are."""
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """These examples, in this order."""
+        """These examples, in this order. Draws nothing at random: it may be called ahead of time.
 
-
-class Loss(Protocol):
-    """What training minimises: a module called with outputs and a batch's targets.
-
-    Attributes:
-        objective: (batch,) of the last call, summed over frames; higher is better.
-        wants_xent: whether it also wants the output of the xent branch, as `xent`.
-    """
-
-    objective: Tensor
-
-    @property
-    def wants_xent(self) -> bool: ...
-
-    def __call__(self, outputs: Tensor, *targets: Any, **more: Tensor) -> Tensor:
-        """The loss, a scalar to minimise; of sequences their lengths come before the targets."""
-
-    def sums(self) -> Mapping[str, float | Tensor]:
-        """Figures of the last call that add up over minibatches; "objf" among them.
-
-        Scalar tensors stay on the device until an iteration ends.
+        Raises:
+            UserError: they cannot be read; named.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What examples carry from minibatch to minibatch (carried_state.py); else empty."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from `state_dict`."""
+
+
+class Stateless:
+    """Examples that carry nothing from minibatch to minibatch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""

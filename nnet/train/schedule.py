@@ -1,13 +1,158 @@
-"""What changes from iteration to iteration: learning rate, backstitch scale, limits, shrinking.
+"""The learning rate from iteration to iteration, when to stop, and the shrinking of parameters.
 
-One *iteration* is a fixed amount of data, so these are functions of the data processed. Dropout has
-a notation of its own in dropout_schedule.py; iterations of several jobs are in iterations.py.
+One *iteration* is a fixed amount of data. The rate is a function of how much has been processed and
+of the held-out objectives so far, which stand in the rows that every checkpoint holds; so a resumed
+run goes on with the same rates, and there is nothing else to save.
+
+    exponential   from the initial to the final rate, exponentially in the data processed
+    plateau       multiplied by `factor` after an iteration whose held-out objective was not better
+                  than the best one before by `least`, from iteration `wait` on
+    constant      the initial rate
+
+Dropout has a notation of its own, in dropout_schedule.py.
 Source: Kaldi steps/nnet3/chain/train.py and libs/nnet3/train (kaldi-facts 3.5, 4.2, 4.3).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass
+class PlateauOptions:
+    """[optim.plateau]"""
+
+    factor: float = field(default=0.5, metadata={"help": "what the rate is multiplied by"})
+    least: float = field(
+        default=0.0, metadata={"help": "the least gain in held-out objective that counts"}
+    )
+    wait: int = field(default=1, metadata={"help": "iterations before the rate may fall"})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < 1 or self.least < 0 or self.wait < 1:
+            raise ValueError(
+                "optim.plateau: wanted 0 < factor < 1, least >= 0 and wait >= 1, found "
+                f"{self.factor}, {self.least} and {self.wait}"
+            )
+
+
+@dataclass
+class RateOptions:
+    """[optim], as far as it moves from iteration to iteration."""
+
+    initial_lr: float = field(
+        default=1e-3, metadata={"help": "the first learning rate, of summed gradients"}
+    )
+    final_lr: float = field(default=1e-4, metadata={"help": "the last one, if exponential"})
+    schedule: str = field(
+        default="exponential", metadata={"help": "exponential, plateau or constant"}
+    )
+    patience: int = field(
+        default=0,
+        metadata={"help": "stop after so many iterations without a better held-out one; 0: never"},
+    )
+    shrink: float = field(
+        default=1.0,
+        metadata={"help": "parameters are multiplied by it while sigmoids and tanhs saturate"},
+    )
+    proportional_shrink: float = field(
+        default=0.0, metadata={"help": "and by 1 minus this times the learning rate, always"}
+    )
+    plateau: PlateauOptions = field(default_factory=PlateauOptions)
+
+    def __post_init__(self) -> None:
+        if self.initial_lr <= 0 or self.final_lr <= 0 or self.patience < 0:
+            raise ValueError("optim: wanted initial_lr > 0, final_lr > 0 and patience >= 0")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"optim.schedule: wanted {' or '.join(SCHEDULES)}, found {self.schedule!r}"
+            )
+        if not 0 < self.shrink <= 1 or self.proportional_shrink < 0:
+            raise ValueError(
+                "optim: wanted 0 < shrink <= 1 and proportional_shrink >= 0, found "
+                f"{self.shrink} and {self.proportional_shrink}"
+            )
+        largest = max(self.initial_lr, self.final_lr)
+        if not 1.0 - self.proportional_shrink * largest > 0.5:
+            raise ValueError(
+                "optim: proportional_shrink times the learning rate must be below 0.5, found "
+                f"{self.proportional_shrink} times {largest}"
+            )
+
+
+class Exponential:
+    """From `initial_lr` to `final_lr` with the data processed."""
+
+    def __init__(self, options: RateOptions) -> None:
+        self.options = options
+
+    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
+        """The learning rate when `processed` of `total` has been."""
+        return exponential(self.options.initial_lr, self.options.final_lr, processed, total)
+
+
+class Plateau:
+    """Falls where the held-out objective no longer rises."""
+
+    def __init__(self, options: RateOptions) -> None:
+        self.options = options
+
+    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
+        """The learning rate after iterations with these held-out objectives."""
+        rate, best = self.options.initial_lr, -math.inf
+        for number, objective in enumerate(history, 1):
+            better = objective > best + self.options.plateau.least
+            if not better and number >= self.options.plateau.wait:
+                rate *= self.options.plateau.factor
+            best = max(best, objective)
+        return rate
+
+
+class Constant:
+    """`initial_lr` always."""
+
+    def __init__(self, options: RateOptions) -> None:
+        self.options = options
+
+    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
+        """The learning rate."""
+        return self.options.initial_lr
+
+
+class Rate(Protocol):
+    """How the learning rate moves."""
+
+    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
+        """The learning rate, `processed` of `total` data done with these held-out objectives."""
+
+
+SCHEDULES: dict[str, Callable[[RateOptions], Rate]] = {
+    "exponential": Exponential,
+    "plateau": Plateau,
+    "constant": Constant,
+}
+
+
+class Schedule:
+    """What `RateOptions` say, for an iteration."""
+
+    def __init__(self, options: RateOptions) -> None:
+        self.options = options
+        self.rate = SCHEDULES[options.schedule](options).rate
+
+    def over(self, history: Sequence[float]) -> bool:
+        """Whether to stop early: no better held-out objective for `patience` iterations."""
+        patience = self.options.patience
+        if not patience or len(history) <= patience:
+            return False
+        return max(history[-patience:]) <= max(history[:-patience])
+
+    def shrinkage(self, lr: float, saturated: bool) -> float:
+        """What all parameters are multiplied by before an iteration."""
+        return shrinkage(self.options.shrink, self.options.proportional_shrink, lr, saturated)
 
 
 def exponential(initial: float, final: float, processed: float, total: float) -> float:
@@ -20,20 +165,6 @@ def exponential(initial: float, final: float, processed: float, total: float) ->
         raise ValueError(f"learning rates must be positive, got {initial} and {final}")
     fraction = min(1.0, processed / total) if total > 0 else 1.0
     return initial * math.exp(fraction * math.log(final / initial))
-
-
-def slow_start(scale: float, iteration: int, num_iterations: int = 15) -> float:
-    """Backstitch's alpha, rising linearly from 0 over the first iterations (paper, section 4.7).
-
-    >>> slow_start(1.0, 3), slow_start(1.0, 20)
-    (0.2, 1.0)
-    """
-    return scale * iteration / num_iterations if iteration < num_iterations else scale
-
-
-def first_iteration_max_change(max_change: float, iteration: int) -> float:
-    """The global limit: divided by sqrt(2) in iteration 0, when the network is all noise."""
-    return max_change / math.sqrt(2.0) if iteration == 0 else max_change
 
 
 def shrinkage(shrink: float, proportional_shrink: float, lr: float, saturated: bool) -> float:

@@ -1,4 +1,4 @@
-"""Training: iterations of natural-gradient, max-change, backstitch SGD on any loss.
+"""Training: iterations of steps on minibatches of any examples, by any loss.
 
 Reads top to bottom. An *iteration* is a fixed share of the minibatches. Everything random within it
 depends on (seed, iteration) alone, and a checkpoint is written after it; so a run that was killed
@@ -6,10 +6,13 @@ and resumed goes through the same numbers as one that was not. A run that is tol
 (stop_signals.py) writes one between two minibatches, and goes on from there.
 
     for every iteration:
-        lr, alpha, max-change and dropout for it; shrink; reseed; draw backstitch's phase
-        for every minibatch: backstitch step or plain step
+        learning rate and dropout for it; shrink; reseed; the stepper's own settings
+        for every minibatch: a step (step.py), while the next ones are read (read_ahead.py)
         objective on fixed training and validation examples
         checkpoint, a row of train.jsonl and of TensorBoard, a line in the log
+
+What is trained says tasks/; how a step is taken, optim/build.py; which examples when, plan.py; with
+which learning rate and how long, schedule.py.
 """
 
 from __future__ import annotations
@@ -18,28 +21,29 @@ import json
 import logging
 import time
 from collections import defaultdict
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.loss.outcome import Loss
 from chainstitch.nnet.nets.trainable import Trainable
-from chainstitch.nnet.optim import SGD, Backstitch, NaturalGradient
+from chainstitch.nnet.optim.build import Stepper
 from chainstitch.nnet.parallel.ranks import Ranks
-from chainstitch.nnet.train import diagnostics, schedule
+from chainstitch.nnet.train import diagnostics
 from chainstitch.nnet.train import saturation as units
-from chainstitch.nnet.train.averaged_jobs import ParallelJobs, average, kept
+from chainstitch.nnet.train.averaged_jobs import AveragedJobs, average, kept
 from chainstitch.nnet.train.checkpoints import Checkpoints
 from chainstitch.nnet.train.dropout_schedule import DropoutSchedule
-from chainstitch.nnet.train.log import figures, line
-from chainstitch.nnet.train.pause import Within, reenter
-from chainstitch.nnet.train.plan import BatchPlan, Minibatch
-from chainstitch.nnet.train.protocols import Examples, Loss
-from chainstitch.nnet.train.shares import Shares
+from chainstitch.nnet.train.log import figures, line, names
+from chainstitch.nnet.train.pause import Progress
+from chainstitch.nnet.train.plan import Minibatch, Plan
+from chainstitch.nnet.train.protocols import Examples
+from chainstitch.nnet.train.read_ahead import read_ahead
+from chainstitch.nnet.train.schedule import Schedule
 from chainstitch.nnet.train.step import MinibatchStep
-from chainstitch.nnet.train.train_schedule import Schedule
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.report.tensorboard import Scalars
@@ -57,17 +61,19 @@ class Trainer:
 
     Args:
         network, loss, examples, valid: what to train, on what, validated on what.
-        plan: the minibatches; schedule: the settings.
+        plan: the minibatches; stepper: what moves the parameters; schedule: how fast.
         out: experiment directory for `<iter>.pt`, train.jsonl and tensorboard/.
         seed: of everything random.
-        natural_gradient: False trains without.
+        dropout: a dropout schedule; empty leaves the layers' own proportions.
+        measured: the loss that objectives are measured by; default: `loss`.
         keep: how many checkpoints to keep for model combination.
-        parallel: what starts the jobs of iterations that have several.
-        accumulate: into how many parts each minibatch is cut, see minibatch_step.py.
-        ranks: the processes that train together, see ranks.py; only the first one writes.
+        jobs: what starts the jobs of iterations that have several.
+        accumulate: into how many parts each minibatch is cut, see step.py.
+        ranks: the processes that train together, see parallel/ranks.py; only the first one writes.
 
     Raises:
-        UsageError: a dropout schedule that cannot be read or does not fit the network.
+        UsageError: a dropout schedule that cannot be read or does not fit the network; a loss that
+            wants a layer which the network does not have.
     """
 
     def __init__(
@@ -76,52 +82,36 @@ class Trainer:
         loss: Loss,
         examples: Examples,
         valid: Examples,
-        plan: BatchPlan | Shares,
+        plan: Plan,
+        stepper: Stepper,
         schedule: Schedule,
         out: Path,
         seed: int = 0,
         device: str = "cpu",
-        natural_gradient: bool = True,
-        momentum: float = 0.0,
+        dropout: str = "",
+        measured: Loss | None = None,
         keep: int = 20,
-        parallel: ParallelJobs | None = None,
+        jobs: AveragedJobs | None = None,
         accumulate: int = 1,
         ranks: Ranks | None = None,
     ) -> None:
         self.ranks = ranks or Ranks()
         self.ranks.join(network)
-        self.network, self.loss, self.examples, self.valid = (
-            network.to(device),
-            loss,
-            examples,
-            valid,
-        )
-        self.plan = Shares(plan) if isinstance(plan, BatchPlan) else plan
-        self.schedule, self.out, self.parallel = schedule, out, parallel
-        self.seed, self.device = seed, device
+        network.check_taps(loss.taps)
+        self.network, self.loss, self.measured = network.to(device), loss, measured or loss
+        self.examples, self.valid = examples, valid
+        self.plan, self.stepper, self.schedule = plan, stepper, schedule
+        self.out, self.jobs, self.seed, self.device = out, jobs, seed, device
         self.first = self.ranks.rank == 0
-        self.checkpoints = Checkpoints(out, self.plan.num_iterations, keep, self.first)
+        self.checkpoints = Checkpoints(out, plan.num_iterations, keep, self.first)
         self.dropouts = network.dropouts()
-        self.dropout = DropoutSchedule(schedule.dropout, list(self.dropouts))
-        self.natural_gradient = (
-            NaturalGradient(network, group=self.ranks.group) if natural_gradient else None
-        )
-        self.sgd = SGD(network, schedule.initial_lr, momentum, max_change=schedule.max_change)
-        if not schedule.layer_max_change:
-            for group in self.sgd.param_groups:
-                group["max_change"] = 0.0
-        self.optimizer = Backstitch(
-            self.sgd, schedule.backstitch_scale, schedule.backstitch_interval,
-            self.natural_gradient, network,
-        )  # fmt: skip
-        self.step = MinibatchStep(
-            network, loss, examples, self.optimizer, device, accumulate, self.ranks
-        )
+        self.dropout = DropoutSchedule(dropout, list(self.dropouts))
+        self.step = MinibatchStep(network, loss, examples, stepper, device, accumulate, self.ranks)
         self.train_subset = diagnostics.subset(examples)
         self.valid_subset = diagnostics.subset(valid)
         self.rows: list[dict[str, Any]] = []
         self.next_iteration = 0
-        self._within: Within | None = None  # the iteration that a paused run stands in
+        self._progress: Progress | None = None  # in the iteration that a paused run stands in
 
     def run(self) -> None:
         """Trains from the next iteration to the last.
@@ -143,7 +133,7 @@ class Trainer:
                 "training.minibatch_rule, as in 1:64, would keep them",
                 self.plan.left_over,
             )
-        if self.next_iteration == self.plan.num_iterations:
+        if self._finished():
             return
         if max(len(m.indices) for m in self.plan.iteration(0)) < self.ranks.size:
             raise UsageError(
@@ -164,34 +154,50 @@ class Trainer:
                     "start again with --overwrite"
                 ) from None
             self.rows.append(row)
-            self.next_iteration, self._within = iteration + 1, None
+            self.next_iteration, self._progress = iteration + 1, None
             self.checkpoints.save(self._state())
-            if self.parallel is not None:
-                self.parallel.clear()
+            if self.jobs is not None:
+                self.jobs.clear()
             self._write_rows()
             if scalars is not None:
                 scalars.write(row)
             logger.info(line(row, self.plan.num_iterations))
-            skipped = row["max_change"]["skipped"]
+            skipped = row.get("max_change", {}).get("skipped", 0)
             if skipped > MAX_SKIPPED * len(self.plan.iteration(iteration)):
                 raise UserError(
                     f"iteration {iteration}: {skipped} updates were not finite and were skipped; "
                     "lower optim.initial_lr (--set optim.initial_lr=...) and start again with "
                     "--overwrite"
                 )
+            if self._finished():
+                if self.next_iteration < self.plan.num_iterations:
+                    logger.info(
+                        "stopped early: no better held-out objective in %d iterations",
+                        self.schedule.options.patience,
+                    )
+                return
+
+    def _finished(self) -> bool:
+        """Whether there is nothing left to train, or no more to be gained by it."""
+        last = self.next_iteration == self.plan.num_iterations
+        return last or self.schedule.over(self._history())
+
+    def _history(self) -> list[float]:
+        """The held-out objectives so far."""
+        return [float(row["valid_objf"]) for row in self.rows]
 
     def _iteration(self, iteration: int, stop: StopSignals) -> dict[str, Any]:
         began = time.perf_counter()
-        lr, alpha, jobs = self._settings(iteration), self.optimizer.scale, self.plan.jobs(iteration)
+        lr, jobs = self._settings(iteration), self.plan.jobs(iteration)
         if jobs == 1:
             self.ranks.copy_first(self.network.state_dict().values())
-            within = self._within or self._begin(iteration, lr)
-            self._train(self.plan.iteration(iteration), within, stop)
+            progress = self._progress or self._begin(iteration, lr)
+            self._train(self.plan.iteration(iteration), progress, stop)
         else:
-            within = self._train_in_jobs(iteration, jobs, stop)
-        self._add_up(within)  # waits for the device
-        trained = within.seconds + time.perf_counter() - began
-        arguments = (self.network, self.loss)
+            progress = self._train_in_jobs(iteration, jobs, lr, stop)
+        self._add_up(progress)  # waits for the device
+        trained = progress.seconds + time.perf_counter() - began
+        arguments = (self.network, self.measured)
         diag = diagnostics.objective(*arguments, self.examples, self.train_subset, self.device)
         valid = diagnostics.objective(*arguments, self.valid, self.valid_subset, self.device)
         return {
@@ -200,19 +206,16 @@ class Trainer:
             "epoch": self.plan.bounds(iteration)[1] / self.plan.per_epoch,
             "jobs": jobs,
             "lr": lr,
-            "alpha": alpha,
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
-            "saturation": within.saturation,
-            "shrink": within.shrink,
-            **figures(defaultdict(float, within.numbers())),
+            "saturation": progress.saturation,
+            "shrink": progress.shrink,
+            **figures(progress.numbers(), self.examples.unit),
+            "figures": names(progress.totals),
             "train_diag_objf": diag,
             "valid_objf": valid,
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
-            "max_change": self.sgd.statistics.summary(self.sgd.names),
-            "natural_gradient": self.natural_gradient.statistics()
-            if self.natural_gradient
-            else None,
+            **self.stepper.figures(),
         }
 
     def _settings(self, iteration: int) -> float:
@@ -220,57 +223,47 @@ class Trainer:
         first, jobs = self.plan.bounds(iteration)[0], self.plan.jobs(iteration)
         # so that the last iteration has the final values
         total = max(1, self.plan.bounds(self.plan.num_iterations - 1)[0])
-        lr = jobs * schedule.exponential(
-            self.schedule.initial_lr, self.schedule.final_lr, first, total
-        )
-        self.sgd.set_lr(lr)
-        self.sgd.max_change = schedule.first_iteration_max_change(
-            self.schedule.max_change, iteration
-        )
-        self.optimizer.scale = schedule.slow_start(
-            self.schedule.backstitch_scale, iteration, self.schedule.slow_start
-        )
+        lr = jobs * self.schedule.rate(first, total, self._history())
+        self.stepper.set_iteration(iteration, lr)
         for name, proportion in self.dropout.at(first / total).items():
             self.dropouts[name].p = proportion
         return lr
 
     def _train(
-        self, minibatches: list[Minibatch], within: Within, stop: StopSignals, job: int = 0
+        self, minibatches: list[Minibatch], progress: Progress, stop: StopSignals, job: int = 0
     ) -> None:
         began = time.perf_counter()
         self.network.train()
         most = max(1, int(MAX_NONFINITE * len(minibatches)))
-        for minibatch in minibatches[within.done :]:
-            if self.ranks.any(bool(stop.received)):
-                if job:
-                    raise Stopped(f"stopped by {stop.received}; the job will begin again")
-                within.seconds += time.perf_counter() - began
-                self._pause(within, stop.received or "another process", len(minibatches))
-            seeds = (self.seed, self.next_iteration, within.done)
-            self.step(minibatch, within.totals, most, seeds)
-            within.done += 1
+        with closing(read_ahead(self.step.parts, minibatches[progress.done :])) as ready:
+            for minibatch, parts in ready:
+                if self.ranks.any(bool(stop.received)):
+                    if job:
+                        raise Stopped(f"stopped by {stop.received}; the job will begin again")
+                    progress.seconds += time.perf_counter() - began
+                    self._pause(progress, stop.received or "another process", len(minibatches))
+                seeds = (self.seed, self.next_iteration, progress.done)
+                self.step(minibatch, parts, progress.totals, most, seeds)
+                progress.done += 1
 
-    def _train_in_jobs(self, iteration: int, jobs: int, stop: StopSignals) -> Within:
-        if self.parallel is None:
+    def _train_in_jobs(self, iteration: int, jobs: int, lr: float, stop: StopSignals) -> Progress:
+        if self.jobs is None:
             raise ValueError("several jobs an iteration want something that starts them")
-        saturation, shrink = self._shrinkage(iteration, self.sgd.param_groups[0]["lr"])
+        saturation, shrink = self._shrinkage(iteration, lr)
         if iteration == 0:  # what the jobs begin with; later ones have the last iteration's
             self.checkpoints.save(self._state())
-        results = self.parallel.run(iteration, jobs, stop)
+        results = self.jobs.run(iteration, jobs, stop)
         chosen = [results[n] for n in kept(results, iteration)]
         self.network.load_state_dict(average([result["model"] for result in chosen]))
-        if self.natural_gradient is not None:
-            self.natural_gradient.load_state_dict(chosen[0]["natural_gradient"])
-        self.sgd.statistics.reset()
+        self.stepper.take_results([result["stepper"] for result in chosen])
         totals: dict[str, float | Tensor] = defaultdict(float)
         for result in chosen:
-            self.sgd.statistics.merge(result["max_change"])
             for name, value in result["totals"].items():
                 totals[name] += value
-        return Within(saturation, shrink, totals=totals)
+        return Progress(saturation, shrink, totals=totals)
 
-    def train_share(self, iteration: int, number: int) -> dict[str, Any]:
-        """Job `number` of an iteration: what parallel_jobs.py has it write.
+    def train_job(self, iteration: int, number: int) -> dict[str, Any]:
+        """Job `number` of an iteration: what averaged_jobs.py has it write.
 
         The tensors are the network's own, good until it trains on.
 
@@ -279,39 +272,35 @@ class Trainer:
             FloatingPointError: the output is not finite, again and again.
         """
         self._restore(self.checkpoints.after(iteration, self.device))
-        within = self._begin(iteration, self._settings(iteration), number)
+        progress = self._begin(iteration, self._settings(iteration), number)
         with stop_signals() as stop:
-            self._train(self.plan.of_job(iteration, number), within, stop, number)
+            self._train(self.plan.of_job(iteration, number), progress, stop, number)
         return {
-            **{k: v for k, v in self._state().items() if k in ("model", "natural_gradient")},
-            "totals": within.numbers(), "max_change": vars(self.sgd.statistics),
-        }  # fmt: skip
+            "model": self.network.state_dict(),
+            "stepper": self.stepper.result(),
+            "totals": progress.numbers(),
+        }
 
-    def _add_up(self, within: Within) -> None:
+    def _add_up(self, progress: Progress) -> None:
         """Sums the figures over the processes, but for what each of them has counted whole."""
-        numbers = within.numbers()
+        numbers = progress.numbers()
         counted = {"nonfinite": numbers.pop("nonfinite", 0.0)}
-        within.totals = defaultdict(float, self.ranks.totals(numbers) | counted)
+        progress.totals = defaultdict(float, self.ranks.totals(numbers) | counted)
 
     def _shrinkage(self, iteration: int, lr: float) -> tuple[float, float]:
         """How saturated the network is, and what its parameters are to be multiplied by."""
         saturation = units.saturation(self.network)
-        return saturation, schedule.shrinkage(
-            self.schedule.shrink, self.schedule.proportional_shrink, lr,
-            iteration == 0 or saturation > units.THRESHOLD,
-        )  # fmt: skip
+        saturated = iteration == 0 or saturation > units.THRESHOLD
+        return saturation, self.schedule.shrinkage(lr, saturated)
 
-    def _begin(self, iteration: int, lr: float, job: int = 0) -> Within:
+    def _begin(self, iteration: int, lr: float, job: int = 0) -> Progress:
         """What is done once before the minibatches of an iteration."""
-        self.sgd.statistics.reset()
         saturation, shrink = self._shrinkage(iteration, lr)
         units.forget(self.network)
         self._shrink(shrink)
         torch.manual_seed(self.seed * 1_000_003 + iteration + JOB_SEEDS * job)
-        self.optimizer.start_iteration(int(torch.randint(100_000, ())))
-        if self.natural_gradient is not None and self.schedule.reset_natural_gradient:
-            self.natural_gradient.reset()
-        return Within(saturation, shrink)
+        self.stepper.begin_iteration(lambda below: int(torch.randint(below, ())))
+        return Progress(saturation, shrink)
 
     @torch.no_grad()
     def _shrink(self, scale: float) -> None:
@@ -325,22 +314,20 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {
             "model": self.network.state_dict(),
-            "optimizer": self.sgd.state_dict(),
-            "natural_gradient": self.natural_gradient.state_dict()
-            if self.natural_gradient
-            else None,
+            "stepper": self.stepper.state_dict(),
+            "examples": self.examples.state_dict(),
             "next_iteration": self.next_iteration,
             "num_iterations": self.plan.num_iterations,
+            "finished": self._finished(),
             "rows": json.dumps(self.rows),
         }
 
-    def _pause(self, within: Within, received: str, minibatches: int) -> NoReturn:
-        self._add_up(within)
-        state = self._state() | {"within": within.saved(self.optimizer, self.sgd)}
-        self.checkpoints.pause(state)
+    def _pause(self, progress: Progress, received: str, minibatches: int) -> NoReturn:
+        self._add_up(progress)
+        self.checkpoints.pause(self._state() | {"progress": progress.state_dict()})
         raise Stopped(
             f"stopped by {received} in iteration {self.next_iteration + 1} of "
-            f"{self.plan.num_iterations}, after {within.done} of {minibatches} minibatches; all "
+            f"{self.plan.num_iterations}, after {progress.done} of {minibatches} minibatches; all "
             "is saved, run it again with --resume auto to go on"
         )
 
@@ -359,16 +346,15 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["model"])
-        self.sgd.load_state_dict(state["optimizer"])
-        if self.natural_gradient is not None:
-            self.natural_gradient.load_state_dict(state["natural_gradient"])
+        self.stepper.load_state_dict(state["stepper"])
+        self.examples.load_state_dict(state["examples"])
         self.next_iteration = state["next_iteration"]
         self.rows = json.loads(state["rows"])
-        if "within" in state:
-            self._within = reenter(state["within"], self.optimizer, self.sgd)
+        if "progress" in state:
+            self._progress = Progress(**state["progress"])
             if not self.first:  # its figures are in those of the first
-                for name in self._within.totals.keys() - {"nonfinite"}:
-                    self._within.totals[name] = 0.0
+                for name in self._progress.totals.keys() - {"nonfinite"}:
+                    self._progress.totals[name] = 0.0
 
     def _write_rows(self) -> None:
         if not self.first:

@@ -3,7 +3,7 @@
 
 The same config, data and seed with one job and with J in every iteration (train/averaged_jobs.py).
 Here the jobs run one after another in this process; what each computes is what `chainstitch
-train-job` does (tests/nnet/test_parallel_jobs.py), without the time that starting it takes.
+train-job` does (tests/nnet/train/test_averaged_jobs.py), without the time that starting it takes.
 What is compared is the final model, the best average of the last ones (`chainstitch combine`), and
 the last one, with batch-norm statistics taken afresh as for the final one. What has been trained
 under --out is gone on with.
@@ -25,16 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from chainstitch.nnet.combine.final_model import combine_models, reopen
-from chainstitch.nnet.tasks.experiment import join_training, start_training
-from chainstitch.nnet.tasks.speech_config import TrainConfig
-from chainstitch.nnet.train.averaged_jobs import ParallelJobs
+from chainstitch.nnet.combine.final_model import combine_models
+from chainstitch.nnet.tasks.run import begin, join, load_config, make_inputs, reopen
+from chainstitch.nnet.train.averaged_jobs import AveragedJobs
 from chainstitch.nnet.train.trainer import Trainer
-from chainstitch.utils import config, log
+from chainstitch.utils import log
 from chainstitch.utils.stop_signals import StopSignals
 
 
-class InProcess(ParallelJobs):
+class InProcess(AveragedJobs):
     """Runs the jobs in this process."""
 
     worker: Trainer | None = None
@@ -42,9 +41,9 @@ class InProcess(ParallelJobs):
     def run(self, iteration: int, jobs: int, stop: StopSignals) -> list[dict[str, Any]]:
         """What the jobs of an iteration would have written."""
         if self.worker is None:
-            self.worker = join_training(self.exp, "cpu", 1)
-        # a share's result is the worker's own network, which trains on the next one
-        return [deepcopy(self.worker.train_share(iteration, n + 1)) for n in range(jobs)]
+            self.worker = join(self.exp, "cpu", 1)
+        # a job's result is the worker's own network, which trains on for the next one
+        return [deepcopy(self.worker.train_job(iteration, n + 1)) for n in range(jobs)]
 
 
 def final_objectives(options: argparse.Namespace, jobs: int, seed: int) -> list[float]:
@@ -52,16 +51,16 @@ def final_objectives(options: argparse.Namespace, jobs: int, seed: int) -> list[
     first = 1 if options.grow else jobs
     sets = [f"training.jobs_initial={first}", f"training.jobs_final={jobs}"]
     out = options.out / f"seed{seed}" / f"jobs{jobs}"
-    trainer = start_training(
-        config.load(options.conf, TrainConfig, [*options.set, *sets]),
-        options.data, options.valid, options.lang, options.den, out,
-        seed=seed, device="cpu", num_threads=1, resume=True, parallel=InProcess(out, [], []),
+    given = {name: getattr(options, name) for name in ("data", "valid", "lang", "den")}
+    trainer = begin(
+        load_config(options.conf, [*options.set, *sets]), make_inputs("speech", seed, given), out,
+        "cpu", num_threads=1, resume=True, jobs=InProcess(out, [], []),
     )  # fmt: skip
     trainer.run()
     combined = combine_models(out, "cpu")["combined"]
     run, objectives = reopen(out, "cpu"), []
     for name in (f"{trainer.next_iteration}.pt", "final.pt"):
-        run.load(run.parameters(name), final=True)  # not as many examples are enough to choose by
+        run.load(run.parameters(name))
         objectives.append(run.objective(run.valid))
     print(
         f"seed {seed}, {jobs} jobs, {trainer.next_iteration} iterations: last model "

@@ -56,7 +56,7 @@ def variants(
         def run() -> Tensor:
             chosen = torch.randint(len(examples), (batch,)).tolist()
             model.zero_grad()
-            value = examples.batch(chosen).loss(model, loss, device)
+            value = examples.batch(chosen).outcome(model, loss, device).value
             value.backward()
             return value
 

@@ -50,7 +50,7 @@ from chainstitch.nnet.chain import (
     forward_backward,
     numerator_forward_backward,
 )
-from chainstitch.nnet.chain.forward_backward import BACKENDS
+from chainstitch.nnet.chain.backends import BACKENDS
 from chainstitch.utils.log import environment
 
 LEAKY = 0.1

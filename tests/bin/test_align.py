@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from chainstitch.nnet import infer
 from chainstitch.nnet.chain import DenominatorGraph, Leaves
+from chainstitch.nnet.infer import force_align
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.manifests import cut_text, read_cuts
 from chainstitch.utils.lang.directory import read_lang
@@ -176,7 +176,7 @@ def test_broken_outputs_and_other_graphs_are_named(
         return [np.full((-(-len(f) // 3), 8), np.nan, np.float32) for f in features]
 
     with monkeypatch.context() as patch:
-        patch.setattr(infer, "log_likes", broken)
+        patch.setattr(force_align, "log_likes", broken)
         assert run(*command) == 1
     first = sorted(cut.id for cut in read_cuts(toy.dev))[0]
     assert f"{first}: " in (error := capsys.readouterr().err)

@@ -36,12 +36,12 @@ class _Reader:
         return SPOKEN[cut.id]
 
 
-def _log_likes(model: str, feats: list[list[int]]) -> list[Any]:
+def _log_likes(model: SimpleNamespace, feats: list[list[int]]) -> list[Any]:
     outputs = []
     for phones in feats:
         path = [pdf for p in phones for pdf in (topology.entry_pdf(p), topology.loop_pdf(p))]
         scores = np.full((len(path), topology.num_pdfs(5)), -9.0, dtype=np.float32)
-        scores[np.arange(len(path)), path] = 0.0 if model != "broken" else np.nan
+        scores[np.arange(len(path)), path] = np.nan if model.broken else 0.0
         outputs.append(scores)
     return outputs
 
@@ -49,10 +49,12 @@ def _log_likes(model: str, feats: list[list[int]]) -> list[Any]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lang directory and an experiment; the network and the features are made up."""
-    write_lang(tmp_path / "lang", LEXICON, ngram.from_words(), topology.describe)
+    write_lang(tmp_path / "lang", LEXICON, ngram.from_words())
     (tmp_path / "exp").mkdir()
     infer: Any = ModuleType("chainstitch.nnet.infer.outputs")
-    infer.load_model = lambda exp, device: "broken" if (exp / "broken").exists() else "model"
+    infer.load_model = lambda exp, device: SimpleNamespace(
+        broken=(exp / "broken").exists(), subsampling=3
+    )
     infer.log_likes = lambda model, features, ivectors: _log_likes(model, features)
     infer.ivector_reader = lambda model, data: None
     monkeypatch.setitem(sys.modules, "chainstitch.nnet.infer.outputs", infer)

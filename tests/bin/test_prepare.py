@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from chainstitch.bin import main
+from chainstitch.bin import main, prepare
 
 
 def run(*arguments: object) -> int:
@@ -22,8 +22,24 @@ def test_unknown_corpus_gets_the_nearest_name(
 ) -> None:
     assert run("digit", tmp_path, tmp_path / "data") == 2
     assert capsys.readouterr().err == (
-        "chainstitch prepare: error: unknown corpus 'digit'; did you mean 'digits'?\n"
+        "chainstitch prepare: error: unknown corpus 'digit'; did you mean 'digits'? "
+        "known: yesno, digits, kaldi, folder, cifar10, cifar100\n"
     )
+    assert run("switchboard", tmp_path, tmp_path / "data") == 2
+    assert "unknown corpus 'switchboard'; known: yesno, " in capsys.readouterr().err
+    assert run() == 2
+    assert "wanted a corpus: yesno, digits, " in capsys.readouterr().err
+
+
+def test_a_corpus_has_its_own_options_only(capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"digits": "--protocol", "folder": "--split", "cifar10": "--max-train"}
+    for corpus in prepare.SUBCOMMANDS:
+        assert run(corpus, "--help") == 0
+        shown = capsys.readouterr().out
+        for other, option in own.items():
+            assert (option in shown) == (other == corpus.replace("cifar100", "cifar10"))
+    assert run("yesno", "a", "b", "--split", "dev=0.1") == 2
+    assert "see chainstitch prepare yesno --help" in capsys.readouterr().err
 
 
 def test_a_source_that_is_not_there_is_a_usage_error(

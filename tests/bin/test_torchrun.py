@@ -43,25 +43,33 @@ def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path) -> None:
     assert again.returncode != 0 and "exists already" in again.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGTERM, signal.SIGUSR1],
+        pytest.param([signal.SIGTERM], marks=pytest.mark.thorough),
+        pytest.param([signal.SIGUSR1], marks=pytest.mark.thorough),
+    ],
+)
 def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
-    toy: Toy, tmp_path: Path, number: signal.Signals
+    toy: Toy, tmp_path: Path, numbers: list[signal.Signals]
 ) -> None:
     more = ("--processes", "2", "--set", "training.epochs=12", "--resume", "auto")
 
     def started(out: Path) -> subprocess.Popen[str]:
         return spawn(toy.arguments(out, *more))
 
-    process = started(tmp_path / "stopped")
-    wait_for((tmp_path / "stopped" / "1.pt").exists, process=process)
-    process.send_signal(number)
-    _, said = process.communicate()
-    assert process.returncode == 144, said
-    assert f"stopped by {number.name}" in said and "Traceback" not in said
+    for number, last in zip(numbers, (1, 4), strict=False):
+        process = started(tmp_path / "stopped")
+        wait_for((tmp_path / "stopped" / f"{last}.pt").exists, 240, process)
+        process.send_signal(number)
+        _, said = process.communicate()
+        assert process.returncode == 144, said
+        assert f"stopped by {number.name}" in said and "Traceback" not in said
     again, whole = started(tmp_path / "stopped"), started(tmp_path / "whole")
     assert [again.wait(), whole.wait()] == [0, 0]
-    (last,) = {f"{len(rows(tmp_path / name))}.pt" for name in ("stopped", "whole")}
-    one, two = (checkpoint.load(tmp_path / name / last)["model"] for name in ("stopped", "whole"))
+    (final,) = {f"{len(rows(tmp_path / name))}.pt" for name in ("stopped", "whole")}
+    one, two = (checkpoint.load(tmp_path / name / final)["model"] for name in ("stopped", "whole"))
     assert same_tensors(one, two)
 
 

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from chainstitch.nnet.chain import DenominatorGraph
-from chainstitch.nnet.chain.fst_format import write_fst_text
-from chainstitch.nnet.tasks.material import load_chain
-from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.nnet.tasks.speech_config import SpeechConfig
+from chainstitch.nnet.tasks.speech_data import load_chain
 from chainstitch.utils import checkpoint, config
 from chainstitch.utils.errors import UserError
 from tests.toy import Toy, fingerprint, rows, run, same_tensors, spawn
@@ -45,7 +44,9 @@ def assert_same_run(one: Path, other: Path) -> None:
     for number in range(1, ITERATIONS + 1):
         a, b = (checkpoint.load(exp / f"{number}.pt") for exp in (one, other))
         assert same_tensors(a["model"], b["model"]), number
-        torch.testing.assert_close(a["natural_gradient"], b["natural_gradient"], rtol=0, atol=0)
+        torch.testing.assert_close(
+            a["stepper"]["natural_gradient"], b["stepper"]["natural_gradient"], rtol=0, atol=0
+        )
     assert [row["iter"] for row in rows(one)] == list(range(ITERATIONS))
     assert rows(one) == rows(other)
 
@@ -110,11 +111,11 @@ def test_checkpoint_that_lacks_a_part_is_named_and_the_one_before_used(
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "exp"))
     state = checkpoint.load(out / "5.pt")
-    del state["optimizer"]
+    del state["stepper"]
     checkpoint.save(state, out / "5.pt")
     with caplog.at_level(logging.INFO):
         assert run(*toy.arguments(out, *LONG, "--resume", "auto")) == 0
-    assert "5.pt is not one of ours: it has no 'optimizer'" in caplog.text
+    assert "5.pt is not one of ours: it has no 'stepper'" in caplog.text
     assert_same_run(out, whole)
 
 
@@ -149,7 +150,7 @@ def test_directory_says_what_it_was_made_from(toy: Toy, whole: Path) -> None:
 
 
 def test_a_denominator_in_openfst_text_trains_the_same(toy: Toy, tmp_path: Path) -> None:
-    write_fst_text(DenominatorGraph.load(toy.den), tmp_path / "den.txt")
+    DenominatorGraph.load(toy.den).write_fst_text(tmp_path / "den.txt")
     for name, den in (("npz", toy.den), ("text", tmp_path / "den.txt")):
         assert run(*toy.arguments(tmp_path / name, den=den)) == 0
     found, wanted = rows(tmp_path / "text"), rows(tmp_path / "npz")
@@ -158,4 +159,4 @@ def test_a_denominator_in_openfst_text_trains_the_same(toy: Toy, tmp_path: Path)
     assert run("combine", str(tmp_path / "text")) == 0
     (tmp_path / "large.txt").write_text("0 0 9 0.5\n0\n")  # pdf 8, of four phones
     with pytest.raises(UserError, match="has 9 pdfs, the 4 phones of .* have 8"):
-        load_chain(tmp_path / "large.txt", toy.lang, config.load(toy.conf, TrainConfig))
+        load_chain(tmp_path / "large.txt", toy.lang, config.load(toy.conf, SpeechConfig))

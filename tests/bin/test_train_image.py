@@ -14,6 +14,7 @@ from chainstitch.utils import checkpoint
 from chainstitch.utils.data.images import ImageSet, write_images
 
 CONFIG = """
+task = "images"
 [network]
 filters = [4, 4, 8]
 bottleneck = 4
@@ -58,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(place: Path, out: Path, *more: str) -> int:
     return call(
-        "train-image", place / "conf.toml", "--data", place / "train", "--valid", place / "test",
+        "train", place / "conf.toml", "--data", place / "train", "--valid", place / "test",
         "--out", out, "--device", "cpu", *more,
     )  # fmt: skip
 
@@ -79,7 +80,7 @@ def test_training_learns_and_its_rows_are_of_images(trained: Path) -> None:
     assert [row["unit"] for row in found] == ["image"] * 8
     assert [row["alpha"] for row in found][:3] == [0, 0.25, 0.5]
     assert found[0]["shrink"] == pytest.approx(1 - 2e-2)
-    assert all(row["frames"] == 32 and row["nonfinite"] == 0 for row in found)
+    assert all(row["images"] == 32 and row["nonfinite"] == 0 for row in found)
     assert found[-1]["train_objf"] > found[0]["train_objf"] + 0.05
     assert 0 <= found[-1]["accuracy"] <= 1
 
@@ -141,12 +142,12 @@ def test_errors_name_what_is_wrong(
 ) -> None:
     assert train(place, tmp_path / "x", "--set", "network.widht=0.5") == 2
     assert "did you mean 'network.width'" in capsys.readouterr().err
-    assert call("classify", tmp_path, "--data", place / "test", "--out", tmp_path / "d") == 2
-    assert "train-image" in capsys.readouterr().err
+    assert call("classify", tmp_path, "--data", place / "test", "--out", tmp_path / "d") == 1
+    assert "`chainstitch train` wrote" in capsys.readouterr().err
     small = ImageSet(np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]), ["red", "green"])
     write_images(small, tmp_path / "small")
     code = call(
-        "train-image", place / "conf.toml", "--data", tmp_path / "small",
+        "train", place / "conf.toml", "--data", tmp_path / "small",
         "--valid", tmp_path / "small", "--out", tmp_path / "y",
     )  # fmt: skip
     assert code == 1 and "wanted 32 x 32" in capsys.readouterr().err

@@ -17,7 +17,8 @@ from chainstitch.nnet.chain import (
     NumeratorCompiler,
     aligned_acceptor,
 )
-from chainstitch.nnet.tasks.material import load_leaves
+from chainstitch.nnet.loss import Outputs
+from chainstitch.nnet.tasks.speech_data import load_leaves
 from chainstitch.utils.data.alignments import read_alignments, write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import cut_text
@@ -125,8 +126,8 @@ def test_objectives_of_alignments_are_not_positive(toy: Toy, place: Path) -> Non
         assert numerator is not None  # the phone LM was estimated from this very sentence
         length = numerator.frames
         outputs = 3 * torch.randn(1, length, LEAVES, generator=generator)
-        loss(outputs, torch.tensor([length]), NumeratorBatch([numerator]))
-        assert float(loss.objective[0]) <= 1e-6
+        found = loss.outcome(Outputs(outputs, torch.tensor([length])), NumeratorBatch([numerator]))
+        assert float(found.objective[0]) <= 1e-6
 
 
 def test_a_model_is_trained_and_decodes_with_no_more_said_of_its_tree(

@@ -32,6 +32,11 @@ def call(*arguments: str) -> int:
     return caught.value.code
 
 
+def subcommands(name: str) -> list[str]:
+    """Of a command; empty for most."""
+    return list(getattr(sys.modules[COMMANDS[name].__module__], "SUBCOMMANDS", ()))
+
+
 def test_every_command_of_bin_is_registered(repository: Path) -> None:
     on_disk = {path.stem for path in (repository / "bin").glob("*.py")} - {"__init__", "main"}
     assert {name.replace("-", "_") for name in COMMANDS} == on_disk
@@ -44,6 +49,19 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
     shown = capsys.readouterr().out
     assert "Example" in shown
     assert f"chainstitch {name}" in shown.split("Example")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [(name, part) for name in COMMANDS for part in subcommands(name)],
+)
+def test_help_of_a_subcommand_has_an_example(
+    name: str, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(name, part, "--help") == 0
+    assert f"chainstitch {name} {part}" in capsys.readouterr().out.split("Example")[1]
+    assert call(name, part, "--no-such-option") == 2
+    assert f"see chainstitch {name} {part} --help" in capsys.readouterr().err
 
 
 def test_help_lists_commands_and_imports_nothing_heavy() -> None:

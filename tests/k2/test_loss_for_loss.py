@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.loss import Outcome
 from tests.k2.needed import needs_k2
 from tests.toy import Toy, rows, run
 
@@ -24,14 +25,14 @@ def test_an_iteration_with_k2_has_the_losses_of_one_without(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     losses: dict[str, list[float]] = {"k2": [], "cpu": []}
-    forward = ChainLoss.forward
+    outcome = ChainLoss.outcome
 
-    def recorded(self: ChainLoss, *arguments: object) -> object:
-        value = forward(self, *arguments)  # type: ignore[arg-type]
-        losses[self.backend].append(float(self.objective.sum()))
-        return value
+    def recorded(self: ChainLoss, *arguments: object) -> Outcome:
+        found = outcome(self, *arguments)  # type: ignore[arg-type]
+        losses[self.backend].append(float(found.objective.sum()))
+        return found
 
-    monkeypatch.setattr(ChainLoss, "forward", recorded)
+    monkeypatch.setattr(ChainLoss, "outcome", recorded)
     caplog.set_level("INFO")
     for backend in losses:
         options = {**ONE, "chain.backend": backend}

@@ -23,7 +23,7 @@ ERRORS = 4.5  # standard errors that a measured value may be off
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[dict[str, ModuleType]]:
     """The recipe's own scripts, which import one another by their short names."""
-    names = ("record", "quadratic", "training", "variance")
+    names = ("record", "quadratic", "training", "variance", "figure", "conclusions")
     sys.path.insert(0, str(LOCAL))
     try:
         yield {name: importlib.import_module(name) for name in names}
@@ -46,6 +46,11 @@ def training(scripts):
 @pytest.fixture
 def variance(scripts):
     return scripts["variance"]
+
+
+@pytest.fixture
+def conclusions(scripts):
+    return scripts["conclusions"]
 
 
 @pytest.fixture
@@ -200,6 +205,157 @@ def test_8_is_wrong_for_the_variance_by_a_factor_that_depends_on_the_parameter(v
 
 def test_the_correction_of_10_spoils_the_estimate_of_the_variance(variance, rng):
     assert agrees(variance.corrected(1000, variance.moments(1000, 20_000, rng)), 5.0, slack=0.1)
+
+
+@pytest.fixture
+def numbers(quadratic, training, variance):
+    """What the three scripts would write, were the theory exactly right."""
+    whole = quadratic.correlated()
+    problems = {"correlated": whole, "stretched": quadratic.stretched(whole)}
+    shares = {  # of (8), as functions of n
+        ("correlated", "minimiser"): lambda n: 1 + 1 / n,
+        ("correlated", "backstitch"): lambda n: 2.2 / n,
+        ("correlated", "constant"): lambda n: 0.5 / n,
+        ("independent", "minimiser"): lambda n: 0.0,
+        ("independent", "backstitch"): lambda n: 0.0,
+        ("stretched", "backstitch"): lambda n: -1.25,
+        ("stretched", "backstitch, preconditioned"): lambda n: 2.2 / n,
+    }
+    losses = []
+    for (problem, estimator), at in shares.items():
+        b = problems.get(problem, whole).bias
+        for n in quadratic.SIZES:
+            saving = {"correlated": 2.66, "independent": 1.06}.get(problem, 0.0)
+            row = {"problem": problem, "estimator": estimator, "n": n, "predicted": b.tolist()}
+            row |= {"bias": (at(n) * b).tolist(), "error": (1e-4 * np.abs(b)).tolist()}
+            losses.append(row | {"saving": saving, "saving_error": 0.01})
+    trained = []
+    for case in training.settings(training.N):
+        how = (case[key] for key in ("order", "n", "lr", "alpha", "interval"))
+        trained.append(case | {"share": training.predict(*how), "error": 0.01})
+    step = {"order": "one step", "share": 1.0, "error": 1e-3, "off_formula": 1e-14}
+    fitted = [
+        {
+            "parameter": p.name, "paper": p.paper, "lacking": p.lacking, "newton": p.paper,
+            "newton_error": 0.01, "bias": p.bias, "error": 0.005,
+        }
+        for p in variance.PARAMETERS
+    ]  # fmt: skip
+    fitted.append({"parameter": "variance, corrected", "bias": 5.0, "error": 0.005})
+    return {"losses": losses, "training": [*trained, step], "variance": fitted}
+
+
+AS_THEORY_HAS_IT = (
+    "For quadratic losses (8) holds: ",
+    "What (8) leaves out falls as n^-2.00",
+    "footnote 1's o(n^2) should read O(1/n^2)",
+    "(17) holds. The cancellation holds: ",
+    "no more than terms of that order",
+    "(alpha = 1): it is cancelled.",
+    "plain SGD corrects a part already",
+    "by the same condition backstitch over-corrects.",
+    "What cancels there is exp",
+    "plain backstitch does not cancel the bias",
+    "natural gradient, it cancels it",
+    "Most of what the correction saves in expected loss is not the bias",
+    "it saves something where",
+    "For the variance (8) is 6.00 ± 0.03 times the bias.",
+    "One Newton step has the bias of (8)",
+    "the sum is that of maximum likelihood: the loss is not quadratic",
+    "ours changes with the parameter (0.667 to 6)",
+    "from -1.000 ± 0.005 into 5.000 ± 0.005, which is worse.",
+)
+
+
+def concluded(conclusions, numbers) -> str:
+    written = ({"rows": numbers[name]} for name in ("losses", "training", "variance"))
+    return " ".join(" ".join(conclusions.conclusions(*written)).split())
+
+
+def test_of_numbers_as_the_theory_has_them_the_theory_is_concluded(conclusions, numbers):
+    said = concluded(conclusions, numbers)
+    for sentence in AS_THEORY_HAS_IT:
+        assert sentence in said, said
+    assert "too few data sets" not in said.split("- For quadratic")[1]
+
+
+@pytest.mark.parametrize(
+    ("part", "which", "changed", "said", "gone"),
+    [
+        ("losses", {"problem": "correlated", "estimator": "minimiser"},
+         lambda row: {"bias": [0.8 * value for value in row["bias"]]},
+         ["(8) does not hold: at n = 256 the bias is 0.803"], ["O(1/n^2)"]),
+        ("losses", {"problem": "correlated", "estimator": "backstitch"},
+         lambda row: {"bias": row["predicted"]},
+         ["The cancellation does not hold: 1.000", "more than terms of that order"],
+         ["no more than"]),
+        ("losses", {"problem": "correlated", "estimator": "backstitch"},
+         lambda row: {"bias": [row["n"] ** 0.5 / 128 * value for value in row["bias"]]},
+         ["The cancellation does not hold: 0.001", "what is left falls as n^-1.50"], []),
+        ("losses", {"problem": "stretched", "estimator": "backstitch"},
+         lambda row: {"bias": [0.0, 0.0]},
+         ["plain backstitch cancels the bias"], ["plain backstitch does not"]),
+        ("losses", {"problem": "stretched", "estimator": "backstitch, preconditioned"},
+         lambda row: {"bias": row["predicted"]}, ["it does not cancel it (1.000"], []),
+        ("losses", {"problem": "correlated"}, lambda row: {"saving": 1.0},
+         ["The bias is at least half of what the correction saves"], ["Most of what"]),
+        ("losses", {"problem": "correlated"}, lambda row: {"saving": -1.0},
+         ["The correction saves nothing in expected loss"], ["Most of what", "at least half"]),
+        ("losses", {"problem": "independent"}, lambda row: {"saving": -0.2},
+         ["it saves nothing where H and g are independent"], []),
+        ("losses", {}, lambda row: {"error": [0.5, 0.5], "saving_error": 5.0},
+         ["(8) (too few data sets to tell whether it holds)", "(17) holds",
+          "The cancellation (too few data sets to tell whether it holds)",
+          "How much of what the correction saves in expected loss is the bias: too few"],
+         ["Most of what", "it cancels it"]),
+        ("training", {"order": "one step"}, lambda row: {"share": 0.9},
+         ["(17) does not hold"], []),
+        ("training", {"order": "one step"}, lambda row: {"off_formula": 1e-6},
+         ["(17) does not hold"], []),
+        ("training", {"order": "drawn", "alpha": 1.0}, lambda row: {"share": 0.2},
+         ["0.200 ± 0.010 (alpha = 1): it is not cancelled."], []),
+        ("training", {"order": "shuffled", "alpha": 0.0}, lambda row: {"share": 1.0},
+         ["may correct a part: too few data sets to tell (0.000", "0.229 is predicted"], []),
+        ("training", {"order": "shuffled", "alpha": 0.0}, lambda row: {"share": 1.3},
+         ["plain SGD corrects nothing (-0.300"], []),
+        ("training", {"order": "shuffled"}, lambda row: {"share": 0.0},
+         ["backstitch cancels the bias there, too."], ["over-corrects"]),
+        ("training", {"order": "shuffled"}, lambda row: {"share": 0.4},
+         ["backstitch under-corrects.", "does not, the last two lines"], ["What cancels"]),
+        ("training", {"order": "shuffled", "alpha": 0.3}, lambda row: {"share": 0.4},
+         ["backstitch does not do the same at every alpha.", "What should cancel there"], []),
+        ("variance", {"parameter": "variance"}, lambda row: {"bias": -6.0},
+         ["For the variance (8) is the bias.", "the sum is not that of maximum likelihood",
+          "which is better."], ["not quadratic", "times the bias. One"]),
+        ("variance", {"parameter": "precision"}, lambda row: {"newton": 3.0},
+         ["One Newton step does not have the bias of (8)"], ["not quadratic"]),
+        ("variance", {"parameter": "variance, corrected"}, lambda row: {"bias": 0.1},
+         ["into 0.100 ± 0.005, which is better."], []),
+        ("variance", {"parameter": "variance, corrected"}, lambda row: {"bias": 1.0},
+         ["into 1.000 ± 0.005, no better and no worse."], []),
+    ],
+)  # fmt: skip
+def test_of_other_numbers_something_else_is_concluded(
+    conclusions, numbers, part, which, changed, said, gone
+):
+    rows = [row for row in numbers[part] if which.items() <= row.items()]
+    assert rows
+    for row in rows:
+        row |= changed(row)
+    found = concluded(conclusions, numbers).split("- For quadratic losses")[1]
+    found = f"For quadratic losses{found}"
+    for sentence in said:
+        assert sentence in found, found
+    for sentence in gone:
+        assert sentence not in found, found
+
+
+def test_factors_that_are_equal_are_not_said_to_change(conclusions, numbers):
+    for row in numbers["variance"][:-1]:
+        row["bias"] = row["paper"] / 2
+    assert "ours is not seen to change with the parameter (2 to 2)" in concluded(
+        conclusions, numbers
+    )
 
 
 @pytest.mark.recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chainstitch.nnet.nets import Network
-from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.nnet.tasks.speech_config import SpeechConfig
 from chainstitch.utils import config
 
 DIGITS = Path(__file__).resolve().parents[2] / "egs" / "digits"
@@ -26,7 +26,7 @@ def add(conf: Path, out: Path) -> subprocess.CompletedProcess[str]:
 def test_the_first_layer_also_sees_the_i_vector(tmp_path: Path, name: str) -> None:
     conf, out = DIGITS / "conf" / f"{name}.toml", tmp_path / "new" / "conf.toml"
     assert add(conf, out).returncode == 0
-    before, after = config.load(conf, TrainConfig), config.load(out, TrainConfig)
+    before, after = config.load(conf, SpeechConfig), config.load(out, SpeechConfig)
     plain, voiced = (Network(c.network.xconfig, 20) for c in (before, after))
     assert (plain.ivector_dim, voiced.ivector_dim) == (0, 50)
     shapes = [{n: p.shape for n, p in net.named_parameters()} for net in (plain, voiced)]

@@ -6,8 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 
 def _run(
     repository: Path, *arguments: str, **environment: object
@@ -21,11 +19,8 @@ def _run(
     )
 
 
-@pytest.mark.parametrize("option", ["--help", "-h"])
-def test_help_says_what_it_costs_and_makes_nothing(
-    repository: Path, tmp_path: Path, option: str
-) -> None:
-    done = _run(repository, option, CHAINSTITCH_K2_VENV=tmp_path / "venv")
+def test_help_says_what_it_costs_and_makes_nothing(repository: Path, tmp_path: Path) -> None:
+    done = _run(repository, "--help", CHAINSTITCH_K2_VENV=tmp_path / "venv")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: tests/k2/run.sh [pytest arguments]\n")
     assert "1.9 GB to fetch" in done.stdout and str(tmp_path / "venv") in done.stdout
@@ -42,21 +37,12 @@ def test_an_environment_of_somebody_else_is_left_alone(repository: Path, tmp_pat
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12"])
-def test_a_python_that_this_k2_has_no_wheel_for_is_named(
-    repository: Path, tmp_path: Path, version: str
-) -> None:
-    python = _python(tmp_path / "python", version)
+def test_a_python_that_this_k2_has_no_wheel_for_is_named(repository: Path, tmp_path: Path) -> None:
+    python = _python(tmp_path / "python", "3.12")
     done = _run(repository, CHAINSTITCH_K2_VENV=tmp_path / "venv", CHAINSTITCH_PYTHON=python)
     assert done.returncode == 1
-    assert f"wanted Python 3.11 on Linux x86_64, found {version} on " in done.stderr
+    assert "wanted Python 3.11 on Linux x86_64, found 3.12 on " in done.stderr
     assert not (tmp_path / "venv").exists()
-
-
-def test_a_python_that_is_not_there_is_named(repository: Path, tmp_path: Path) -> None:
-    done = _run(repository, CHAINSTITCH_K2_VENV=tmp_path / "venv", CHAINSTITCH_PYTHON="no-python")
-    assert done.returncode == 1
-    assert "found no no-python; install Python 3.11 or name it" in done.stderr
 
 
 def _python(path: Path, version: str) -> Path:

@@ -15,20 +15,18 @@ Everything is sorted by utterance and says the same: a time is a number of frame
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chainstitch.utils.data.alignments import FILE, write_alignments
+from chainstitch.utils.data.features import FRAME_SHIFT
 from chainstitch.utils.data.textgrid import textgrid
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
-from chainstitch.utils.lang.directory import PHONES, Lang
 
-FRAME_SHIFT = 0.01  # seconds
-CTM, PHONES_CTM, SCORES, DROPPED = "ctm", "phones.ctm", "scores", "dropped"
+PHONES, CTM, PHONES_CTM, SCORES, DROPPED = "phones.txt", "ctm", "phones.ctm", "scores", "dropped"
 TEXTGRIDS = "textgrid"
 
 
@@ -55,7 +53,7 @@ class AlignedUtterance:
 def write_alignment_directory(
     out: Path | str,
     aligned: Mapping[str, AlignedUtterance],
-    lang: Lang,
+    phone_numbers: Mapping[str, int],
     dropped: Mapping[str, str],
     textgrids: bool = True,
     overwrite: bool = False,
@@ -63,6 +61,7 @@ def write_alignment_directory(
     """Writes all of it or nothing.
 
     Args:
+        phone_numbers: the symbol table of phones, as in the lang directory that was used.
         dropped: why, by utterance.
         textgrids: whether to write textgrid/.
 
@@ -70,7 +69,7 @@ def write_alignment_directory(
         UsageError: `out` exists and `overwrite` is false.
         UserError: two utterances would have the same TextGrid.
     """
-    phone_names = {n: name for name, n in lang.phones.items()}
+    phone_names = {n: name for name, n in phone_numbers.items()}
     names = sorted(aligned)
     files = {name: f"{name.replace('/', '_')}.TextGrid" for name in names}
     twice = [file for file, count in Counter(files.values()).items() if count > 1]
@@ -97,7 +96,7 @@ def write_alignment_directory(
                 (directory / TEXTGRIDS / files[name]).write_text(text, encoding="utf-8")
         alignments = {name: utterance.phones for name, utterance in aligned.items()}
         write_alignments(directory / FILE, alignments, phone_names)
-        shutil.copyfile(lang.path / PHONES, directory / PHONES)
+        _write_lines(directory / PHONES, [f"{s} {n}" for s, n in phone_numbers.items()])
         _write_lines(directory / CTM, words)
         _write_lines(directory / PHONES_CTM, phones)
         _write_lines(directory / SCORES, [f"{n} {aligned[n].score:.4f}" for n in names])

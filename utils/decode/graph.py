@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.hmm.topology import Leaves, hmm_fst, monophones
 from chainstitch.utils.lang.compose import build_hlg, read_fst, write_fst
 from chainstitch.utils.lang.directory import (
     PHONES,
@@ -34,26 +33,6 @@ from chainstitch.utils.lang.lexicon import SILENCE
 log = logging.getLogger(__name__)
 
 SOURCES = ("words.txt", "phones.txt", "topo", "L_disambig.fst", "G.fst")
-
-
-class Leaves(Protocol):
-    """Which pdfs a phone has; nnet.chain.topology.Leaves is one."""
-
-    @property
-    def table(self) -> NDArray[Any]: ...
-    @property
-    def num_pdfs(self) -> int: ...
-    def pdfs(self, left: int, phone: int, right: int) -> tuple[int, int]: ...
-    def by_right(
-        self, left: int, phone: int, rights: Iterable[int]
-    ) -> dict[tuple[int, int], tuple[int, ...]]: ...
-
-
-class Topology(Protocol):
-    """What a graph needs to know of the phones' HMMs; the module nnet.chain.topology is one."""
-
-    def hmm_fst(self, num_phones: int, disambig: Sequence[int] = (), leaves: Any = None) -> Any: ...
-    def monophones(self, num_phones: int) -> Leaves: ...
 
 
 @dataclass(frozen=True)
@@ -93,13 +72,11 @@ class Graph:
         return {key: value for key, value in self.__dict__.items() if key != "hlg"}
 
 
-def load_graph(
-    exp: Path | str, lang: Path | str, topology: Topology, leaves: Leaves | None = None
-) -> Graph:
+def load_graph(exp: Path | str, lang: Path | str, leaves: Leaves | None = None) -> Graph:
     """The graph of `exp` for the lang directory `lang`, built when it is not there yet.
 
     Args:
-        leaves: of the model's context tree (nnet.experiment.load_leaves); default: none.
+        leaves: of the model's context tree; default: it has none.
 
     Raises:
         UsageError: `lang` is not a lang directory, or `exp` does not exist.
@@ -118,7 +95,7 @@ def load_graph(
         log.info("using the graph in %s", directory)
     else:
         log.info("building the graph %s", path)
-        hmm = topology.hmm_fst(known.num_phones, known.disambiguation, leaves)
+        hmm = hmm_fst(known.num_phones, known.disambiguation, leaves)
         hlg = build_hlg(hmm, known.fst("L_disambig.fst"), known.fst("G.fst"))
         try:
             with atomic_directory(directory) as temporary:
@@ -126,16 +103,16 @@ def load_graph(
         except (UsageError, OSError):
             if not path.is_file():  # else another job was faster, with the same graph
                 raise
-    return make_graph(path, known, topology, leaves)
+    return make_graph(path, known, leaves)
 
 
-def make_graph(path: Path, lang: Lang, topology: Topology, leaves: Leaves | None = None) -> Graph:
+def make_graph(path: Path, lang: Lang, leaves: Leaves | None = None) -> Graph:
     """The graph in `path`, with the tables of `lang`."""
     return Graph(
         path=path,
         words={number: word for word, number in lang.words.items()},
         pronunciations=lang.pronunciations,
-        leaves=leaves or topology.monophones(lang.num_phones),
+        leaves=leaves or monophones(lang.num_phones),
         silence=lang.phones[SILENCE],
     )
 

@@ -88,7 +88,7 @@ class LatticeDecoder:
     """Decodes utterance by utterance; one object per thread.
 
     Example:
-        decoder = LatticeDecoder(load_graph(exp, lang, topology))
+        decoder = LatticeDecoder(load_graph(exp, lang))
         lattice = decoder.decode(log_likes, "utt-1")
         print(*decoder.best_path(lattice, lmwt=9.0, wip=0.5).words)
     """

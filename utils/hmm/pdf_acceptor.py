@@ -14,7 +14,7 @@ occurrence.)
 **Deterministic**, because a sum over paths counts each pdf string as often as it has paths here,
 times those in the denominator; only with one path each is the numerator a part of the denominator.
 Phones are told apart by their pdfs unless leaves of the tree are shared, so both are made by subset
-construction (subsets.py): a state is a set of *items*, one for each way that leads there.
+construction (determinise.py): a state is a set of *items*, one for each way that leads there.
 """
 
 from __future__ import annotations

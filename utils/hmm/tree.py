@@ -4,8 +4,8 @@ Every phone p has a tree. It is asked about the *context* (l, r, c): l is the ph
 the beginning of the sentence), r the phone on the right (0: the end) and c the pdf class, 0 for the
 first frame of a phone (entry), 1 for the others (loop). A question is "is c = 0?", "is l in this
 set of phones?" or, in a triphone tree, "is r in this set?"; the leaf that the answers lead to is
-the pdf, and as questions answer for contexts that nobody has heard, every context has one. The
-ends of the sentence, and phones without data, are in no set.
+the pdf. A context that is not in the training data has answers, too, and so a pdf. The ends of the
+sentence, and phones without data, are in no set.
 
 How a tree is grown: tree_growing.py.
 """

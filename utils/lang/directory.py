@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import compose
 from chainstitch.utils.lang.lexicon import SILENCE, Lexicon, read_lexicon, write_lexicon
 from chainstitch.utils.lang.ngram import Grammar
@@ -119,7 +120,6 @@ def write_lang(
     out: Path | str,
     lexicon: Lexicon,
     grammar: Grammar,
-    topology: Callable[[int], str],
     silence_probability: float = compose.SILENCE_PROBABILITY,
     overwrite: bool = False,
 ) -> Lang:
@@ -127,7 +127,6 @@ def write_lang(
 
     Args:
         grammar: makes G; see `ngram.from_text`, `from_arpa` and `from_words`.
-        topology: the text of `topo` for P phones (chainstitch.utils.hmm.topology.describe).
 
     Raises:
         UsageError: `out` exists and `overwrite` is false.
@@ -150,7 +149,7 @@ def write_lang(
         for name, fst in fsts.items():
             compose.write_fst(fst, directory / name)
         num_phones = len(phones) - 1 - (highest + 2)
-        (directory / "topo").write_text(topology(num_phones), encoding="utf-8")
+        (directory / "topo").write_text(topology.describe(num_phones), encoding="utf-8")
     return read_lang(out)
 
 

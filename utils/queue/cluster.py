@@ -3,8 +3,8 @@
 What became of a job is in the file that its worker writes (record.py). The scheduler is asked now
 and then which tasks it still knows, and only a task that it does not know any more, or calls over,
 and that has written no such file for as long as a shared disk may take to show it, is lost: its
-machine died, or it was cancelled, or killed at once. A job whose machine died or was given to
-somebody else's job is put back, the others fail.
+machine died, or it was cancelled, or killed at once. A job whose machine died, or had to make room
+for another job, is put back; the others fail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from chainstitch.utils.queue import record
-from chainstitch.utils.queue.grammar import PUT_BACK, Ended
+from chainstitch.utils.queue.grammar import Ended
 from chainstitch.utils.queue.process import GRACE_SECONDS, LogReader, noted_end
 from chainstitch.utils.queue.record import Record
 from chainstitch.utils.queue.requeue import Requeues
@@ -23,6 +23,7 @@ from chainstitch.utils.queue.scheduler import NoAnswer, Scheduler, State, Task
 from chainstitch.utils.queue.signals import Signals
 from chainstitch.utils.queue.site import Site
 from chainstitch.utils.queue.submit import submit, write_script
+from chainstitch.utils.stop_signals import PUT_BACK
 
 log = logging.getLogger(__name__)
 

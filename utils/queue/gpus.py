@@ -42,7 +42,7 @@ def visible_gpus() -> list[str]:
 
 
 def take(names: list[str], count: int) -> Lease | None:
-    """`count` of these GPUs that nobody has taken; None when there are not as many now."""
+    """`count` of these GPUs that no other job has taken; None when there are not as many now."""
     directory = Path(tempfile.gettempdir()) / f"chainstitch-gpus-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     lease = Lease([], [])

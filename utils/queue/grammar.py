@@ -19,8 +19,6 @@ CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 DURATION = re.compile(r"([1-9]\d*)([smhd])")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-PUT_BACK = 144  # the exit code of a job that saved its state and wants to be started again
-
 
 @dataclass(frozen=True)
 class Job:
@@ -77,7 +75,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended: its exit code, None where nobody could note one, and what else is known."""
+    """How a job ended: its exit code (None where none was noted) and what else is known."""
 
     code: int | None
     note: str = ""

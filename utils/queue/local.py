@@ -13,16 +13,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from chainstitch.utils.queue.gpus import Lease, take, visible_gpus
-from chainstitch.utils.queue.grammar import PUT_BACK, Ended, Jobs, Resources
+from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
 from chainstitch.utils.queue.process import LogReader, Process, environment
 from chainstitch.utils.queue.requeue import Requeues
 from chainstitch.utils.queue.signals import Signals
+from chainstitch.utils.stop_signals import PUT_BACK
 
 log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 0.1
 IDLE_SECONDS = 60.0
-GPU_SECONDS = 2.0  # between looks whether somebody gave a GPU back
+GPU_SECONDS = 2.0  # between looks whether a GPU is free again
 
 
 class _Running:

@@ -1,7 +1,7 @@
 """Waiting for whatever comes first: a child's end, a signal or the time.
 
 Signals are kept until they are asked for. Between two such moments a job may have been started that
-nobody knows of yet, and an exception there would leave it behind.
+is not in any list yet, and an exception there would leave it running.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-BLIND_SECONDS = 0.05  # how often to look where signals belong to somebody else
+BLIND_SECONDS = 0.05  # how often to look where another part of the program takes the signals
 
 
 class Signals:
@@ -39,7 +39,7 @@ class Signals:
         try:
             for number in self._waking:
                 self._previous[number] = signal.signal(number, self._keep)
-        except ValueError:  # not the main thread: signals are somebody else's business
+        except ValueError:  # not the main thread, the only one that may set handlers
             return self
         self._pipe = os.pipe()
         for end in self._pipe:

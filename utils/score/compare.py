@@ -44,7 +44,7 @@ def compare(
     """Rows by set (development sets first), fold and name; after the folds of a name, their mean.
 
     Raises:
-        UsageError: a set that nobody scored, an unknown baseline, a run given twice.
+        UsageError: a set that no run has scores of, an unknown baseline, a run given twice.
         UserError: runs of one row that were scored on different references.
     """
     runs: dict[tuple[str, str, int | None], Path] = {}
@@ -61,7 +61,7 @@ def compare(
     )
     for wanted in sets:
         if wanted not in there:
-            raise UsageError(f"--sets: nobody scored {wanted!r}; there are: {', '.join(there)}")
+            raise UsageError(f"--sets: no run has scores of {wanted!r}; known: {', '.join(there)}")
 
     table = []
     for key in sets or there:

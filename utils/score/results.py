@@ -171,7 +171,7 @@ def _receipt_line(e: Experiment, receipt: Mapping[str, Any]) -> str:
 
 
 def _from_here(word: str) -> str:
-    """A path into the checkout that we are in, as seen from here: nobody else has our root."""
+    """A path into the checkout that we are in, as seen from here: it holds elsewhere, too."""
     if not os.path.isabs(word):
         return word
     here = Path.cwd()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from conclusions import conclusions, plus_minus
 from figure import Row, draw, find, series
 from quadratic import SIZES, correlated, independent, stretched
 from record import load
@@ -16,10 +17,6 @@ from training import ORDERS, N
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file, refuse_existing
-
-
-def plus_minus(value: float, error: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
@@ -131,12 +128,6 @@ def results(quadratic: Row, training: Row, variance: Row, command: str) -> str:
     """The text of RESULTS.md."""
     trained = [row for row in training["rows"] if row["order"] in ORDERS]
     one_step = next(row for row in training["rows"] if row["order"] == "one step")
-    at_paper = {
-        (r["order"], r["alpha"], r["interval"]): plus_minus(r["share"], r["error"])
-        for r in reversed(trained)
-        if abs(r["alpha"] * (1 + r["alpha"]) * r["lr"] * r["n"] / r["interval"] - 1) < 1e-9
-    }
-    after = variance["rows"][-1]
     b = correlated().correction
     lines = [
         "# Results",
@@ -184,24 +175,7 @@ def results(quadratic: Row, training: Row, variance: Row, command: str) -> str:
         "",
         "## Where the paper and the measurements part",
         "",
-        "- (8), (17) and the cancellation hold for quadratic losses: what is left falls as 1/n^2.",
-        "  That c_t is random (footnote 2) costs only terms of that order. Footnote 1's o(n^2)",
-        "  should read O(1/n^2).",
-        "- The paper does not say in what order examples come. Drawn afresh at every step,",
-        f"  alpha (1 + alpha) nu = 1/n leaves a share of {at_paper['drawn', 1.0, 1]} (alpha = 1).",
-        "  In shuffled epochs plain SGD corrects a part already (as if by nu / 2 for small nu n),",
-        "  so the same condition over-corrects. At alpha = 1",
-        f"  {at_paper['shuffled', 1.0, 1]} is left, at alpha = 0.3 {at_paper['shuffled', 0.3, 1]}.",
-        "  What cancels there is exp(nu n) = 1 + 1 / (alpha (1 + alpha)), the last two lines of",
-        "  that table.",
-        "- Where E[H] is not I, plain backstitch does not cancel the bias; preconditioned by the",
-        "  inverse of E[H], as by an ideal natural gradient, it does.",
-        "- Most of what the correction saves in expected loss is not the bias, and it saves",
-        "  something where H and g are independent and there is none.",
-        "- For the variance (8) is 6 times too large. It is wrong because the loss is not",
-        "  quadratic: one Newton step has the bias of (8), but third derivatives add 5/n. The",
-        "  paper names no constant; ours changes with the parameter. The correction (10) turns",
-        f"  n times the bias from -1 into {plus_minus(after['bias'], after['error'])}.",
+        *conclusions(quadratic, training, variance),
         "",
         f"Written by `{command}` from:",
         "",

@@ -20,7 +20,9 @@ from chainstitch.nnet.chain import (
     monophones,
     numerator_forward_backward,
 )
-from chainstitch.utils.hmm import pdf_acceptor, phone_graph
+from chainstitch.nnet.loss import Outputs
+from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import phone_graph
 from tests.leaves import random_leaves
 from tests.nnet.chain.test_numerator import PRONUNCIATIONS, SIL, TEXT, paths, twin
 from tests.reference.numerator import aligned, log_z, spoken
@@ -143,8 +145,8 @@ def test_log_z_is_the_sum_over_the_allowed_strings_once_each(seed, leaves, timed
     denominator, graphs, strings, lengths, y = random_batch(seed, leaves, timed)
     found, posteriors = numerator_forward_backward(NumeratorBatch(graphs), y, lengths)
     loss = ChainLoss(denominator, leaky=0.1)
-    loss(y, lengths, NumeratorBatch(graphs))
-    assert (loss.objective <= 1e-6).all()
+    outcome = loss.outcome(Outputs(y, lengths), NumeratorBatch(graphs))
+    assert (outcome.objective <= 1e-6).all()
     for i, n in enumerate(lengths.tolist()):
         assert found[i].item() == pytest.approx(
             log_z(strings[i], denominator, y[i, :n].double().numpy()), abs=1e-6

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from chainstitch.nnet.chain import DenominatorGraph
-from chainstitch.nnet.chain.fst_format import read_fst, write_fst_text
 from chainstitch.utils.errors import UserError
 
 # as fstprint shows a den.fst: weights of 0 are left out
@@ -25,7 +24,7 @@ TEXT = """2	0	4	4
 
 def read_text(tmp_path: Path, text: str) -> DenominatorGraph:
     (tmp_path / "den.txt").write_text(text)
-    return read_fst(tmp_path / "den.txt")
+    return DenominatorGraph.read_fst(tmp_path / "den.txt")
 
 
 def test_text_of_fstprint_reads(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_text_of_fstprint_reads(tmp_path: Path) -> None:
 
 def test_binary_and_text_and_npz_are_one_graph(tmp_path: Path) -> None:
     first = read_text(tmp_path, TEXT)
-    write_fst_text(first, tmp_path / "again.txt")
+    first.write_fst_text(tmp_path / "again.txt")
     fst = kaldifst.compile((tmp_path / "again.txt").read_text(), acceptor=True)
     fst.write(str(tmp_path / "den.fst"))
     first.save(tmp_path / "den.npz")

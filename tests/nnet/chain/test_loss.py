@@ -14,7 +14,9 @@ from chainstitch.nnet.chain import (
     numerator_forward_backward,
 )
 from chainstitch.nnet.chain.forward_backward import resolved
+from chainstitch.nnet.chain.loss import XENT
 from chainstitch.nnet.chain.self_test import LOG_Z, TOLERANCE, self_test
+from chainstitch.nnet.loss import Outputs
 from tests.nnet.chain.test_numerator import compiled, make_denominator
 
 LENGTHS = torch.tensor([7, 4])
@@ -35,8 +37,9 @@ def test_all_terms_together_have_the_derivative_of_their_finite_differences(nume
     loss = ChainLoss(make_denominator(), 0.1, 1e-2, xent_regularize=0.3, out_of_range=0.05)
     y, z = outputs(0, 30.0).requires_grad_(), outputs(1).requires_grad_()
     weights = torch.tensor([1.0, 0.5])
-    loss(y, LENGTHS, numerators, weights, xent=z).backward()
-    assert float(loss.out_of_range_term) > 0 and float(loss.xent_term) > 0
+    found = loss.outcome(Outputs(y, LENGTHS, {XENT: z}), numerators, weights)
+    found.value.backward()
+    assert found.figures["out_of_range"] > 0 and found.figures["xent"] > 0
     dy, dz = outputs(2), outputs(3)
     step = 2e-2
     with torch.no_grad():
@@ -89,23 +92,26 @@ def test_the_xent_branch_is_the_numerators_cross_entropy(numerators):
 def test_out_of_range_outputs_alone_are_penalised(numerators):
     loss = ChainLoss(make_denominator(), output_l2=0.0, out_of_range=0.2)
     y = outputs(0)
-    loss(y, LENGTHS, numerators)
-    assert float(loss.out_of_range_term) == 0.0
+    found = loss.outcome(Outputs(y, LENGTHS), numerators)
+    assert found.figures["out_of_range"] == 0.0
+    assert found.figures.keys() == {"num_log_z", "den_log_z", "out_of_range"}
     y[0, 2, 3], y[1, 1, 1], y[1, 6, 0] = 32.0, -35.0, 99.0  # the last past the end
-    loss(y, LENGTHS, numerators)
-    assert float(loss.out_of_range_term) == pytest.approx(0.1 * (2.0**2 + 5.0**2))
+    found = loss.outcome(Outputs(y, LENGTHS), numerators)
+    assert found.figures["out_of_range"] == pytest.approx(0.1 * (2.0**2 + 5.0**2))
 
 
 def test_the_report_adds_up(numerators):
     loss = ChainLoss(make_denominator(), 0.1, 1e-2)
     y = outputs(0)
-    value = loss(y, LENGTHS, numerators, torch.tensor([1.0, 0.5]))
+    found = loss.outcome(Outputs(y, LENGTHS), numerators, torch.tensor([1.0, 0.5]))
     den, _ = forward_backward(loss.denominator, y, LENGTHS, 0.1)
     num, _ = numerator_forward_backward(numerators, y, LENGTHS)
-    assert torch.equal(loss.num_log_z, num) and torch.equal(loss.den_log_z, den)
-    assert loss.frames == 11
-    weighted = loss.objective @ torch.tensor([1.0, 0.5]).double()
-    assert value.item() == pytest.approx(float(loss.l2_term) - weighted.item(), rel=1e-6)
+    assert torch.equal(found.objective, num - den) and found.count == 11
+    assert found.figures["num_log_z"] == float(num.sum())
+    assert found.figures["den_log_z"] == float(den.sum())
+    weighted = found.objective @ torch.tensor([1.0, 0.5]).double()
+    l2 = found.figures["output_l2"]
+    assert found.value.item() == pytest.approx(l2 - weighted.item(), rel=1e-6)
 
 
 def test_misfit_arguments_are_errors(numerators):

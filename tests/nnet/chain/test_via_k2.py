@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, forward_backward, via_k2
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler
+from chainstitch.nnet.loss import Outputs
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 from chainstitch.utils.optional import UnusableError
@@ -212,8 +213,9 @@ def test_the_loss_checks_k2_once_and_says_so(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.INFO):
         for seed in range(3):
             y = _likes(seed, 2, 5, 4).requires_grad_()
-            loss(y, torch.tensor([5, 3]), _numerators(2)).backward()
-            np.testing.assert_allclose(loss.objective, 0.0, atol=1e-5)
+            outcome = loss.outcome(Outputs(y, torch.tensor([5, 3])), _numerators(2))
+            outcome.value.backward()
+            np.testing.assert_allclose(outcome.objective, 0.0, atol=1e-5)
     assert caplog.text.count("k2 agrees with the cpu back end") == 1
 
 

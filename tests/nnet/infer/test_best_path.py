@@ -7,7 +7,8 @@ import pytest
 
 from chainstitch.nnet.chain import NumeratorCompiler, monophones
 from chainstitch.nnet.infer.best_path import alignment_graph, best_path, input_durations
-from chainstitch.utils.hmm import pdf_acceptor, phone_graph
+from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
+from chainstitch.utils.hmm.phone_graph import phone_graph
 from tests.nnet.chain.test_alignment import LEAVES, PHONES, make_denominator
 from tests.nnet.chain.test_numerator import PRONUNCIATIONS, SIL, paths
 from tests.reference import align as twin

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from chainstitch.nnet.chain import Leaves, monophones
-from chainstitch.nnet.chain.forward_backward import NonFiniteError
 from chainstitch.nnet.loss import FrameLabels, FrameLoss
 from chainstitch.nnet.loss.frame import NO_LABEL, frame_labels
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
+from chainstitch.nnet.loss.outcome import Outputs
 
 PDFS = torch.tensor([[0, 2, 1], [1, NO_LABEL, NO_LABEL]])
 
@@ -20,14 +21,15 @@ def test_it_is_the_summed_log_probability_of_the_labels():
     y = torch.tensor([[[1.0, 2, 3], [0, 0, 5], [1, 1, 1]], [[3, 0, 0], [9, 9, 9], [9, 9, 9]]])
     y.requires_grad_()
     loss = FrameLoss()
+    found = loss.outcome(Outputs(y, torch.tensor([3, 1])), FrameLabels(PDFS))
     value = loss(y, torch.tensor([3, 1]), FrameLabels(PDFS))
     each = [1 - math.log(sum(map(math.exp, (1, 2, 3)))), 5 - math.log(2 + math.exp(5))]
     first = sum(each) + math.log(1 / 3)
     second = -math.log(math.exp(3) + 2)
-    assert loss.objective.tolist() == pytest.approx([first, second], abs=1e-6)
+    assert found.objective.tolist() == pytest.approx([first, second], abs=1e-6)
     assert value.item() == pytest.approx(-first - second, abs=1e-5)
-    assert loss.sums()["objf"] == pytest.approx(first + second, abs=1e-6)
-    assert loss.right == 1
+    assert found.value.item() == value.item() and found.count == 4
+    assert found.figures == {"accuracy": 1}
     value.backward()
     wanted = y.detach().softmax(2)
     wanted[0, [0, 1, 2], [0, 2, 1]] -= 1

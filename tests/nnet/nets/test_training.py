@@ -9,9 +9,9 @@ import torch
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.train import diagnostics
 from chainstitch.nnet.train.plan import BatchPlan
-from chainstitch.nnet.train.train_schedule import Schedule
 from chainstitch.nnet.train.trainer import Trainer
 from tests.toy import Toy, same_tensors
+from tests.training import make_trainer, settings
 
 NET = """
 input name=input dim=13
@@ -25,7 +25,7 @@ prefinal-layer name=chain big-dim=16 small-dim=8
 output-layer name=output output-delay=3
 output-layer name=output-xent input=lstm3
 """
-SCHEDULE = Schedule(
+SCHEDULE = settings(
     5e-3, 1e-3, backstitch_scale=0.3, backstitch_interval=2, dropout="0,0.2,0 tdnnf2=0,0.1"
 )
 
@@ -36,7 +36,7 @@ def trainer(toy: Toy, out: Path) -> Trainer:
     torch.manual_seed(0)
     network = Network(NET, loss.denominator.num_pdfs)
     plan = BatchPlan(len(examples), 4, 6.0, 3, 0)
-    return Trainer(network, loss, examples, valid, plan, SCHEDULE, out)
+    return make_trainer(network, loss, examples, valid, plan, SCHEDULE, out)
 
 
 def test_they_learn_and_resume_and_their_parts_do_their_work(toy: Toy, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_outputs_of_chunks_are_those_of_the_whole_utterance(toy, alignments):
             everything[chunk.cut.id] = outputs[0]
         batch = chunks.batch(range(len(chunks)))
         outputs, lengths = batch.outputs(network, "cpu")
-    assert batch.frames == int(lengths.sum()) == int(chunks.frames.sum()) // 3
+    assert batch.count == int(lengths.sum()) == int(chunks.frames.sum()) // 3
     for i, chunk in enumerate(chunks.chunks):
         wanted = everything[chunk.cut.id][chunk.first : chunk.first + chunk.length]
         torch.testing.assert_close(outputs[i, : lengths[i]], wanted, atol=1e-5, rtol=1e-5)
@@ -118,7 +118,7 @@ def test_targets_are_numerators_or_labels(toy, alignments):
     batch = chunks.batch(range(len(chunks)))
     assert isinstance(batch.targets, NumeratorBatch)
     log_z, _ = numerator_forward_backward(
-        batch.targets, torch.zeros(len(chunks), int(batch.count.max()), 8), batch.count
+        batch.targets, torch.zeros(len(chunks), int(batch.num_outputs.max()), 8), batch.num_outputs
     )
     assert torch.isfinite(log_z).all()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 import torch
 
-from chainstitch.nnet.loss import ClassLoss
+from chainstitch.nnet.loss import ClassLoss, Outputs
 from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.optim import SGD, Backstitch
 from chainstitch.nnet.tasks.image_examples import ImageExamples
+from chainstitch.nnet.train.log import figures
+from chainstitch.nnet.train.step import add_outcome
 from chainstitch.utils.data.images import ImageSet
 
 
@@ -72,7 +76,7 @@ def test_both_steps_of_backstitch_see_the_same_augmented_minibatch():
 
     def closure() -> torch.Tensor:
         network.zero_grad()
-        value = batch.loss(network, loss, "cpu")
+        value = batch.outcome(network, loss, "cpu").value
         value.backward()
         return value
 
@@ -87,22 +91,23 @@ def test_both_steps_of_backstitch_see_the_same_augmented_minibatch():
 def test_loss_is_summed_cross_entropy_and_its_figures_add_up():
     loss = ClassLoss()
     outputs, labels = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
-    value = loss(outputs, labels)
+    found = loss.outcome(Outputs(outputs), labels)
     naive = [float(o[y] - o.exp().sum().log()) for o, y in zip(outputs, labels, strict=True)]
-    assert float(value) == pytest.approx(-sum(naive))
-    sums = loss.sums()
-    assert float(sums["objf"]) == pytest.approx(sum(naive))
+    assert float(found.value) == pytest.approx(-sum(naive)) == float(loss(outputs, labels))
+    assert found.objective.tolist() == pytest.approx(naive) and found.count == 5
     right = sum(int(o.argmax()) == int(y) for o, y in zip(outputs, labels, strict=True))
-    assert int(sums["right"]) == right and int(sums["nonfinite"]) == 0
+    assert int(found.figures["accuracy"]) == right
 
 
 def test_an_output_that_is_not_finite_counts_for_minus_ten_and_is_said():
-    loss = ClassLoss()
     outputs = torch.zeros(3, 2)
     outputs[1, 0] = torch.nan
-    assert torch.isnan(loss(outputs, torch.tensor([0, 1, 1])))
-    sums = loss.sums()
-    assert float(sums["objf"]) == pytest.approx(-10 - 2 * np.log(2)) and int(sums["nonfinite"]) == 1
+    found = ClassLoss().outcome(Outputs(outputs), torch.tensor([0, 1, 1]))
+    assert torch.isnan(found.value)
+    sums: dict[str, float | torch.Tensor] = defaultdict(float)
+    add_outcome(sums, found)
+    row = figures({name: float(value) for name, value in sums.items()}, "image")
+    assert row["train_objf"] * 3 == pytest.approx(-10 - 2 * np.log(2)) and row["nonfinite"] == 1
 
 
 def test_autocast_runs_the_network_in_bfloat16_and_leaves_gradients_in_float32():
@@ -111,6 +116,7 @@ def test_autocast_runs_the_network_in_bfloat16_and_leaves_gradients_in_float32()
     network.bf16 = True
     kinds: list[torch.dtype] = []
     network.third[1].convolutions[0].register_forward_hook(lambda *a: kinds.append(a[2].dtype))
-    examples.batch([0, 1, 2]).loss(network, loss, "cpu").backward()
-    assert kinds == [torch.bfloat16] and loss.objective.dtype == torch.float32
+    outcome = examples.batch([0, 1, 2]).outcome(network, loss, "cpu")
+    outcome.value.backward()
+    assert kinds == [torch.bfloat16] and outcome.objective.dtype == torch.float32
     assert all(p.dtype == p.grad.dtype == torch.float32 for p in network.parameters())

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 
 import torch
 
-import chainstitch.nnet.tasks.experiment  # noqa: F401
+import chainstitch.nnet.tasks.speech  # noqa: F401
 from chainstitch.bin import main
 from chainstitch.nnet.train import averaged_jobs
 from chainstitch.utils import checkpoint
@@ -77,7 +77,7 @@ def compare(exp: Path, whole: Path) -> None:
         one, other = (checkpoint.load(run / f"{number}.pt") for run in (exp, whole))
         assert same_tensors(one["model"], other["model"]), number
         torch.testing.assert_close(
-            one["natural_gradient"], other["natural_gradient"], rtol=0, atol=0
+            one["stepper"]["natural_gradient"], other["stepper"]["natural_gradient"], rtol=0, atol=0
         )
     assert rows(exp) == rows(whole)
     final, wanted = (checkpoint.load(run / "final.pt")["model"] for run in (exp, whole))

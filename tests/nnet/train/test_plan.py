@@ -74,7 +74,7 @@ def test_frame_shifts_take_turns_over_minibatches_and_epochs() -> None:
     plan = BatchPlan(9, 3, 3.0, 3)  # iterations are epochs; without shuffled sizes
     shifts = [[m.shift for m in plan.iteration(epoch)] for epoch in range(3)]
     assert shifts == [[0, 1, -1], [1, -1, 0], [-1, 0, 1]]
-    assert {m.shift for m in sequence(BatchPlan(9, 3, 3.0, 3, frame_shift=False))} == {0}
+    assert {m.shift for m in sequence(BatchPlan(9, 3, 3.0, 3, shifts=(0,)))} == {0}
 
 
 @pytest.mark.parametrize("bad", [(0, 1, 1.0, 1), (1, 0, 1.0, 1), (1, 1, 0.0, 1), (1, 1, 1.0, 0)])
@@ -124,5 +124,5 @@ def test_rules_too_are_a_function_of_the_seed() -> None:
 def test_rules_by_which_nothing_can_be_trained_on_are_refused() -> None:
     with pytest.raises(UsageError, match="'16': 11 utterances do not fill a single minibatch"):
         ruled("16")
-    with pytest.raises(ValueError, match="0 lengths for 11 utterances"):
+    with pytest.raises(ValueError, match="0 lengths for 11 examples"):
         BatchPlan(11, 64, 4.0, 3, rules=MinibatchRules("4"))

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from chainstitch.nnet.optim import build
 from chainstitch.nnet.train import schedule
 
 
@@ -24,14 +25,14 @@ def test_learning_rates_that_are_not_positive_are_refused(initial: float, final:
 
 
 def test_backstitch_starts_slowly() -> None:
-    scales = [schedule.slow_start(0.3, i) for i in range(20)]
+    scales = [build.slow_start(0.3, i) for i in range(20)]
     assert scales[0] == 0.0 and scales[5] == pytest.approx(0.1) and scales[15:] == [0.3] * 5
-    assert schedule.slow_start(0.3, 0, 0) == 0.3  # no ramp
+    assert build.slow_start(0.3, 0, 0) == 0.3  # no ramp
 
 
 def test_first_iteration_may_change_less() -> None:
-    assert schedule.first_iteration_max_change(2.0, 0) == pytest.approx(math.sqrt(2.0))
-    assert schedule.first_iteration_max_change(2.0, 1) == 2.0
+    assert build.first_iteration_max_change(2.0, 0) == pytest.approx(math.sqrt(2.0))
+    assert build.first_iteration_max_change(2.0, 1) == 2.0
 
 
 @pytest.mark.parametrize(

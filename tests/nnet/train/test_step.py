@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.nnet.test_train import BACKSTITCH, PLAIN, trained, trainer
 
-from chainstitch.nnet.train.train_schedule import Schedule
 from tests.toy import XCONFIG, Toy, same_tensors
+from tests.training import BACKSTITCH, PLAIN, settings, trained, trainer
 
 
 def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None:
@@ -21,12 +20,14 @@ def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None
     assert text != XCONFIG
     weights = []
     for name, xconfig in (("plain", XCONFIG), ("l2", text)):
-        made = trainer(toy, tmp_path / name, Schedule(1e-2, 1e-2), xconfig=xconfig)
-        made.sgd.max_change = 0.0
+        made = trainer(toy, tmp_path / name, settings(1e-2, 1e-2), xconfig=xconfig)
+        made.stepper.optimizer.max_change = 0.0
         layer = made.network.layers["output"]
         with torch.no_grad():
             layer.weight.fill_(0.01)
-        made.step(made.plan.iteration(0)[0], Counter(), 1)
+        made.step(
+            made.plan.iteration(0)[0], made.step.parts(made.plan.iteration(0)[0]), Counter(), 1
+        )
         weights.append(layer.weight.detach().clone())
     sequences = len(made.plan.iteration(0)[0].indices)
     wanted = weights[0] - 2 * 1e-2 * 0.01 * sequences * 0.01
@@ -36,7 +37,7 @@ def test_l2_of_a_layer_is_counted_per_sequence(toy: Toy, tmp_path: Path) -> None
 def test_a_minibatch_that_is_not_finite_is_passed_over_counted_and_named(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schedule = Schedule(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=1)
+    schedule = settings(5e-3, 1e-3, backstitch_scale=1.0, backstitch_interval=1)
     made = trainer(toy, tmp_path / "exp", schedule)
     before = {name: value.clone() for name, value in made.network.state_dict().items()}
     first = made.plan.iteration(0)[0]
@@ -49,16 +50,16 @@ def test_a_minibatch_that_is_not_finite_is_passed_over_counted_and_named(
     made.examples.batch = damaged  # type: ignore[method-assign,assignment]
     sums: Any = Counter()
     made.network.train()
-    made.optimizer.scale = 0.0
-    made.step(first, sums, 1)
+    made.stepper.wrapper.backstitch.scale = 0.0
+    made.step(first, made.step.parts(first), sums, 1)
     assert same_tensors(made.network.state_dict(), before)  # batch-norm's statistics too
-    assert sums["nonfinite"] == 1 and sums["objf"] == -10.0 * sums["frames"]
+    assert sums["nonfinite"] == 1 and sums["objf"] == -10.0 * sums["count"]
     assert made.examples.cuts[first.indices[0]].id in caplog.text
     with pytest.raises(FloatingPointError, match="NaN or an infinity"):  # more than 1 % of 100
-        made.step(first, sums, 1)
+        made.step(first, made.step.parts(first), sums, 1)
     made.examples.batch = batch  # type: ignore[method-assign]
     made.network.load_state_dict(before)
-    made.step(first, sums, 1)
+    made.step(first, made.step.parts(first), sums, 1)
     assert not same_tensors(made.network.state_dict(), before)
 
 
@@ -89,10 +90,10 @@ def test_a_part_that_is_not_finite_has_the_whole_minibatch_passed_over(
     made.network.train()
     sums: Any = Counter()
     for minibatch in minibatches[:2]:
-        made.step(minibatch, sums, 1)
+        made.step(minibatch, made.step.parts(minibatch), sums, 1)
     before = {name: value.clone() for name, value in made.network.state_dict().items()}
-    assert made.natural_gradient is not None
-    estimates = made.natural_gradient.statistics()
+    assert made.stepper.natural_gradient is not None
+    estimates = made.stepper.natural_gradient.statistics()
     batch, seen = made.examples.batch, []
 
     def damaged(indices: list[int]) -> Any:
@@ -102,12 +103,12 @@ def test_a_part_that_is_not_finite_has_the_whole_minibatch_passed_over(
         return dataclasses.replace(whole, features=spoilt)
 
     made.examples.batch = damaged  # type: ignore[method-assign,assignment]
-    frames = sums["frames"]
-    made.step(minibatches[1], sums, 1)
+    frames = sums["count"]
+    made.step(minibatches[1], made.step.parts(minibatches[1]), sums, 1)
     assert sorted(len(indices) for indices in seen) == [1, 1, 1, 1]
-    assert sums["nonfinite"] == 1 and sums["frames"] > frames
+    assert sums["nonfinite"] == 1 and sums["count"] > frames
     assert same_tensors(made.network.state_dict(), before)
-    assert made.natural_gradient.statistics() == estimates
+    assert made.stepper.natural_gradient.statistics() == estimates
 
 
 LSTM = "fast-lstmp-layer name=lstm1 cell-dim=8 delay=-3\noutput-layer"
@@ -126,7 +127,7 @@ def test_bf16_is_near_float32_and_leaves_updates_in_float32(toy: Toy, tmp_path: 
         rows[half] = made.rows
         state = made._state()
         assert all(p.dtype == torch.float32 for p in made.network.parameters())
-        for sides in state["natural_gradient"].values():
+        for sides in state["stepper"]["natural_gradient"].values():
             assert all(side["w"].dtype == torch.float32 for side in sides)
     for name in ("train_objf", "valid_objf"):
         values = [rows[half][-1][name] for half in (False, True)]

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from tests.nnet.test_train import BACKSTITCH, SHRINKING, trained, trainer
 
+from chainstitch.nnet.train.plan import Minibatch
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.stop_signals import Stopped
 from tests.toy import XCONFIG, Toy, same_tensors
 from tests.toy import rows as rows_of
+from tests.training import BACKSTITCH, SHRINKING, trained, trainer
 
 LSTM = XCONFIG.replace(
     "output-layer",
@@ -25,17 +26,18 @@ LSTM = XCONFIG.replace(
 
 
 def stopped(made: Trainer, minibatch: int, number: signal.Signals = signal.SIGTERM) -> str:
-    """Has the signal come while minibatch `minibatch` of the run is read; what was said."""
-    batch, seen = made.examples.batch, []
+    """Has the signal come as minibatch `minibatch` of the run begins; what was said."""
+    step, seen = made.step.__call__, []
 
-    def interrupted(indices: Any) -> Any:
-        if made.network.training:
-            seen.append(indices)
-            if len(seen) == minibatch:
-                os.kill(os.getpid(), number)
-        return batch(indices)
+    def interrupted(of: Minibatch, *arguments: Any) -> None:
+        seen.append(of)
+        if len(seen) == minibatch:
+            os.kill(os.getpid(), number)
+        step(of, *arguments)
 
-    made.examples.batch = interrupted  # type: ignore[method-assign]
+    parts = made.step.parts
+    made.step = interrupted  # type: ignore[assignment]
+    made.step.parts = parts  # type: ignore[method-assign]
     with pytest.raises(Stopped) as error:
         made.run()
     assert len(seen) == minibatch and error.value.exit_code == 144
@@ -115,7 +117,7 @@ def test_of_a_damaged_pause_the_checkpoint_before_it_is_used(
     content = bytearray((out / "paused.pt").read_bytes())
     if damage == "a part":
         state = checkpoint.load(out / "paused.pt")
-        del state["within"]
+        del state["progress"]
         checkpoint.save(state, out / "paused.pt")
     elif damage == "truncated":
         (out / "paused.pt").write_bytes(content[:-100])

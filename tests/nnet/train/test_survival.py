@@ -15,23 +15,25 @@ from chainstitch.utils.lock import locked
 from tests.bin.test_train import LONG, assert_same_run, whole  # noqa: F401
 from tests.toy import Toy, run
 
-KILLS = os.environ.get("CHAINSTITCH_TEST_KILLS", "20")
-
-
+KILLS = os.environ.get("CHAINSTITCH_TEST_KILLS")  # in both tests together
 JOBS = (
     *("--set", "training.frames_per_iteration=2200", "--set", "training.minibatch_size=2"),
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
 )
+# as many iterations as LONG and half as many as JOBS, each of them shorter or of fewer jobs
+SHORTER = ("--set", "training.epochs=6", "--set", "training.frames_per_iteration=2700")
+SHORTER_JOBS = ("--set", "training.epochs=8")
 
 
 @pytest.mark.parametrize("jobs", [(), JOBS], ids=["one process", "parallel jobs"])
 def test_killed_at_random_moments_it_ends_as_the_undisturbed_run(
-    toy: Toy, tmp_path: Path, jobs: tuple[str, ...]
+    toy: Toy, tmp_path: Path, thorough: bool, jobs: tuple[str, ...]
 ) -> None:
-    given = toy.arguments(tmp_path / "unused", *LONG, *jobs)[1:]
+    length = () if thorough else SHORTER_JOBS if jobs else SHORTER
+    given = toy.arguments(tmp_path / "unused", *LONG, *jobs, *length)[1:]
     at = given.index("--out")
     arguments = given[:at] + given[at + 2 :]
-    kills = str(int(KILLS) // 2)
+    kills = str(int(KILLS or (20 if thorough else 6)) // 2)
     command = ["tests.nnet.train.killed_training", kills, "1", str(tmp_path / "whole")]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     done = subprocess.run(

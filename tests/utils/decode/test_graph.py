@@ -18,7 +18,7 @@ from tests.leaves import random_leaves
 
 def _lang(path: Path, word: str = "b", overwrite: bool = False) -> Path:
     lexicon = {"a": [("A",)], word: [("B",)]}
-    write_lang(path, lexicon, ngram.from_words(), topology.describe, overwrite=overwrite)
+    write_lang(path, lexicon, ngram.from_words(), overwrite=overwrite)
     return path
 
 
@@ -30,13 +30,13 @@ def test_graph_is_reused_until_the_lang_changes(tmp_path: Path) -> None:
     lang = _lang(tmp_path / "lang")
     exp = tmp_path / "exp"
     exp.mkdir()
-    first = load_graph(exp, lang, topology)
+    first = load_graph(exp, lang)
     stamp = first.path.stat().st_mtime_ns
-    again = load_graph(exp, lang, topology)
+    again = load_graph(exp, lang)
     assert again == first and again.path.stat().st_mtime_ns == stamp
     assert _graphs(exp) == [first.path]
     _lang(lang, word="c", overwrite=True)
-    changed = load_graph(exp, lang, topology)
+    changed = load_graph(exp, lang)
     assert changed.path != first.path and len(_graphs(exp)) == 2
     assert changed.words[2] == "c"
 
@@ -49,10 +49,10 @@ def test_tables_go_with_the_graph(uniform: Graph) -> None:
 
 def test_each_tree_has_a_graph_of_its_own(tmp_path: Path) -> None:
     lang = _lang(tmp_path / "lang")
-    found = [load_graph(tmp_path, lang, topology, leaves) for leaves in LEAVES]
+    found = [load_graph(tmp_path, lang, leaves) for leaves in LEAVES]
     assert len({graph.path for graph in found}) == len(LEAVES) == len(_graphs(tmp_path))
     assert [graph.num_pdfs for graph in found] == [6, 9, 9, 10, 9]
-    again = load_graph(tmp_path, lang, topology, LEAVES[1])
+    again = load_graph(tmp_path, lang, LEAVES[1])
     assert again == found[1] != found[2]
     assert {a.ilabel for s in range(found[1].hlg.num_states)
             for a in kaldifst.ArcIterator(found[1].hlg, s)} <= set(range(10))  # fmt: skip
@@ -77,19 +77,19 @@ def test_lang_with_other_phones_than_training_is_refused(tmp_path: Path) -> None
     lang = _lang(tmp_path / "lang")
     table = (lang / "phones.txt").read_text()
     (tmp_path / "phones.txt").write_text(table.replace("#", "#9"))  # these may differ
-    load_graph(tmp_path, lang, topology)
+    load_graph(tmp_path, lang)
     (tmp_path / "phones.txt").write_text(table.replace(" 2\n", "x 2\n"))
     with pytest.raises(UserError, match="phone 2 is .*x in the one.*decode with a lang"):
-        load_graph(tmp_path, lang, topology)
+        load_graph(tmp_path, lang)
 
 
 def test_missing_places_and_a_damaged_graph_are_errors(tmp_path: Path) -> None:
     lang = _lang(tmp_path / "lang")
     with pytest.raises(UsageError, match="chainstitch train"):
-        load_graph(tmp_path / "none", lang, topology)
+        load_graph(tmp_path / "none", lang)
     with pytest.raises(UsageError, match="chainstitch lang"):
-        load_graph(tmp_path, tmp_path, topology)
-    graph = load_graph(tmp_path, lang, topology)
+        load_graph(tmp_path, tmp_path)
+    graph = load_graph(tmp_path, lang)
     graph.path.write_bytes(graph.path.read_bytes()[:-8])
     with pytest.raises(UserError, match="damaged"):
-        _ = load_graph(tmp_path, lang, topology).hlg
+        _ = load_graph(tmp_path, lang).hlg

@@ -16,7 +16,7 @@ LEXICON = {"no": [("N", "O")], "know": [("N", "O")], "on": [("O", "N")]}
 
 
 def _write(out: Path, overwrite: bool = False) -> Lang:
-    return write_lang(out, LEXICON, ngram.from_words(), topology.describe, overwrite=overwrite)
+    return write_lang(out, LEXICON, ngram.from_words(), overwrite=overwrite)
 
 
 def test_directory_holds_the_contract_s_files_and_reads_back(tmp_path: Path) -> None:
@@ -52,7 +52,6 @@ def test_failure_leaves_the_old_directory(tmp_path: Path) -> None:
             tmp_path / "lang",
             {"new": [("N",)]},
             ngram.from_arpa(tmp_path / "none.arpa"),
-            topology.describe,
             overwrite=True,
         )
     assert {p.name: p.read_bytes() for p in (tmp_path / "lang").iterdir()} == before

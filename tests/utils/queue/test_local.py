@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -95,7 +94,9 @@ def test_jobs_side_by_side_get_one_thread_each(
 
 def test_gpu_jobs_get_gpus_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
-    script = "echo $CUDA_VISIBLE_DEVICES; sleep 0.3"
+    # each waits for the other, so that both have theirs at the same time
+    script = f"echo $CUDA_VISIBLE_DEVICES; cd {tmp_path}; touch JOB"
+    script += "; until test -e 1 -a -e 2; do sleep 0.05; done"
     jobs = parse(["JOB=1:2", str(tmp_path / "JOB.log"), "sh", "-c", script])
     codes(jobs, Resources(gpu=2))
     seen = [(tmp_path / f"{n}.log").read_text().splitlines()[3] for n in (1, 2)]
@@ -136,21 +137,27 @@ def test_gpu_that_another_run_has_taken_is_not_given_twice(
 def test_gpu_stays_taken_while_what_a_job_started_outlives_the_runner(tmp_path: Path) -> None:
     runner = subprocess.Popen(
         [sys.executable, "-m", "chainstitch.bin.main", "run", "--gpu", "1", "a.log",
-         "sh", "-c", "sleep 60 & echo $!; wait"],  # sh goes with the runner, sleep does not
+         "sh", "-c", "sleep 60 & echo $!; echo $$; wait"],  # sh goes with the runner, not sleep
         cwd=tmp_path, env=os.environ | {"CUDA_VISIBLE_DEVICES": "test-c"},
     )  # fmt: skip
     log = tmp_path / "a.log"
-    wait_for(lambda: log.exists() and log.read_text().count("\n") >= 4, process=runner)
+    wait_for(lambda: log.exists() and log.read_text().count("\n") >= 5, process=runner)
+    sleeping, shell = log.read_text().splitlines()[3:5]
     runner.kill()
     runner.wait()
-    time.sleep(0.2)
+    status = Path("/proc", shell, "status")
+    wait_for(lambda: not status.exists() or "(zombie)" in status.read_text())
     assert gpus.take(["test-c"], 1) is None
-    os.kill(int(log.read_text().splitlines()[3]), signal.SIGKILL)
-    deadline = time.time() + 10
-    while (lease := gpus.take(["test-c"], 1)) is None:
-        assert time.time() < deadline
-        time.sleep(0.05)
-    lease.end()
+    os.kill(int(sleeping), signal.SIGKILL)
+    leases: list[gpus.Lease] = []
+
+    def freed() -> bool:
+        lease = gpus.take(["test-c"], 1)
+        leases.extend([lease] if lease else [])
+        return bool(lease)
+
+    wait_for(freed)
+    leases[0].end()
 
 
 def test_job_that_will_not_go_is_killed_when_its_grace_is_over(
@@ -168,10 +175,11 @@ def test_job_that_will_not_go_is_killed_when_its_grace_is_over(
     assert "(code 137)" in text
 
 
-def test_many_jobs_leave_no_process_and_no_open_file(tmp_path: Path) -> None:
+def test_many_jobs_leave_no_process_and_no_open_file(tmp_path: Path, thorough: bool) -> None:
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
-    jobs = parse(["JOB=1:200", str(tmp_path / "JOB.log"), "true"])
-    assert codes(jobs, Resources(max_jobs_run=8)) == [0] * 200
+    many = 200 if thorough else 40
+    jobs = parse([f"JOB=1:{many}", str(tmp_path / "JOB.log"), "true"])
+    assert codes(jobs, Resources(max_jobs_run=8)) == [0] * many
     if before:
         assert len(os.listdir("/proc/self/fd")) == before
     with contextlib.suppress(ChildProcessError):  # no child at all

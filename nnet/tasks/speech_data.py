@@ -1,23 +1,17 @@
-"""What a run learns from, by its config: loss, examples, i-vectors, the LDA-like first layer."""
+"""What a speech run learns from, by its config: loss, examples, i-vectors."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-from torch import Tensor
 
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
 from chainstitch.nnet.chain.supervision import NumeratorStore
-from chainstitch.nnet.loss import FrameLabels, FrameLoss
+from chainstitch.nnet.loss import FrameLoss
+from chainstitch.nnet.loss.outcome import Loss
 from chainstitch.nnet.nets import Network
-from chainstitch.nnet.nets.lda import LAYER, estimate_lda
 from chainstitch.nnet.tasks.chunks import ChunkExamples
-from chainstitch.nnet.tasks.speech_config import TrainConfig
+from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.utterances import MAX_DROPPED, ChainExamples
-from chainstitch.nnet.train.protocols import Loss
 from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
 from chainstitch.utils.data.alignments import AlignmentFile
 from chainstitch.utils.data.features import FeatureReader
@@ -27,26 +21,11 @@ from chainstitch.utils.hmm.topology import num_pdfs as count_pdfs
 from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang, read_table
 from chainstitch.utils.optional import load_k2
 
-LDA_UTTERANCES = 10_000  # at most, spread over the set; Kaldi takes some archives of examples
-LDA_BATCH = 64
-
 SpeechExamples = ChainExamples | ChunkExamples
 
 
-@dataclasses.dataclass
-class Inputs:
-    """What a run was made from, besides its config. `ali` and `valid_ali` may be empty."""
-
-    data: str
-    valid: str
-    lang: str
-    seed: int
-    ali: str = ""
-    valid_ali: str = ""
-
-
 def load_chain(
-    den: Path, lang: Path, config: TrainConfig, keep: Path | None = None, nj: int = 1
+    den: Path, lang: Path, config: SpeechConfig, keep: Path | None = None, nj: int = 1
 ) -> tuple[ChainLoss, NumeratorStore]:
     """The loss over a denominator graph, and the numerators of a lang directory.
 
@@ -93,7 +72,11 @@ def load_leaves(exp: Path) -> Leaves | None:
 
 
 def load_examples(
-    config: TrainConfig, inputs: Inputs, chain: ChainLoss, store: NumeratorStore, network: Network
+    config: SpeechConfig,
+    inputs: SpeechInputs,
+    chain: ChainLoss,
+    store: NumeratorStore,
+    network: Network,
 ) -> tuple[Loss, SpeechExamples, SpeechExamples]:
     """The loss of a run's criterion, and its training and validation examples.
 
@@ -166,40 +149,3 @@ def ivector_readers(network: Network, *directories: str) -> dict[str, IvectorRea
                 "ivectors extract` with one for both"
             )
     return dict(readers)
-
-
-def estimate_first_layer(
-    config: TrainConfig, inputs: Inputs, store: NumeratorStore, network: Network
-) -> None:
-    """Estimates the network's fixed-affine-layer, if it has one, on alignments (lda.py).
-
-    Raises:
-        UsageError: it has one, and there are no alignments.
-        UserError: the data are damaged or too few.
-    """
-    if not any(node.kind == LAYER for node in network.nodes):
-        return
-    if not inputs.ali:
-        raise UsageError(
-            f"the xconfig's {LAYER} is estimated from alignments; give --ali DIR (`chainstitch "
-            "align` makes it), or leave the layer out"
-        )
-    phones = read_table(Path(inputs.lang) / PHONES)
-    examples = ChunkExamples(
-        FeatureReader(inputs.data), AlignmentFile(Path(inputs.ali) / ALIGNMENTS, phones),
-        store.leaves, None, subsampling=config.network.subsampling, seed=inputs.seed,
-        ivectors=ivector_readers(network, inputs.data)[inputs.data],
-    )  # fmt: skip
-    chosen = np.linspace(0, len(examples) - 1, min(len(examples), LDA_UTTERANCES)).astype(int)
-
-    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor | None, Tensor]]:
-        for begin in range(0, len(chosen), LDA_BATCH):
-            batch = examples.batch(chosen[begin : begin + LDA_BATCH].tolist())
-            assert isinstance(batch.targets, FrameLabels)
-            # what lda.py leaves out is below 0, as NO_LABEL is
-            yield batch.features, batch.lengths, batch.ivectors, batch.targets.pdfs
-
-    device = next(network.parameters()).device
-    network.cpu()
-    estimate_lda(network, batches())
-    network.to(device)

@@ -1,0 +1,289 @@
+"""How a step of training is taken: options to a `Stepper`, which the training loop drives.
+
+    optimiser           plain descent with max-change (sgd.py), or AdaDelta          OPTIMIZERS
+    natural gradient    preconditions the gradients (natural_gradient.py)
+    wrapper             how often and how far one minibatch moves (backstitch.py)    WRAPPERS
+
+The loop knows none of them. A new optimiser or wrapper is a file, a row in one of the dicts below
+and a field of `StepOptions`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from chainstitch.nnet.optim import generators
+from chainstitch.nnet.optim.backstitch import Backstitch
+from chainstitch.nnet.optim.natural_gradient import NaturalGradient
+from chainstitch.nnet.optim.sgd import SGD
+
+
+@dataclass
+class BackstitchOptions:
+    """[optim.backstitch]"""
+
+    scale: float = field(default=0.0, metadata={"help": "alpha; 0 switches backstitch off"})
+    interval: int = field(default=4, metadata={"help": "every so many minibatches are treated"})
+    slow_start: int = field(
+        default=15, metadata={"help": "iterations in which alpha rises from 0 to `scale`"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.scale < 0 or self.interval < 1 or self.slow_start < 0:
+            raise ValueError(
+                "optim.backstitch: wanted scale >= 0, interval >= 1 and slow_start >= 0, found "
+                f"{self.scale}, {self.interval} and {self.slow_start}"
+            )
+
+
+@dataclass
+class StepOptions:
+    """[optim], as far as it is about single steps."""
+
+    optimizer: str = field(default="sgd", metadata={"help": "sgd or adadelta"})
+    wrapper: str = field(
+        default="backstitch", metadata={"help": "what drives the optimizer: backstitch"}
+    )
+    momentum: float = field(default=0.0, metadata={"help": "of sgd; not with backstitch"})
+    max_change: float = field(
+        default=2.0, metadata={"help": "limit of a step of all parameters, Euclidean; 0: none"}
+    )
+    layer_max_change: bool = field(
+        default=True, metadata={"help": "false ignores the limits of the layers themselves"}
+    )
+    natural_gradient: bool = field(
+        default=True, metadata={"help": "precondition the gradients by online natural gradient"}
+    )
+    reset_natural_gradient: bool = field(
+        default=False,
+        metadata={"help": "start its estimates afresh in every iteration, as Kaldi does"},
+    )
+    backstitch: BackstitchOptions = field(default_factory=BackstitchOptions)
+
+    def __post_init__(self) -> None:
+        for name, rows in (("optimizer", OPTIMIZERS), ("wrapper", WRAPPERS)):
+            if getattr(self, name) not in rows:
+                raise ValueError(
+                    f"optim.{name}: wanted {' or '.join(rows)}, found {getattr(self, name)!r}"
+                )
+        if self.max_change < 0:
+            raise ValueError(f"optim: wanted max_change >= 0, found {self.max_change}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"optim.momentum: wanted 0 <= momentum < 1, found {self.momentum}")
+        if self.momentum and self.backstitch.scale:
+            raise ValueError("optim: backstitch does not go with momentum; set one of them to 0")
+
+
+class Wrapper(Protocol):
+    """What takes the steps of a minibatch by an optimiser."""
+
+    def set_iteration(self, iteration: int) -> None:
+        """Sets what moves from iteration to iteration."""
+
+    def begin_iteration(self, draw: Callable[[int], int]) -> None:
+        """Before the first minibatch of an iteration; `draw(n)` is a random number below n."""
+
+    def step(self, closure: Callable[[], Tensor]) -> Any:
+        """One minibatch; calls `closure`, which makes gradients, once or more often."""
+
+    def figures(self) -> dict[str, float]:
+        """Its settings in this iteration, for train.jsonl."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run that stops within an iteration has to keep; the optimiser's state apart."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from `state_dict`."""
+
+
+class ScheduledBackstitch:
+    """Backstitch as it is in training: alpha rises slowly, the phase is drawn in each iteration."""
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        options: StepOptions,
+        natural_gradient: NaturalGradient | None,
+        network: nn.Module,
+    ) -> None:
+        self.options = options.backstitch
+        self.backstitch = Backstitch(
+            optimizer, self.options.scale, self.options.interval, natural_gradient, network
+        )
+
+    def set_iteration(self, iteration: int) -> None:
+        """Alpha by its slow start."""
+        self.backstitch.scale = slow_start(self.options.scale, iteration, self.options.slow_start)
+
+    def begin_iteration(self, draw: Callable[[int], int]) -> None:
+        """A new phase."""
+        self.backstitch.start_iteration(draw(100_000))
+
+    def step(self, closure: Callable[[], Tensor]) -> Any:
+        """One minibatch, in one step or in two."""
+        return self.backstitch.step(closure)
+
+    def figures(self) -> dict[str, float]:
+        """alpha."""
+        return {"alpha": self.backstitch.scale}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in its turn."""
+        return {"phase": self.backstitch.phase, "count": self.backstitch.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from `state_dict`."""
+        self.backstitch.phase, self.backstitch.count = state["phase"], state["count"]
+
+
+def slow_start(scale: float, iteration: int, num_iterations: int = 15) -> float:
+    """Backstitch's alpha, rising linearly from 0 over the first iterations (paper, section 4.7).
+
+    >>> slow_start(1.0, 3), slow_start(1.0, 20)
+    (0.2, 1.0)
+    """
+    return scale * iteration / num_iterations if iteration < num_iterations else scale
+
+
+def first_iteration_max_change(max_change: float, iteration: int) -> float:
+    """The global limit: divided by sqrt(2) in iteration 0, when the network is all noise."""
+    return max_change / math.sqrt(2.0) if iteration == 0 else max_change
+
+
+def _sgd(network: nn.Module, lr: float, options: StepOptions) -> SGD:
+    sgd = SGD(network, lr, options.momentum, max_change=options.max_change)
+    if not options.layer_max_change:
+        for group in sgd.param_groups:
+            group["max_change"] = 0.0
+    return sgd
+
+
+def _adadelta(network: nn.Module, lr: float, options: StepOptions) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adadelta(parameters, lr, rho=0.95)
+
+
+OPTIMIZERS: dict[str, Callable[[nn.Module, float, StepOptions], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adadelta": _adadelta,
+}
+WRAPPERS: dict[str, Callable[..., Wrapper]] = {"backstitch": ScheduledBackstitch}
+
+
+class Stepper:
+    """Takes the steps of a training run; owns all that has a state besides the network.
+
+    Args:
+        network: what is trained.
+        options: see `StepOptions`.
+        lr: the first learning rate, of summed gradients.
+        group: process group of data-parallel training, see parallel/ranks.py.
+    """
+
+    def __init__(
+        self, network: nn.Module, options: StepOptions, lr: float, group: Any = None
+    ) -> None:
+        self.options = options
+        self.natural_gradient = (
+            NaturalGradient(network, group=group) if options.natural_gradient else None
+        )
+        self.optimizer = OPTIMIZERS[options.optimizer](network, lr, options)
+        self.wrapper = WRAPPERS[options.wrapper](
+            self.optimizer, options, self.natural_gradient, network
+        )
+
+    @property
+    def _limited(self) -> SGD | None:
+        """The optimiser, if it has max-change and its statistics."""
+        return self.optimizer if isinstance(self.optimizer, SGD) else None
+
+    def set_iteration(self, iteration: int, lr: float) -> None:
+        """Sets the learning rate, and what else moves from iteration to iteration."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        if self._limited:
+            self._limited.max_change = first_iteration_max_change(
+                self.options.max_change, iteration
+            )
+        self.wrapper.set_iteration(iteration)
+
+    def begin_iteration(self, draw: Callable[[int], int]) -> None:
+        """Before the first minibatch of an iteration; `draw(n)` is a random number below n."""
+        self._forget_counts()
+        self.wrapper.begin_iteration(draw)
+        if self.natural_gradient is not None and self.options.reset_natural_gradient:
+            self.natural_gradient.reset()
+
+    def _forget_counts(self) -> None:
+        if self._limited:
+            self._limited.statistics.reset()
+
+    def step(self, closure: Callable[[], Tensor], num_sequences: int) -> None:
+        """One minibatch of so many examples."""
+        if self._limited:
+            self._limited.num_sequences = num_sequences
+        self.wrapper.step(closure)
+
+    def drop(self) -> None:
+        """Forgets what was seen of a minibatch that has no usable gradient."""
+        if self.natural_gradient is not None:
+            self.natural_gradient.drop()
+
+    def figures(self) -> dict[str, Any]:
+        """What train.jsonl says of an iteration's steps; waits for the device."""
+        found: dict[str, Any] = self.wrapper.figures()
+        if self._limited:
+            found["max_change"] = self._limited.statistics.summary(self._limited.names)
+        if self.natural_gradient is not None:
+            found["natural_gradient"] = self.natural_gradient.statistics()
+        return found
+
+    # -- what checkpoints hold -------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it: optimiser, estimates, place in turn, counts, and torch's generators."""
+        random, random_cuda = generators.states()
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "natural_gradient": _state_of(self.natural_gradient),
+            "wrapper": self.wrapper.state_dict(),
+            "max_change": vars(self._limited.statistics) if self._limited else None,
+            "random": random,
+            "random_cuda": random_cuda,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state_dict`."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.natural_gradient is not None:
+            self.natural_gradient.load_state_dict(state["natural_gradient"])
+        self.wrapper.load_state_dict(state["wrapper"])
+        if self._limited:
+            vars(self._limited.statistics).update(state["max_change"])
+        generators.rewind((state["random"], state["random_cuda"]))
+
+    # -- jobs that are averaged (train/averaged_jobs.py) -----------------------------------------
+
+    def result(self) -> dict[str, Any]:
+        """What a job leaves for the one that averages, besides its model."""
+        counts = vars(self._limited.statistics) if self._limited else None
+        return {"natural_gradient": _state_of(self.natural_gradient), "max_change": counts}
+
+    def take_results(self, best_first: Sequence[Mapping[str, Any]]) -> None:
+        """Goes on with the estimates of the best job and the counts of all."""
+        if self.natural_gradient is not None:
+            self.natural_gradient.load_state_dict(best_first[0]["natural_gradient"])
+        self._forget_counts()
+        if self._limited:
+            for result in best_first:
+                self._limited.statistics.merge(result["max_change"])
+
+
+def _state_of(natural_gradient: NaturalGradient | None) -> dict[str, Any] | None:
+    return None if natural_gradient is None else natural_gradient.state_dict()

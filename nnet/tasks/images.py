@@ -1,0 +1,112 @@
+"""The task of image classifiers.
+
+A run's directory holds, besides what all have, `classes.txt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chainstitch.nnet.loss import ClassLoss
+from chainstitch.nnet.nets.trainable import Trainable
+from chainstitch.nnet.nets.wide_resnet import WideResNet
+from chainstitch.nnet.tasks.image_config import ImageConfig, ImageInputs
+from chainstitch.nnet.tasks.image_examples import ImageExamples
+from chainstitch.nnet.tasks.run_directory import wants_half
+from chainstitch.nnet.tasks.task import Built, Place, Task
+from chainstitch.nnet.train import diagnostics
+from chainstitch.nnet.train.plan import BatchPlan, num_pieces
+from chainstitch.utils.data.images import CLASSES, ImageSet, read_classes, read_images
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+
+
+class Images(Task[ImageConfig, ImageInputs, Built]):
+    """See the module's text."""
+
+    Config, Inputs = ImageConfig, ImageInputs
+
+    def build(self, config: ImageConfig, inputs: ImageInputs, place: Place, device: str) -> Built:
+        """What the run trains.
+
+        Raises:
+            UserError: the sets are missing, damaged or of different classes.
+        """
+        train, valid = read_sets(config, inputs, device)
+        torch.manual_seed(inputs.seed)
+        network = _network(config, len(train.classes))
+        network.bf16 = wants_half(config.training.precision, device)
+        training, loss = config.training, ClassLoss()
+        pieces = num_pieces(len(train), training.epochs, training.images_per_iteration)
+        plan = BatchPlan(
+            len(train), training.minibatch_size, training.epochs, pieces, inputs.seed, (0,),
+            jobs=training.jobs,
+        )  # fmt: skip
+        return Built(network, config.losses.to(loss), loss, train, valid, plan, train.num_measured)
+
+    def write(
+        self, directory: Path, config: ImageConfig, inputs: ImageInputs, built: Built
+    ) -> dict[str, Any]:
+        """The names of the classes."""
+        assert isinstance(built.train, ImageExamples)
+        with atomic_file(directory / CLASSES) as stream:
+            stream.writelines(f"{name}\n" for name in built.train.classes)
+        return {"num_classes": len(built.train.classes)}
+
+    def check_same(self, directory: Path, inputs: ImageInputs, built: Built) -> None:
+        """Compares the classes."""
+        assert isinstance(built.train, ImageExamples)
+        if built.train.classes != read_classes(directory / CLASSES):
+            raise UserError(f"{inputs.data} has other classes than {directory} was begun with")
+
+    def facts(self, config: ImageConfig, built: Built) -> dict[str, Any]:
+        """How many classes."""
+        assert isinstance(built.network, WideResNet)
+        return {"num_outputs": built.network.num_outputs}
+
+    def open_network(self, exp: Path, config: ImageConfig, facts: dict[str, Any]) -> Trainable:
+        """The network that the config describes."""
+        return _network(config, int(facts["num_outputs"]))
+
+
+def classify(network: Trainable, images: ImageSet, device: str) -> Iterator[list[int]]:
+    """The likeliest class of each image, some images at a time."""
+    examples = ImageExamples(images, device)
+    with diagnostics.evaluating(network):
+        for begin_ in range(0, len(examples), examples.at_once):
+            indices = range(begin_, min(begin_ + examples.at_once, len(examples)))
+            yield examples.batch(indices).outputs(network, device).argmax(1).tolist()
+
+
+def _network(config: ImageConfig, num_classes: int) -> WideResNet:
+    options = config.network
+    return WideResNet(
+        num_classes, options.filters, options.bottleneck, options.width, options.kaldi_offsets
+    )
+
+
+def read_sets(
+    config: ImageConfig, inputs: ImageInputs, device: str
+) -> tuple[ImageExamples, ImageExamples]:
+    """The two sets, on the device.
+
+    Raises:
+        UserError: they are missing, damaged, of different classes, or not 32 x 32 in colour.
+    """
+    train, valid = read_images(inputs.data), read_images(inputs.valid)
+    if train.classes != valid.classes:
+        raise UserError(f"{inputs.data} and {inputs.valid} have different classes")
+    for images, directory in ((train, inputs.data), (valid, inputs.valid)):
+        if images.pixels.shape[1:] != (32, 32, 3):
+            raise UserError(
+                f"{directory} has images of {images.pixels.shape[1:]}, wanted 32 x 32 of 3 colours"
+            )
+    training = config.training
+    return (
+        ImageExamples(train, device, training.max_shift, training.flip, training.train_measured),
+        ImageExamples(valid, device, num_measured=training.valid_measured),
+    )

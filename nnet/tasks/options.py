@@ -1,0 +1,65 @@
+"""The sections of a config that all tasks have in common: [optim], [training], [losses].
+
+A config is a dataclass of a task (speech_config.py, image_config.py), whose first key is `task`.
+Every field's meaning stands in its metadata, where `chainstitch train --help-config` finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chainstitch.nnet.optim.build import StepOptions
+from chainstitch.nnet.train.schedule import RateOptions
+
+PRECISIONS = ("float32", "bf16", "auto")
+
+
+@dataclass
+class Optim(StepOptions, RateOptions):
+    """[optim]: learning rates are for summed gradients; per-layer limits stand in the network."""
+
+    def __post_init__(self) -> None:
+        RateOptions.__post_init__(self)
+        StepOptions.__post_init__(self)
+
+
+@dataclass
+class Training:
+    """[training], as far as it is the same for all tasks."""
+
+    epochs: float = field(default=6.0, metadata={"help": "passes over the data"})
+    minibatch_size: int = field(default=64, metadata={"help": "examples of a minibatch"})
+    precision: str = field(
+        default="float32",
+        metadata={
+            "help": "float32; bf16: matrix products in bf16, LSTMs and all updates in float32; "
+            "auto: bf16 on a GPU"
+        },
+    )
+    accumulate: int = field(
+        default=1, metadata={"help": "parts in which a minibatch goes through the network"}
+    )
+    jobs_initial: int = field(
+        default=1, metadata={"help": "jobs whose models are averaged, in the first iteration"}
+    )
+    jobs_final: int = field(default=1, metadata={"help": "and in the last"})
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or self.minibatch_size < 1:
+            raise ValueError("training: wanted epochs > 0 and minibatch_size >= 1")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"training.precision: wanted {', '.join(PRECISIONS)}, found {self.precision!r}"
+            )
+        if self.accumulate < 1:
+            raise ValueError(f"training.accumulate: wanted parts >= 1, found {self.accumulate}")
+        if min(self.jobs_initial, self.jobs_final) < 1:
+            raise ValueError(
+                "training: wanted jobs_initial and jobs_final >= 1, found "
+                f"{self.jobs_initial} and {self.jobs_final}"
+            )
+
+    @property
+    def jobs(self) -> tuple[int, int]:
+        """In the first and in the last iteration."""
+        return self.jobs_initial, self.jobs_final

@@ -289,8 +289,3 @@ class Network(Trainable):
             if node.name in needed:
                 needed |= {term.source for part in node.parts for term in part}
         return needed
-
-
-def output_lengths(lengths: Tensor, subsampling: int = 3) -> Tensor:
-    """Output frames for input frames: rounded up."""
-    return -(-lengths // subsampling)

@@ -15,7 +15,6 @@ FOREIGN = {
     "dropout_schedule.py", "gen_topo.py", "lstm.py", "make_lexicon_fst.py", "train.py", "utils.py",
     "local/work.py",
 }  # fmt: skip
-# old names in files that are being rewritten; should become empty
 
 
 def named(text: str) -> Iterator[str]:

@@ -180,7 +180,9 @@ def test_kept_chunks_are_those_of_the_memory(
         assert ("_read" in vars(file)) == (time == 0)
         assert (list(kept.dropped.items()), str(kept)) == (list(plain.dropped.items()), str(plain))
         one, other = (examples.batch(range(len(plain))) for examples in (kept, plain))
-        assert torch.equal(one.features, other.features) and torch.equal(one.num_outputs, other.num_outputs)
+        assert torch.equal(one.features, other.features) and torch.equal(
+            one.num_outputs, other.num_outputs
+        )
         assert one.targets.names == other.targets.names
         if with_labels:
             assert torch.equal(one.targets.pdfs, other.targets.pdfs)

@@ -54,9 +54,10 @@ def align(
     listed in OUT/dropped and left out; more than --max-dropped of them is an error. The search
     takes seconds for an hour of speech, so it has no --nj.
 
-    Phone durations of the model's frames are whole multiples of 30 ms, and models differ in where
-    they put a boundary: --shift and --boost-silence mend what is common to all. Choose them on a
-    dev set, with `chainstitch score-ali`; without them ali.gz says what the model itself says.
+    Phone durations are whole numbers of the model's output frames (30 ms, if every third frame has
+    an output), and models differ in where they put a boundary: --shift and --boost-silence mend
+    what is common to all. Choose them on a dev set, with `chainstitch score-ali`; without them
+    ali.gz says what the model itself says.
 
     A model that takes i-vectors finds those of --data in its ivectors.h5 (`chainstitch ivectors
     extract`); those of WAVS are made by the extractor that `train` put in EXP.

@@ -53,6 +53,9 @@ def train(
     num_threads: Annotated[
         int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
     ] = 0,
+    nj: Annotated[
+        int, typer.Option(min=0, help="Processes that make numerators; 0: one for each core.")
+    ] = 0,
     processes: Annotated[
         int, typer.Option(min=1, help="Processes, one for each GPU, that share every minibatch.")
     ] = 1,
@@ -128,7 +131,7 @@ def train(
                     out, shlex.split(jobs_cmd), [sys.executable, "-m", "chainstitch.bin.main"],
                     options=["--device", device, "--num-threads", str(num_threads)],
                 ),
-                ranks,
+                ranks, nj,
             )  # fmt: skip
             trainer.run()
         if ranks.rank:

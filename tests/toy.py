@@ -25,6 +25,7 @@ from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, NumeratorCompile
 from chainstitch.nnet.chain.supervision import NumeratorStore
 from chainstitch.nnet.tasks.utterances import ChainExamples
 from chainstitch.utils.data.alignments import write_alignments
+from chainstitch.utils.data.feature_index import INDEX
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import write_ivectors
 from chainstitch.utils.data.manifests import CUTS, read_cuts, to_bytes
@@ -190,12 +191,16 @@ def retext(directory: Path, texts: dict[int, str]) -> list[str]:
 
 
 def fingerprint(directory: Path) -> dict[str, str]:
-    """Hash of every file below `directory`, and every directory's name."""
+    """Hash of every file below `directory`, and every directory's name.
+
+    But of no index.bin, which whoever reads the features first may make.
+    """
     return {
         str(path.relative_to(directory)): (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "directory"
         )
         for path in sorted(directory.rglob("*"))
+        if path.name != INDEX
     }
 
 

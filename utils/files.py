@@ -18,6 +18,7 @@ from typing import IO, Any
 from chainstitch.utils.errors import UsageError
 
 TEMPORARY = ".tmp-"  # how names of unfinished files begin
+BESIDE = ".beside"  # how those of `directory_beside` end
 
 
 def _temporary_name(path: Path) -> Path:
@@ -30,7 +31,8 @@ def clear_unfinished(path: Path) -> None:
     Only for who holds the lock of `path`, as others may be writing it.
     """
     for sibling in path.parent.glob(f"{TEMPORARY}*"):
-        if sibling.name.removeprefix(TEMPORARY).partition("-")[2] == path.name:
+        of = sibling.name.removeprefix(TEMPORARY).partition("-")[2]
+        if of in (path.name, path.name + BESIDE):
             _remove(sibling)
 
 
@@ -99,6 +101,20 @@ def atomic_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path
         os.replace(temporary, path)
         _flush_names(path.parent)
         _remove(replaced)
+    finally:
+        _remove(temporary)
+
+
+@contextmanager
+def directory_beside(path: Path) -> Iterator[Path]:
+    """An empty directory on the same disk as `path`, for what may be moved there; removed after it.
+
+    It and those above are made when something is written: see `Path.mkdir(parents=True)`.
+    """
+    temporary = _temporary_name(path).with_name(f"{_temporary_name(path).name}{BESIDE}")
+    _remove(temporary)
+    try:
+        yield temporary
     finally:
         _remove(temporary)
 

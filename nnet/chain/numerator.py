@@ -24,7 +24,9 @@ that of the arcs, not of arcs times frames.
 
 from __future__ import annotations
 
+import itertools
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,13 +62,9 @@ class NumeratorGraph:
     @cached_property
     def min_frames(self) -> int:
         """Arcs on the shortest path: the least number of output frames that can carry it."""
-        frames, reached = 0, np.zeros(len(self.final), bool)
-        reached[0] = True
-        while not self.final[reached].any():
-            frames, after = frames + 1, np.zeros_like(reached)
-            after[self.dst[reached[self.src]]] = True
-            reached = after
-        return frames
+        from chainstitch.nnet.chain.composition import shortest
+
+        return int(shortest(self.src, self.dst, self.final))
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
@@ -138,72 +136,64 @@ class NumeratorCompiler:
 
     Args:
         denominator: the graph whose weights the numerators take over.
+
+    Attributes:
+        key: bytes that tell it from compilers of other denominators.
     """
 
     def __init__(self, denominator: DenominatorGraph) -> None:
-        self._arcs: dict[int, dict[int, list[tuple[int, float]]]] = {}  # by pdf, then by state
-        columns = (denominator.src, denominator.dst, denominator.pdf, denominator.prob.log())
-        for s, d, pdf, weight in zip(*(c.tolist() for c in columns), strict=True):
-            self._arcs.setdefault(pdf, {}).setdefault(s, []).append((d, weight))
-        initial = denominator.initial.tolist()
-        self._begin: dict[int, dict[int, float]] = {}  # by pdf: states after it, log probability
-        for pdf, sources in self._arcs.items():
-            landed: dict[int, float] = {}
-            for s, arcs in sources.items():
-                for d, weight in arcs:
-                    landed[d] = landed.get(d, 0.0) + initial[s] * math.exp(weight)
-            self._begin[pdf] = {d: math.log(mass) for d, mass in landed.items() if mass > 0}
+        self._denominator = denominator
+
+    @cached_property
+    def key(self) -> bytes:
+        graph = self._denominator
+        of = (graph.src, graph.dst, graph.pdf, graph.prob, graph.initial)
+        return b"".join(a.numpy().tobytes() for a in of)
 
     def compile(self, acceptor: PdfAcceptor) -> NumeratorGraph | None:
         """The composed graph; None if the denominator gives probability zero to all it accepts."""
-        index: dict[tuple[int, int], int] = {}  # (n, s) -> state
-        queue: list[tuple[int, int]] = []
-        rows: list[tuple[int, int, int, float]] = []
+        from chainstitch.nnet.chain.composition import compose
 
-        def state(n: int, s: int) -> int:
-            if (n, s) not in index:
-                queue.append((n, s))
-                index[n, s] = len(queue)  # 0 is the start
-            return index[n, s]
+        labels = [pdf for row in acceptor.arcs for pdf in row]
+        targets = [to for row in acceptor.arcs for to in row.values()]
+        starts = [0, *itertools.accumulate(map(len, acceptor.arcs))]
+        arcs = [np.array(values, np.int64) for values in (starts, labels, targets)]
+        tables: list[np.ndarray] = [*self._out, *self._begin, *arcs, np.array(acceptor.final)]
+        src, dst, pdf, log_prob, final = compose(self._denominator.num_states, *tables)
+        if not len(src):
+            return None
+        return NumeratorGraph(src, dst, pdf, log_prob, final, acceptor.frames)
 
-        for pdf, to in acceptor.arcs[0].items():
-            for d, weight in self._begin.get(pdf, {}).items():
-                rows.append((0, state(to, d), pdf, weight))
-        done = 0
-        while done < len(queue):
-            n, s = queue[done]
-            done += 1
-            for pdf, to in acceptor.arcs[n].items():
-                for d, weight in self._arcs.get(pdf, {}).get(s, ()):
-                    rows.append((done, state(to, d), pdf, weight))
-        final = [False, *(acceptor.final[n] for n, _ in queue)]
-        return _trim(rows, final, acceptor.frames)
+    @cached_property
+    def _out(self) -> tuple[np.ndarray, ...]:
+        """Where the arcs out of each state begin; their pdfs, which ascend, targets and weights."""
+        graph = self._denominator
+        src, dst, pdf = (a.numpy() for a in (graph.src, graph.dst, graph.pdf))
+        order = np.lexsort((pdf, src))
+        start = np.searchsorted(src[order], np.arange(graph.num_states + 1))
+        return start, pdf[order], dst[order], graph.prob.log().numpy()[order]
 
-
-def _trim(
-    rows: list[tuple[int, int, int, float]], final: list[bool], frames: int
-) -> NumeratorGraph | None:
-    """Keeps states from which a final one can be reached, in their order."""
-    alive = list(final)
-    into: dict[int, list[int]] = {}
-    for src, dst, _, _ in rows:
-        into.setdefault(dst, []).append(src)
-    stack = [i for i, f in enumerate(final) if f]
-    while stack:
-        for src in into.get(stack.pop(), []):
-            if not alive[src]:
-                alive[src] = True
-                stack.append(src)
-    if not alive[0] or not rows:
-        return None
-    new = np.cumsum(alive) - 1
-    columns: list[np.ndarray] = [np.array(column) for column in zip(*rows, strict=True)]
-    sources, targets, pdfs, weight = columns
-    keep = np.array(alive)[targets]  # then their sources are alive, too
-    return NumeratorGraph(
-        new[sources[keep]].astype(np.int32), new[targets[keep]].astype(np.int32),
-        pdfs[keep].astype(np.int32), weight[keep], np.array(final)[alive], frames,
-    )  # fmt: skip
+    @cached_property
+    def _begin(self) -> tuple[np.ndarray, ...]:
+        """Where each pdf's entries begin; the states after it, and their log probabilities."""
+        graph, initial = self._denominator, self._denominator.initial.tolist()
+        order = np.lexsort((graph.pdf.numpy(),))
+        sources: dict[int, dict[int, list[tuple[int, float]]]] = {}  # by pdf, then by state
+        columns = (graph.src, graph.dst, graph.pdf, graph.prob.log())
+        for s, d, pdf, weight in zip(*(c[order].tolist() for c in columns), strict=True):
+            sources.setdefault(pdf, {}).setdefault(s, []).append((d, weight))
+        counts, states, weights = np.zeros(graph.num_pdfs, np.int64), array("q"), array("d")
+        for pdf, by_source in sources.items():
+            landed: dict[int, float] = {}
+            for s, arcs in by_source.items():
+                for d, weight in arcs:
+                    landed[d] = landed.get(d, 0.0) + initial[s] * math.exp(weight)
+            for d, mass in landed.items():
+                if mass > 0:
+                    counts[pdf] += 1
+                    states.append(d)
+                    weights.append(math.log(mass))
+        return np.cumsum([0, *counts]), np.array(states), np.array(weights)
 
 
 def numerator_forward_backward(

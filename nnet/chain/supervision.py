@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
+
+from chainstitch.nnet.chain.graph_file import (
+    GraphFile,
+    digest,
+    open_graphs,
+    processes,
+    to_bytes,
+    write_graphs,
+)
 from chainstitch.nnet.chain.numerator import NumeratorCompiler, NumeratorGraph
+from chainstitch.utils.data.array_file import Texts
+from chainstitch.utils.data.workers import ordered_map
+from chainstitch.utils.errors import UserError
 from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
 from chainstitch.utils.hmm.phone_graph import phone_graph
 from chainstitch.utils.hmm.topology import Leaves, monophones
 from chainstitch.utils.lang.directory import Lang
 from chainstitch.utils.lang.lexicon import SILENCE
+
+TOLD_SECONDS = 5.0
+VERSION = 1  # of how transcripts become graphs: kept ones of another are not used
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +71,21 @@ def phone_sentences(
     return sentences
 
 
+class Numerators(Protocol):
+    """Numerators of the transcripts of a set.
+
+    Attributes:
+        possible: (texts,) bool, whether the denominator has any path for it.
+        needed: (texts,) int32, the least output frames that can carry it.
+    """
+
+    possible: np.ndarray
+    needed: np.ndarray
+
+    def graph(self, number: int) -> NumeratorGraph | None:
+        """That of a transcript by its number; None: impossible in the denominator."""
+
+
 class NumeratorStore:
     """Numerator graphs by transcript, compiled once each.
 
@@ -58,15 +93,24 @@ class NumeratorStore:
         lang: lexicon and phone table.
         compiler: bound to the denominator in use.
         leaves: of the context tree that the denominator was made with; default none.
+        keep: where files of graphs are looked for and written (graph_file.py); None: all stay in
+            memory.
+        nj: processes that compile; 0: one for each core. Several, on many transcripts, import the
+            main script, which must then be guarded by `if __name__ == "__main__"`.
 
     Attributes:
-        compiler, leaves: as given.
+        compiler, leaves, keep, nj: as given.
     """
 
     def __init__(
-        self, lang: Lang, compiler: NumeratorCompiler, leaves: Leaves | None = None
+        self,
+        lang: Lang,
+        compiler: NumeratorCompiler,
+        leaves: Leaves | None = None,
+        keep: Path | None = None,
+        nj: int = 1,
     ) -> None:
-        self.compiler = compiler
+        self.compiler, self.keep, self.nj = compiler, keep, nj
         self.leaves = leaves or monophones(lang.num_phones)
         self._silence = lang.phones[SILENCE]
         self._pronunciations = lang.pronunciations_of
@@ -79,8 +123,90 @@ class NumeratorStore:
             KeyError: a word that is not in the lexicon.
         """
         if text not in self._graphs:
-            phones = phone_graph(text.split(), self._pronunciations, self._silence)
-            graph = self.compiler.compile(pdf_acceptor(phones, self.leaves))
-            # the denominator may lack the shortest ways to say it, so the composed graph counts
-            self._graphs[text] = (graph, phones.min_frames if graph is None else graph.min_frames)
+            self._graphs[text] = self._compile(text)
         return self._graphs[text]
+
+    def compiled(self, texts: Texts) -> Numerators:
+        """Those of many transcripts: from the file that is kept, or compiled now.
+
+        Raises:
+            UnknownWord: one that is not in the lexicon.
+            UserError: they cannot be written.
+        """
+        if self.keep is None:
+            return _InMemory(self, texts)
+        key = digest(
+            "transcripts", VERSION, self.compiler.key, self.leaves.table, self._silence,
+            self._pronunciations, texts.utf8, texts.ends,
+        )  # fmt: skip
+        path = self.keep / f"{key}.bin"
+        kept = open_graphs(path)
+        if kept is None:
+            self.check_words(texts)
+            began = time.monotonic()
+            needed = array("i")
+            try:
+                kept = write_graphs(path, self._graphs_of(texts, needed), {"needed": needed})
+            except OSError as error:
+                raise UserError(f"numerators cannot be written to {path}: {error}") from None
+            seconds = time.monotonic() - began
+            level = logging.INFO if seconds > TOLD_SECONDS else logging.DEBUG
+            logger.log(level, "%d numerators compiled in %.1f s", len(texts), seconds)
+        return _Kept(kept)
+
+    def check_words(self, texts: Iterable[str]) -> None:
+        """Raises UnknownWord for the first word that is not in the lexicon."""
+        for number, text in enumerate(texts):
+            for word in text.split():
+                if word not in self._pronunciations:
+                    raise UnknownWord(number, word)
+
+    def _compile(self, text: str) -> tuple[NumeratorGraph | None, int]:
+        phones = phone_graph(text.split(), self._pronunciations, self._silence)
+        graph = self.compiler.compile(pdf_acceptor(phones, self.leaves))
+        # the denominator may lack the shortest ways to say it, so the composed graph counts
+        return graph, phones.min_frames if graph is None else graph.min_frames
+
+    def _graphs_of(self, texts: Sequence[str], needed: array[int]) -> Iterator[bytes]:
+        nj = processes(self.nj, len(texts))
+        for data, frames in ordered_map(self._encoded, texts, nj, "numerators"):
+            needed.append(frames)
+            yield data
+
+    def _encoded(self, text: str) -> tuple[bytes, int]:
+        graph, needed = self._compile(text)
+        return b"" if graph is None else to_bytes(graph), needed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_graphs": {}}
+
+
+class UnknownWord(KeyError):
+    """A word that is not in the lexicon.
+
+    Attributes:
+        number: of the transcript; word.
+    """
+
+    def __init__(self, number: int, word: str) -> None:
+        super().__init__(word)
+        self.number, self.word = number, word
+
+
+class _InMemory:
+    def __init__(self, store: NumeratorStore, texts: Texts) -> None:
+        store.check_words(texts)
+        self._store, self._texts = store, texts
+        found = [store.get(text) for text in texts]
+        self.possible = np.array([graph is not None for graph, _ in found])
+        self.needed = np.array([needed for _, needed in found], np.int32)
+
+    def graph(self, number: int) -> NumeratorGraph | None:
+        return self._store.get(self._texts[number])[0]
+
+
+class _Kept:
+    def __init__(self, graphs: GraphFile) -> None:
+        self.graph = graphs.__getitem__
+        self.possible = graphs.sizes > 0
+        self.needed = graphs.file["needed"]

@@ -1,7 +1,7 @@
 """Training examples by alignment: chunks of utterances, with numerators or with frame labels.
 
-Utterances are cut once, by the seed (utils/data/chunks.py), and each chunk keeps its own numerator,
-which follows the alignment within a tolerance (pdf_acceptor.py). The features of a chunk reach
+Utterances are cut once, by the seed, and each chunk has its own numerator, which follows the
+alignment within a tolerance (chunk_targets.py, pdf_acceptor.py). The features of a chunk reach
 `left` frames before it and `right` behind it, as far as the utterance does. Its i-vector, if the
 network takes any, is the estimate at one of its frames, drawn once for all epochs, as Kaldi does.
 
@@ -10,8 +10,9 @@ What cannot be trained on is found before training starts, counted and named.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,18 +20,22 @@ import torch
 from lhotse.cut import Cut
 
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler, NumeratorGraph
-from chainstitch.nnet.loss.frame import NO_LABEL, FrameLabels, frame_labels
+from chainstitch.nnet.loss.frame import NO_LABEL, FrameLabels
+from chainstitch.nnet.tasks.chunk_targets import Makings, find_chunks
 from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
-from chainstitch.nnet.tasks.utterances import MAX_DROPPED, load_ivectors, report_dropped
+from chainstitch.nnet.tasks.utterances import (
+    MAX_DROPPED,
+    check_features,
+    load_ivectors,
+    report_dropped,
+    spread,
+)
 from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.alignments import Alignment
-from chainstitch.utils.data.chunks import ChunkSplitter
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
-from chainstitch.utils.hmm.pdf_acceptor import TOLERANCE, aligned_acceptor
+from chainstitch.utils.hmm.pdf_acceptor import TOLERANCE
 from chainstitch.utils.hmm.topology import Leaves
-
-logger = logging.getLogger(__name__)
 
 
 class Chunk(NamedTuple):
@@ -58,9 +63,12 @@ class ChunkExamples(Stateless):
         ivectors: of these utterances, if the network takes any.
         derivs: input frames before the first and after the last output of a chunk that have
             derivatives (deriv_range.py); None: all have.
+        keep, nj: where chunks and their targets are kept, and how many processes make them, as of
+            `find_chunks`.
 
     Attributes:
-        chunks; dropped: reason -> ids; frames: as in `Examples`.
+        utterance, first, length: (chunks,) numbers of utterances, and output frames in them.
+        dropped: reason -> ids; frames: as in `Examples`.
 
     Raises:
         UserError: none usable, or more than `max_dropped` dropped.
@@ -83,111 +91,103 @@ class ChunkExamples(Stateless):
         max_dropped: float = MAX_DROPPED,
         ivectors: IvectorReader | None = None,
         derivs: tuple[int, int] | None = None,
+        keep: Path | None = None,
+        nj: int = 1,
     ) -> None:
         self.reader, self.subsampling, self.ivectors = reader, subsampling, ivectors
         # in whole output frames, so that the chunk's frames are every third one's
         self.left = -(-left // subsampling) * subsampling
         self.right, self.derivs = right, derivs
-        self.dropped: dict[str, list[str]] = {}
-        self.chunks: list[Chunk] = []
-        splitter = ChunkSplitter(widths, subsampling) if widths else None
-        generator = np.random.default_rng([seed, 2])
-        for cut in reader.cuts:
-            frames = cut.features.num_frames
-            alignment = alignments.get(cut.id, ())
-            if not alignment:
-                self._drop("it has no alignment", cut)
-                continue
-            phones, durations = zip(*alignment, strict=True)
-            if sum(durations) != frames:
-                self._drop("its alignment has another number of frames", cut)
-                continue
-            output = -(-frames // subsampling)
-            pieces = splitter.split(output, generator) if splitter else [(0, output)]
-            if not pieces:
-                self._drop("it is shorter than every chunk", cut)
-            labels = frame_labels(phones, durations, leaves, subsampling)
-            for first, length in pieces:
-                last = first + length
-                if compiler is None:
-                    self.chunks.append(Chunk(cut, first, length, labels[first:last]))
-                    continue
-                acceptor = aligned_acceptor(
-                    phones, durations, leaves, first, last, tolerance, subsampling
-                )
-                graph = None if acceptor is None else compiler.compile(acceptor)
-                if graph is None:
-                    self._drop("no path near its alignment is in the denominator", cut)
-                else:
-                    self.chunks.append(Chunk(cut, first, length, graph))
-        self.frames = np.array([c.length * subsampling for c in self.chunks], np.int64)
-        starts = np.array([c.first * subsampling for c in self.chunks], np.int64)
+        makings = Makings(leaves, compiler, widths, tolerance, subsampling, seed)
+        found = find_chunks(reader.index, alignments, makings, keep, nj)
+        self._target = found.target
+        self.utterance, self.first, self.length = found.utterance, found.first, found.length
+        ids = reader.index.ids
+        self.dropped = {reason: [ids[n] for n in which] for reason, which in found.dropped.items()}
+        self.frames = self.length.astype(np.int64) * subsampling
+        starts = self.first.astype(np.int64) * subsampling
         drawn = np.random.default_rng([seed, 3]).integers(self.frames)
         self._ivector_frames = starts + drawn
         if ivectors is not None:
-            ivectors.check(chunk.cut.id for chunk in self.chunks)
+            ivectors.check(ids[n] for n in spread(self._utterances))
         report_dropped(
-            reader.directory, self.dropped, len(reader.cuts), bool(self.chunks), max_dropped,
+            reader.directory, self.dropped, len(reader), len(self) > 0, max_dropped,
             "check alignments, chunk widths and den-graph",
         )  # fmt: skip
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """All of them with their cuts and targets, for a look at a small set."""
+        cuts, places = self.reader.cuts, zip(self.utterance, self.first, self.length, strict=True)
+        return [
+            Chunk(cuts[n], int(first), int(length), self._target(i))
+            for i, (n, first, length) in enumerate(places)
+        ]
+
+    @cached_property
+    def _utterances(self) -> np.ndarray:
+        """Numbers of the utterances that have chunks."""
+        return np.unique(self.utterance)
 
     @property
     def num_utterances(self) -> int:
         """How many the examples come from."""
-        return len({chunk.cut.id for chunk in self.chunks})
-
-    def _drop(self, reason: str, cut: Cut) -> None:
-        ids = self.dropped.setdefault(reason, [])
-        if cut.id not in ids[-1:]:
-            ids.append(cut.id)
+        return len(self._utterances)
 
     def check_features(self) -> None:
-        """Reads all features once, so that damaged ones are found before training; i-vectors too.
+        """Reads features, so that damaged ones are found before training; i-vectors too.
+
+        Of large sets a part, as `ChainExamples.check_features` does.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
         """
-        for cut in {chunk.cut.id: chunk.cut for chunk in self.chunks}.values():
-            self.reader.load_raw(cut)
-            if self.ivectors is not None:
-                self.ivectors.load(cut.id)
+        check_features(self.reader, self.ivectors, self._utterances)
 
     def label_counts(self, num_pdfs: int) -> torch.Tensor:
         """(pdfs,) how often each is a label."""
-        labels = [np.asarray(chunk.target) for chunk in self.chunks]
-        return torch.bincount(torch.from_numpy(np.concatenate(labels)), minlength=num_pdfs)
+        counts = torch.zeros(num_pdfs, dtype=torch.int64)
+        for i in range(len(self)):
+            labels = torch.from_numpy(np.asarray(self._target(i)))
+            counts += torch.bincount(labels, minlength=num_pdfs)
+        return counts
 
     def __str__(self) -> str:
         return f"{self.num_utterances} utterances, {len(self)} examples"
 
     def __len__(self) -> int:
-        return len(self.chunks)
+        return len(self.length)
 
     def batch(self, indices: Sequence[int]) -> SequenceBatch:
-        """These chunks with what surrounds them.
+        """These chunks with what surrounds them; from any thread.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
         """
         arrays, first = [], []
-        chunks = [self.chunks[i] for i in indices]
-        for chunk in chunks:
-            begin = chunk.first * self.subsampling
-            end = begin + chunk.length * self.subsampling
+        at = np.asarray(indices, np.int64)
+        numbers, lengths = self.utterance[at].tolist(), self.length[at].tolist()
+        for number, chunk_first, length in zip(
+            numbers, self.first[at].tolist(), lengths, strict=True
+        ):
+            begin = chunk_first * self.subsampling
+            end = begin + length * self.subsampling
             start = max(0, begin - self.left)
-            features = self.reader.load(chunk.cut)[start : end + self.right]
+            features = self.reader.load(number)[start : end + self.right]
             arrays.append(torch.from_numpy(features))
             first.append((begin - start) // self.subsampling)
-        count = torch.tensor([chunk.length for chunk in chunks])
-        names = [chunk.cut.id for chunk in chunks]
-        at = [int(self._ivector_frames[i]) for i in indices]
+        found = [self._target(int(i)) for i in at]
+        names = [self.reader.index.ids[number] for number in numbers]
         targets: NumeratorBatch | FrameLabels
-        graphs = [c.target for c in chunks if isinstance(c.target, NumeratorGraph)]
+        graphs = [target for target in found if isinstance(target, NumeratorGraph)]
         if graphs:
             targets = NumeratorBatch(graphs, names)
+            _ = targets.layout  # made here, which may be a thread beside training
         else:
-            labels = [torch.from_numpy(np.asarray(chunk.target)) for chunk in chunks]
+            labels = [torch.from_numpy(np.asarray(target)) for target in found]
             targets = FrameLabels(torch.nn.utils.rnn.pad_sequence(labels, True, NO_LABEL), names)
+        count = torch.tensor(lengths)
+        places = list(zip(names, self._ivector_frames[at].tolist(), strict=True))
         derivs, at_outputs = None, torch.tensor(first)
         if self.derivs is not None:
             before, after = self.derivs
@@ -196,5 +196,5 @@ class ChunkExamples(Stateless):
         return SequenceBatch(
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True),
             torch.tensor([len(a) for a in arrays]), at_outputs, count, targets,
-            load_ivectors(self.ivectors, list(zip(names, at, strict=True))), derivs,
+            load_ivectors(self.ivectors, places), derivs,
         )  # fmt: skip

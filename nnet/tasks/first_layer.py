@@ -15,7 +15,7 @@ from chainstitch.nnet.tasks.chunks import ChunkExamples
 from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.speech_data import ivector_readers
 from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
-from chainstitch.utils.data.alignments import read_alignments
+from chainstitch.utils.data.alignments import AlignmentFile
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.hmm.topology import Leaves
@@ -43,7 +43,7 @@ def estimate_first_layer(
         )
     phones = read_table(Path(inputs.lang) / PHONES)
     examples = ChunkExamples(
-        FeatureReader(inputs.data), read_alignments(Path(inputs.ali) / ALIGNMENTS, phones),
+        FeatureReader(inputs.data), AlignmentFile(Path(inputs.ali) / ALIGNMENTS, phones),
         leaves, None, subsampling=config.network.subsampling, seed=inputs.seed,
         ivectors=ivector_readers(network, inputs.data)[inputs.data],
     )  # fmt: skip

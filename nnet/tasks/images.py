@@ -17,7 +17,7 @@ from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.tasks.image_config import ImageConfig, ImageInputs
 from chainstitch.nnet.tasks.image_examples import ImageExamples
 from chainstitch.nnet.tasks.run_directory import wants_half
-from chainstitch.nnet.tasks.task import Built, Task
+from chainstitch.nnet.tasks.task import Built, Place, Task
 from chainstitch.nnet.train import diagnostics
 from chainstitch.nnet.train.plan import BatchPlan, num_pieces
 from chainstitch.utils.data.images import CLASSES, ImageSet, read_classes, read_images
@@ -30,9 +30,7 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
 
     Config, Inputs = ImageConfig, ImageInputs
 
-    def build(
-        self, config: ImageConfig, inputs: ImageInputs, directory: Path | None, device: str
-    ) -> Built:
+    def build(self, config: ImageConfig, inputs: ImageInputs, place: Place, device: str) -> Built:
         """What the run trains.
 
         Raises:
@@ -52,16 +50,16 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
 
     def write(
         self, directory: Path, config: ImageConfig, inputs: ImageInputs, built: Built
-    ) -> None:
+    ) -> dict[str, Any]:
         """The names of the classes."""
         assert isinstance(built.train, ImageExamples)
         with atomic_file(directory / CLASSES) as stream:
             stream.writelines(f"{name}\n" for name in built.train.classes)
+        return {"num_classes": len(built.train.classes)}
 
-    def check_same(self, directory: Path, inputs: ImageInputs, built: Built) -> None:
+    def check_same(self, directory: Path, config: ImageConfig, inputs: ImageInputs) -> None:
         """Compares the classes."""
-        assert isinstance(built.train, ImageExamples)
-        if built.train.classes != read_classes(directory / CLASSES):
+        if read_classes(Path(inputs.data) / CLASSES) != read_classes(directory / CLASSES):
             raise UserError(f"{inputs.data} has other classes than {directory} was begun with")
 
     def facts(self, config: ImageConfig, built: Built) -> dict[str, Any]:

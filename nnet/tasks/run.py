@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,14 +34,14 @@ from chainstitch.nnet.tasks.run_directory import (
     pick_device,
     write_settings,
 )
-from chainstitch.nnet.tasks.task import AnyConfig, AnyInputs, Built, Task
+from chainstitch.nnet.tasks.task import AnyConfig, AnyInputs, Built, Place, Task
 from chainstitch.nnet.train.averaged_jobs import AveragedJobs
 from chainstitch.nnet.train.schedule import Schedule
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
 from chainstitch.utils import config as configs
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.files import atomic_directory, directory_beside
 
 logger = logging.getLogger(__name__)
 AnyTask = Task[Any, Any, Any]
@@ -121,10 +122,12 @@ def begin(
     overwrite: bool = False,
     jobs: AveragedJobs | None = None,
     ranks: Ranks | None = None,
+    nj: int = 0,
 ) -> Trainer:
     """Makes (or reopens) the experiment directory `out` and a `Trainer` ready to `run()`.
 
-    Of several `ranks` the first makes the directory, and the others read it.
+    Of several `ranks` the first makes the directory, and the others read it. What a task makes once
+    for all of them, numerators say, `nj` processes make (0: one for each core).
 
     Raises:
         UsageError: `out` exists and neither resume nor overwrite is asked for; a bad config.
@@ -146,20 +149,24 @@ def begin(
     device = _settle(device, num_threads)
     task = task_called(config.task, "config")
     resuming = check_new_or_same(out, config, inputs, resume, overwrite)
-    built = task.build(config, inputs, None, device)
-    if resuming:
-        task.check_same(out, inputs, built)
-    trainer = _trainer(config, inputs, built, out, device, jobs, ranks)
-    if not resuming:
-        task.check_data(built)
-        task.initialise(config, inputs, built)
-        # everything was found good: now touch the disk
-        with atomic_directory(out, overwrite) as directory:
-            task.write(directory, config, inputs, built)
-            write_settings(directory, config, inputs)
-    elif not trainer.resume():
-        logger.info("%s has no checkpoint yet; starting from the beginning", out)
-        task.initialise(config, inputs, built)
+    with directory_beside(out) as beside:
+        place = Place(None, out if resuming else beside, nj or len(os.sched_getaffinity(0)))
+        if resuming:
+            task.check_same(out, config, inputs)
+        built = task.build(config, inputs, place, device)
+        trainer = _trainer(config, inputs, built, out, device, jobs, ranks)
+        if not resuming:
+            task.check_data(built)
+            task.initialise(config, inputs, built)
+            # everything was found good: now touch the disk
+            with atomic_directory(out, overwrite) as directory:
+                more = task.write(directory, config, inputs, built)
+                for kept in beside.iterdir() if beside.is_dir() else ():
+                    kept.rename(directory / kept.name)
+                write_settings(directory, config, inputs, **more)
+        elif not trainer.resume():
+            logger.info("%s has no checkpoint yet; starting from the beginning", out)
+            task.initialise(config, inputs, built)
     ranks.wait()
     return trainer
 
@@ -236,7 +243,7 @@ def _build(exp: Path, device: str) -> tuple[AnyConfig, AnyInputs, Built]:
     config = load_config(exp / CONFIG)
     task = task_called(config.task, str(exp))
     inputs: AnyInputs = inputs_of(exp)
-    return config, inputs, task.build(config, inputs, exp, device)
+    return config, inputs, task.build(config, inputs, Place(exp, exp), device)
 
 
 def _trainer(

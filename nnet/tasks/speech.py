@@ -1,7 +1,8 @@
 """The task of speech recognisers: LF-MMI or cross-entropy, on whole utterances or chunks of them.
 
 A run's directory holds, besides what all have, `network.xconfig den.npz phones.txt features.toml`,
-and `ivector.pt`, which makes i-vectors, if the network takes any.
+compiled numerators in `numerators/`, and `ivector.pt`, which makes i-vectors, if the network takes
+any.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from typing import Any
 import torch
 
 from chainstitch.nnet.chain import ChainLoss
+from chainstitch.nnet.chain.graph_file import FOLDER
 from chainstitch.nnet.chain.loss import XENT
 from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.loss.outcome import Loss
-from chainstitch.nnet.nets import Network
+from chainstitch.nnet.nets import Network, parse_xconfig
+from chainstitch.nnet.nets.xconfig import IVECTOR
 from chainstitch.nnet.tasks.chunks import ChunkExamples
 from chainstitch.nnet.tasks.first_layer import estimate_first_layer
 from chainstitch.nnet.tasks.run_directory import wants_half
 from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.speech_data import SpeechExamples, load_chain, load_examples
-from chainstitch.nnet.tasks.task import Built, Task
+from chainstitch.nnet.tasks.task import Built, Place, Task
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
 from chainstitch.nnet.train.plan import BatchPlan, frame_shifts, num_pieces
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
@@ -55,16 +58,16 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
     Config, Inputs = SpeechConfig, SpeechInputs
 
     def build(
-        self, config: SpeechConfig, inputs: SpeechInputs, directory: Path | None, device: str
+        self, config: SpeechConfig, inputs: SpeechInputs, place: Place, device: str
     ) -> BuiltSpeech:
-        """What the run trains; from `directory` comes the denominator graph.
+        """What the run trains; the denominator graph is the one that was written, if any.
 
         Raises:
             UsageError: a config that does not fit the inputs.
             UserError: inputs are missing, damaged, or of different phones or features.
         """
-        den = Path(inputs.den) if directory is None else directory / DEN
-        chain, store = load_chain(den, Path(inputs.lang), config)
+        den = Path(inputs.den) if place.written is None else place.written / DEN
+        chain, store = load_chain(den, Path(inputs.lang), config, place.keep / FOLDER, place.nj)
         training, subsampling = config.training, config.network.subsampling
         torch.manual_seed(inputs.seed)
         network = Network(config.network.xconfig, chain.denominator.num_pdfs, subsampling)
@@ -98,7 +101,7 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
 
     def write(
         self, directory: Path, config: SpeechConfig, inputs: SpeechInputs, built: BuiltSpeech
-    ) -> None:
+    ) -> dict[str, Any]:
         """Copies what decoding will want."""
         with atomic_file(directory / "network.xconfig") as stream:
             stream.write(config.network.xconfig)
@@ -108,8 +111,9 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
         shutil.copyfile(Path(inputs.data) / FEATURES_TOML, directory / FEATURES_TOML)
         if built.train.ivectors is not None:  # for audio files of one's own
             (directory / MODEL).write_bytes(built.train.ivectors.model())
+        return {"num_pdfs": built.network.num_outputs}
 
-    def check_same(self, directory: Path, inputs: SpeechInputs, built: BuiltSpeech) -> None:
+    def check_same(self, directory: Path, config: SpeechConfig, inputs: SpeechInputs) -> None:
         """Compares denominator, features' settings and i-vector extractor."""
         given_files = (Path(inputs.den), Path(inputs.data) / FEATURES_TOML)
         for ours, given in zip((DEN, FEATURES_TOML), given_files, strict=True):
@@ -118,7 +122,8 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
                     f"{given} is not the one that {directory} was begun with; give it a new --out, "
                     "or --overwrite to start afresh"
                 )
-        _check_same_extractor(directory, built.train.ivectors)
+        if any(spec.name == IVECTOR for spec in parse_xconfig(config.network.xconfig)):
+            _check_same_extractor(directory, IvectorReader(inputs.data))
 
     def facts(self, config: SpeechConfig, built: BuiltSpeech) -> dict[str, Any]:
         """Shapes; what makes log-likelihoods of a softmax (infer/outputs.py); the extractor."""
@@ -180,10 +185,9 @@ def _check_features(train: FeatureReader, valid: FeatureReader, network: Network
         )
 
 
-def _check_same_extractor(out: Path, ivectors: IvectorReader | None) -> None:
-    if ivectors is not None and (
-        not (out / MODEL).is_file() or digest((out / MODEL).read_bytes()) != ivectors.extractor
-    ):
+def _check_same_extractor(out: Path, ivectors: IvectorReader) -> None:
+    model = out / MODEL
+    if not model.is_file() or digest(model.read_bytes()) != ivectors.extractor:
         raise UsageError(
             f"{ivectors.path} is of another extractor than {out / MODEL}, which the run was begun "
             "with; give it a new --out, or --overwrite to start afresh"

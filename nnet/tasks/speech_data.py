@@ -13,7 +13,7 @@ from chainstitch.nnet.tasks.chunks import ChunkExamples
 from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.utterances import MAX_DROPPED, ChainExamples
 from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
-from chainstitch.utils.data.alignments import read_alignments
+from chainstitch.utils.data.alignments import AlignmentFile
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.errors import UsageError, UserError
@@ -24,8 +24,14 @@ from chainstitch.utils.optional import load_k2
 SpeechExamples = ChainExamples | ChunkExamples
 
 
-def load_chain(den: Path, lang: Path, config: SpeechConfig) -> tuple[ChainLoss, NumeratorStore]:
+def load_chain(
+    den: Path, lang: Path, config: SpeechConfig, keep: Path | None = None, nj: int = 1
+) -> tuple[ChainLoss, NumeratorStore]:
     """The loss over a denominator graph, and the numerators of a lang directory.
+
+    Args:
+        keep, nj: where compiled numerators are kept, and how many processes compile them, as of
+            NumeratorStore.
 
     Raises:
         UserError: one is damaged, or they are of different phones; or k2 is asked for and does not
@@ -51,7 +57,8 @@ def load_chain(den: Path, lang: Path, config: SpeechConfig) -> tuple[ChainLoss, 
         denominator, chain.leaky, chain.output_l2, chain.backend, chain.xent_regularize,
         chain.out_of_range,
     )  # fmt: skip
-    return loss, NumeratorStore(language, NumeratorCompiler(denominator), denominator.leaves)
+    compiler = NumeratorCompiler(denominator)
+    return loss, NumeratorStore(language, compiler, denominator.leaves, keep, nj)
 
 
 def load_leaves(exp: Path) -> Leaves | None:
@@ -99,14 +106,14 @@ def load_examples(
 
     def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
         phones = read_table(Path(inputs.lang) / PHONES)
-        alignments = read_alignments(Path(ali) / ALIGNMENTS, phones)
+        alignments = AlignmentFile(Path(ali) / ALIGNMENTS, phones)
         return ChunkExamples(
             FeatureReader(data), alignments, store.leaves,
             None if cross_entropy else store.compiler, training.chunk_widths,
             training.left_context + network.left_context,
             training.right_context + network.right_context,
             config.chain.tolerance, subsampling, inputs.seed, max_dropped, ivectors[data],
-            None if margin < 0 else derivs,
+            None if margin < 0 else derivs, store.keep, store.nj,
         )  # fmt: skip
 
     loss: Loss = FrameLoss() if cross_entropy else chain

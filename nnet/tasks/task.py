@@ -45,6 +45,22 @@ In = TypeVar("In")
 B = TypeVar("B", bound="Built")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a task finds and keeps its files while it builds.
+
+    Attributes:
+        written: the directory that `Task.write` has written to; None: it has not yet.
+        keep: a directory for what took long to make and is to be found by other processes of the
+            run, and by later ones. What is there before `Task.write` moves to the run's directory.
+        nj: how many processes may make it.
+    """
+
+    written: Path | None
+    keep: Path
+    nj: int = 1
+
+
 @dataclass
 class Built:
     """What a run trains.
@@ -80,8 +96,8 @@ class Task(Generic[C, In, B]):
     Config: type[C]
     Inputs: type[In]
 
-    def build(self, config: C, inputs: In, directory: Path | None, device: str) -> B:
-        """What the run trains, from `inputs`, or from what `write` left in `directory`.
+    def build(self, config: C, inputs: In, place: Place, device: str) -> B:
+        """What the run trains, from `inputs`, or from what `write` left in a directory.
 
         Raises:
             UsageError: a config that cannot be, or does not fit the inputs.
@@ -103,12 +119,17 @@ class Task(Generic[C, In, B]):
             UserError: the data are damaged or too few.
         """
 
-    def write(self, directory: Path, config: C, inputs: In, built: B) -> None:
-        """Writes what the task keeps in a new run's directory."""
+    def write(self, directory: Path, config: C, inputs: In, built: B) -> dict[str, Any]:
+        """Writes what the task keeps in a new run's directory.
+
+        Returns what receipt.json is to say besides what it says of every run.
+        """
         raise NotImplementedError
 
-    def check_same(self, directory: Path, inputs: In, built: B) -> None:
+    def check_same(self, directory: Path, config: C, inputs: In) -> None:
         """Whether a run that is to be resumed is given what it was begun with.
+
+        Settings and inputs are the same by then; this is about what the inputs hold.
 
         Raises:
             UserError: it is not.

@@ -7,25 +7,28 @@ few output frames for its transcript, a transcript that the phone LM gives proba
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from lhotse.cut import Cut
 
 from chainstitch.nnet.chain.numerator import NumeratorBatch
-from chainstitch.nnet.chain.supervision import NumeratorStore
+from chainstitch.nnet.chain.supervision import NumeratorStore, UnknownWord
 from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
 from chainstitch.nnet.train.protocols import Stateless
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
-from chainstitch.utils.data.manifests import cut_text
 from chainstitch.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 # of the utterances; more means that data, lexicon and graph do not belong together
 MAX_DROPPED = 0.1
+MAX_CHECKED = 10_000  # utterances whose features are read before training
+CHECK_SECONDS = 300.0  # at most, for sets of more than those
 
 
 class ChainExamples(Stateless):
@@ -40,7 +43,7 @@ class ChainExamples(Stateless):
         ivectors: of these utterances, if the network takes any; each utterance gets its last one.
 
     Attributes:
-        cuts: usable ones, in file order; dropped: reason -> ids.
+        numbers: (examples,) of the usable utterances, in file order; dropped: reason -> ids.
 
     Raises:
         UserError: a word outside the lexicon, none usable, or more than `max_dropped` dropped.
@@ -58,74 +61,117 @@ class ChainExamples(Stateless):
     ) -> None:
         self.reader, self.store, self.subsampling = reader, store, subsampling
         self.ivectors = ivectors
-        self.dropped: dict[str, list[str]] = {}
-        self.cuts = []
-        for cut in reader.cuts:
-            text = cut_text(cut)
-            try:
-                graph, needed = store.get(text)
-            except KeyError as error:
-                raise UserError(
-                    f"{reader.directory}: utterance {cut.id} has the word {error.args[0]!r}, which "
-                    "is not in the lexicon; add it and run the lang stage again"
-                ) from None
-            if not text:
-                self._drop("its transcript is empty", cut.id)
-            elif graph is None:
-                self._drop("the phone LM cannot say its transcript", cut.id)
-            elif -(-cut.features.num_frames // subsampling) < needed:
-                self._drop("it is too short for its transcript", cut.id)
-            else:
-                self.cuts.append(cut)
-        self.frames = np.array([cut.features.num_frames for cut in self.cuts], np.int64)
+        index = reader.index
+        try:
+            self.numerators = store.compiled(index.texts)
+        except UnknownWord as error:
+            first = index.ids[int(np.argmax(index.text == error.number))]
+            raise UserError(
+                f"{reader.directory}: utterance {first} has the word {error.word!r}, which is not "
+                "in the lexicon; add it and run the lang stage again"
+            ) from None
+        empty = index.text == next((n for n, text in enumerate(index.texts) if not text), -1)
+        impossible = ~self.numerators.possible[index.text] & ~empty
+        outputs = -(-index.frames // subsampling)
+        short = (outputs < self.numerators.needed[index.text]) & ~empty & ~impossible
+        self.dropped = by_reason(
+            index.ids,
+            {
+                "its transcript is empty": np.flatnonzero(empty),
+                "the phone LM cannot say its transcript": np.flatnonzero(impossible),
+                "it is too short for its transcript": np.flatnonzero(short),
+            },
+        )
+        self.numbers = np.flatnonzero(~(empty | impossible | short))
+        self.frames = index.frames[self.numbers].astype(np.int64)
         report_dropped(
-            reader.directory, self.dropped, len(reader.cuts), bool(self.cuts), max_dropped,
+            reader.directory, self.dropped, len(reader), len(self.numbers) > 0, max_dropped,
             "check transcripts, lexicon and den-graph",
         )  # fmt: skip
         if ivectors is not None:
-            ivectors.check(cut.id for cut in self.cuts)
+            ivectors.check(index.ids[n] for n in spread(self.numbers))
 
-    def _drop(self, reason: str, cut_id: str) -> None:
-        self.dropped.setdefault(reason, []).append(cut_id)
+    @property
+    def cuts(self) -> list[Cut]:
+        """The cuts of the usable utterances; see `FeatureReader.cuts`."""
+        return [self.reader.cuts[n] for n in self.numbers]
 
     def check_features(self) -> None:
-        """Reads all features once, so that damaged ones are found before training; i-vectors too.
+        """Reads features, so that damaged ones are found before training; i-vectors too.
+
+        All of up to 10,000 utterances. Of more, as many, spread over the set, and no longer than
+        five minutes: the others are checked when they are read in training, which then ends with
+        the same message and can be resumed.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
         """
-        for cut in self.cuts:
-            self.reader.load_raw(cut)
-            if self.ivectors is not None:
-                self.ivectors.load(cut.id)
+        check_features(self.reader, self.ivectors, self.numbers)
 
     @property
     def num_utterances(self) -> int:
         """How many the examples come from."""
-        return len(self.cuts)
+        return len(self.numbers)
 
     def __str__(self) -> str:
         return f"{self.num_utterances} utterances, {len(self)} examples"
 
     def __len__(self) -> int:
-        return len(self.cuts)
+        return len(self.numbers)
 
     def batch(self, indices: Sequence[int]) -> SequenceBatch:
-        """These utterances.
+        """These utterances; from any thread.
 
         Raises:
             UserError: from the reader: missing, truncated or non-finite features, named.
         """
-        arrays = [torch.from_numpy(self.reader.load(self.cuts[i])) for i in indices]
+        numbers, index = [int(self.numbers[i]) for i in indices], self.reader.index
+        arrays = [torch.from_numpy(self.reader.load(n)) for n in numbers]
         lengths = torch.tensor([len(a) for a in arrays])
-        graphs = [self.store.get(cut_text(self.cuts[i]))[0] for i in indices]
-        names = [self.cuts[i].id for i in indices]
+        graphs = [self.numerators.graph(int(index.text[n])) for n in numbers]
+        names = [index.ids[n] for n in numbers]
+        targets = NumeratorBatch([g for g in graphs if g is not None], names)
+        _ = targets.layout  # made here, which may be a thread beside training
         return SequenceBatch(
             torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths,
-            torch.zeros_like(lengths), -(-lengths // self.subsampling),
-            NumeratorBatch([g for g in graphs if g is not None], names),
+            torch.zeros_like(lengths), -(-lengths // self.subsampling), targets,
             load_ivectors(self.ivectors, [(name, None) for name in names]),
         )  # fmt: skip
+
+
+def spread(numbers: np.ndarray, most: int = MAX_CHECKED) -> np.ndarray:
+    """`numbers`, or `most` of them, spread over all."""
+    if len(numbers) <= most:
+        return numbers
+    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, most).round().astype(int)])
+
+
+def check_features(
+    reader: FeatureReader, ivectors: IvectorReader | None, numbers: np.ndarray
+) -> None:
+    """Reads the features, and i-vectors, of utterances: see `ChainExamples.check_features`."""
+    began, chosen = time.monotonic(), spread(numbers)
+    if len(chosen) < len(numbers):  # so that the first ones read are spread, too
+        chosen = np.random.default_rng(0).permutation(chosen)
+    for done, number in enumerate(chosen):
+        if len(chosen) < len(numbers) and time.monotonic() - began > CHECK_SECONDS:
+            chosen = chosen[:done]
+            break
+        reader.load_raw(int(number))
+        if ivectors is not None:
+            ivectors.load(reader.index.ids[number])
+    if len(chosen) < len(numbers):
+        logger.info(
+            "%s: features of %d of %d utterances were read and are sound; the others are checked "
+            "when training reads them", reader.directory, len(chosen), len(numbers),
+        )  # fmt: skip
+
+
+def by_reason(ids: Sequence[str], numbers: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+    """The ids of dropped utterances by reason, in the order in which reasons come up."""
+    found = {reason: which for reason, which in numbers.items() if len(which)}
+    order = sorted(found, key=lambda reason: int(found[reason][0]))
+    return {reason: [ids[n] for n in found[reason]] for reason in order}
 
 
 def load_ivectors(

@@ -53,7 +53,7 @@ def line(row: dict[str, Any], total: int) -> str:
         said.append(f"(step 2 {row['step2_objf']:.4f})")
     said.append(f"valid {row['valid_objf']:.4f}")
     if row.get("figures"):
-        said.append("; ".join(("", *(f"{name} {row[name]:.4g}" for name in row["figures"]))) + ";")
+        said.append(f"({', '.join(f'{name} {row[name]:.4g}' for name in row['figures'])})")
     if change := row.get("max_change"):
         said.append(
             f"max-change {change['per_layer']:.0%} layer {change['global']:.0%} global "

@@ -8,15 +8,17 @@ directory and denominator graph come from the ordinary commands, the graph from 
 
 Then each in a process of its own, with one thread:
 
-    train       `chainstitch train`, until its first minibatch goes into the network
+    train       `chainstitch train`, until its first minibatch goes into the network: it compiles
+                numerators, by --nj processes, and the first of all makes the index of the data
+    resumed     the same with --resume auto, which finds them
     driver      `chainstitch train` of two averaged jobs, until it starts those
     job         `chainstitch train-job`, until its first minibatch goes into the network
 
-The clock runs from the start of the process. On a machine that others use, too, the seconds of the
-CPU tell more than those of the clock; of them is told apart what PARTS says. The rest is imports,
-the denominator, the order of the examples and the network. The peak is of resident memory (VmHWM).
-Numbers under --not-run are extrapolated, linearly through the two largest measured. What has been
-made up under --place is used again.
+The clock runs from the start of the process; the CPU's seconds are without those of --nj. On a
+machine that others use, too, the seconds of the CPU tell more than those of the clock; of them is
+told apart what PARTS says. The rest is imports, the denominator, the order of the examples and the
+network. The peak is of resident memory (VmHWM). Numbers under --not-run are extrapolated, linearly
+through the two largest measured. What has been made up under --place is used again.
 
 Example: python tests/bench/startup.py --utterances 1000 10000 --not-run 1000000 --place DIR
 """
@@ -41,10 +43,10 @@ import numpy as np
 # Methods whose CPU time is told apart; one that the code does not have (any more) is shown as "-".
 PARTS = {
     "cuts, means": "chainstitch.utils.data.features:FeatureReader.__init__",
-    "numerators": "chainstitch.nnet.chain.supervision:NumeratorStore.get",
-    "features once": "chainstitch.nnet.chain.examples:ChainExamples.check_features",
+    "numerators": "chainstitch.nnet.chain.supervision:NumeratorStore.compiled",
+    "features once": "chainstitch.nnet.tasks.utterances:ChainExamples.check_features",
 }
-MEASURED = ("train", "driver", "job")
+MEASURED = ("train", "resumed", "driver", "job")
 CONSONANTS = list("bdfghjklmnprstvwzxcq")
 VOWELS = [*"aeiou", "aa", "ee", "ii", "oo", "uu"]
 NUM_WORDS, DIM, RATE = 4000, 40, 8000
@@ -171,21 +173,25 @@ def command(arguments: Sequence[object]) -> None:
     subprocess.run(program, check=True, env=environment())
 
 
-def measure(corpus: Corpus, count: int, what: Sequence[str]) -> dict[str, dict[str, float]]:
+def measure(
+    corpus: Corpus, count: int, what: Sequence[str], nj: int
+) -> dict[str, dict[str, float]]:
     """Seconds by part and peak megabytes of each kind of start."""
     data = corpus.make_set(f"train{count}", count, 0)
     inputs = {"data": data, "valid": corpus.place / "valid", "lang": corpus.place / "lang",
               "den": corpus.place / "den.npz"}  # fmt: skip
     train: list[object] = ["train", corpus.place / "train.toml", "--device", "cpu"]
-    train += ["--num-threads", "1", "--overwrite"]
+    train += ["--num-threads", "1"]
     train += ["--set", f"training.frames_per_iteration={ITERATION_FRAMES * count}"]
     train += [each for name, path in inputs.items() for each in (f"--{name}", path)]
     exps = {name: corpus.place / f"exp{count}_{name}" for name in ("train", "driver")}
     two = ["--set", "training.jobs_initial=2", "--set", "training.jobs_final=2"]
     commands = {
-        "train": [*train, "--out", exps["train"]],
+        "train": [*train, "--out", exps["train"], "--overwrite", "--nj", nj],
+        "resumed": [*train, "--out", exps["train"], "--resume", "auto"],
         # `false` in place of the jobs: the driver ends there, and leaves what they begin with
-        "driver": [*train, "--out", exps["driver"], *two, "--jobs-cmd", "false"],
+        "driver": [*train, "--out", exps["driver"], *two, "--jobs-cmd", "false", "--overwrite",
+                   "--nj", nj],
         "job": ["train-job", exps["driver"], "--iteration", "0", "--job", "1", "--device", "cpu",
                 "--num-threads", "1"],
     }  # fmt: skip
@@ -286,6 +292,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--not-run", type=int, nargs="*", default=[], help="extrapolate to these")
     parser.add_argument("--only", nargs="+", choices=MEASURED, default=MEASURED)
+    parser.add_argument("--nj", type=int, default=1, help="processes that compile numerators")
     parser.add_argument("--place", type=Path, required=True)
     options = parser.parse_args()
     corpus = Corpus(options.place.absolute())
@@ -294,7 +301,7 @@ def main() -> None:
     print(f"{'utterances':>10}  {'what':8}{'clock s':>9}{'CPU s':>9}"
           + "".join(f"{part:>14}" for part in PARTS) + f"{'rest':>8}{'peak MB':>10}")  # fmt: skip
     for count in sorted(options.utterances):
-        for name, figures in measure(corpus, count, options.only).items():
+        for name, figures in measure(corpus, count, options.only, options.nj).items():
             measured.setdefault(name, {})[count] = figures
             show(str(count), name, figures)
     for count in options.not_run if len(options.utterances) > 1 else ():

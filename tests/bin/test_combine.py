@@ -136,8 +136,8 @@ def test_model_that_is_not_combined_or_does_not_fit_is_refused(exp: Path) -> Non
     with pytest.raises(UserError, match=r"no final\.pt; finish training and run `chainstitch comb"):
         infer.load_model(exp)
     assert run("combine", exp, "--device", "cpu") == 0
-    text = (exp / "network.xconfig").read_text()
-    (exp / "network.xconfig").write_text(text.replace("tdnn2 dim=16", "tdnn2 dim=17"))
+    text = (exp / "config.toml").read_text()
+    (exp / "config.toml").write_text(text.replace("tdnn2 dim=16", "tdnn2 dim=17"))
     with pytest.raises(UserError, match="does not fit"):
         infer.load_model(exp)
 

@@ -16,7 +16,9 @@ from chainstitch.nnet import infer
 from chainstitch.nnet.export import formats
 from chainstitch.nnet.export.check import Trial, check, trial
 from chainstitch.nnet.nets import Network
+from chainstitch.nnet.tasks.speech_config import NetworkText, SpeechConfig
 from chainstitch.utils import checkpoint
+from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import digest
 from chainstitch.utils.errors import UserError
@@ -97,7 +99,7 @@ def experiment(toy: Toy, place: Path, text: str, cross_entropy: bool = False) ->
     if cross_entropy:
         state |= {"log_prior": torch.randn(8).log_softmax(0), "acoustic_scale": 0.3}
     place.mkdir(parents=True)
-    (place / "network.xconfig").write_text(text)
+    configs.save(SpeechConfig(NetworkText(text)), place / "config.toml")
     (place / "features.toml").write_bytes((toy.train / "features.toml").read_bytes())
     checkpoint.save(state, place / "final.pt")
     return place
@@ -246,4 +248,4 @@ def test_what_cannot_be_exported_is_one_line(
     assert "onnxscript" in line and "--format torchscript" in line
     (exp / "final.pt").unlink()
     assert "has no final.pt; finish training and run" in refused(exp, *out, code=1)
-    assert "has no network.xconfig" in refused(tmp_path, *out, code=1)
+    assert "has no config.toml" in refused(tmp_path, *out, code=1)

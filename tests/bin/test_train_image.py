@@ -80,7 +80,7 @@ def test_training_learns_and_its_rows_are_of_images(trained: Path) -> None:
     assert [row["unit"] for row in found] == ["image"] * 8
     assert [row["alpha"] for row in found][:3] == [0, 0.25, 0.5]
     assert found[0]["shrink"] == pytest.approx(1 - 2e-2)
-    assert all(row["frames"] == 32 and row["nonfinite"] == 0 for row in found)
+    assert all(row["images"] == 32 and row["nonfinite"] == 0 for row in found)
     assert found[-1]["train_objf"] > found[0]["train_objf"] + 0.05
     assert 0 <= found[-1]["accuracy"] <= 1
 
@@ -142,7 +142,7 @@ def test_errors_name_what_is_wrong(
 ) -> None:
     assert train(place, tmp_path / "x", "--set", "network.widht=0.5") == 2
     assert "did you mean 'network.width'" in capsys.readouterr().err
-    assert call("classify", tmp_path, "--data", place / "test", "--out", tmp_path / "d") == 2
+    assert call("classify", tmp_path, "--data", place / "test", "--out", tmp_path / "d") == 1
     assert "`chainstitch train` wrote" in capsys.readouterr().err
     small = ImageSet(np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]), ["red", "green"])
     write_images(small, tmp_path / "small")

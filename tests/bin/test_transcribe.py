@@ -191,4 +191,7 @@ def test_bad_audio_is_named_before_any_word_is_printed(
         output = capsys.readouterr()
         assert f"{bad}: " in output.err and wanted in output.err and not output.out
     assert run("transcribe", tmp_path, good) == 1
-    assert "has no network.xconfig; give a directory that `train` wrote" in capsys.readouterr().err
+    assert (
+        "has no config.toml; give a directory that `chainstitch train` wrote"
+        in capsys.readouterr().err
+    )

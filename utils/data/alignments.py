@@ -11,9 +11,12 @@ The durations of a line add up to the utterance's frames.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
+from chainstitch.utils.data.array_file import checksum
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
@@ -44,7 +47,58 @@ def read_alignments(
     Raises:
         UserError: missing or damaged file, a phone that is not in `phones`, a duration below 1.
     """
-    found: dict[str, list[tuple[int, int]]] = {}
+    return dict(_lines(path, phones))
+
+
+class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
+    """Alignments by utterance, read when the first is asked for, and kept in arrays.
+
+    Args:
+        path: of the file; phones: numbers the names.
+
+    Raises:
+        UserError: there is no such file; what `read_alignments` raises, when it is read.
+    """
+
+    def __init__(self, path: Path | str, phones: Mapping[str, int]) -> None:
+        self.path, self.phones = Path(path), dict(phones)
+        if not self.path.is_file():
+            raise _missing(path)
+
+    @cached_property
+    def key(self) -> str:
+        """What tells it from other alignments, without reading them."""
+        return f"{checksum(self.path)}, {sorted(self.phones.items())}"
+
+    def __getitem__(self, utterance: str) -> list[tuple[int, int]]:
+        numbers, ends, values = self._read
+        number = numbers[utterance]
+        begin = ends[number - 1] if number else 0
+        row = values[begin : ends[number]]
+        return list(zip(row[::2], row[1::2], strict=True))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read[0])
+
+    def __len__(self) -> int:
+        return len(self._read[0])
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, int], array[int], array[int]]:
+        """Numbers by utterance; where each one's values end; phones and frames in turn."""
+        numbers: dict[str, int] = {}
+        ends, values = array("q"), array("i")
+        for utterance, alignment in _lines(self.path, self.phones):
+            for pair in alignment:
+                values.extend(pair)
+            numbers[utterance] = len(ends)
+            ends.append(len(values))
+        return numbers, ends, values
+
+
+def _lines(
+    path: Path | str, phones: Mapping[str, int]
+) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             for number, line in enumerate(stream, 1):
@@ -59,11 +113,14 @@ def read_alignments(
                     )
                 if min(frames for _, frames in alignment) < 1:
                     raise ValueError("a duration below 1")
-                found[utterance] = alignment
+                yield utterance, alignment
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make it with `chainstitch align`") from None
+        raise _missing(path) from None
     except (OSError, EOFError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({error}); make it again with `chainstitch align`"
         ) from None
-    return found
+
+
+def _missing(path: Path | str) -> UserError:
+    return UserError(f"{path} does not exist; make it with `chainstitch align`")

@@ -11,6 +11,7 @@ a hash of its id. A mixed cut becomes a plain cut with features and supervisions
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -29,6 +30,7 @@ from chainstitch.utils import config as configs
 from chainstitch.utils import job_parts
 from chainstitch.utils.data import means
 from chainstitch.utils.data.audio_check import check_length
+from chainstitch.utils.data.feature_index import make_index
 from chainstitch.utils.data.features import (
     CONFIG,
     FRAME_SHIFT,
@@ -134,6 +136,8 @@ def extract_set(
         )
         configs.save(config, temporary / CONFIG)
         (temporary / CUTS).write_bytes(to_bytes(written))
+        with contextlib.suppress(UserError):  # of cuts without a speaker: who reads them says so
+            make_index(temporary)
     if merge:
         job_parts.remove(out)
     return Summary(len(written), frames, time.monotonic() - started)

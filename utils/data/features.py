@@ -8,8 +8,9 @@ under a mel energy, 1.2e-7, lies 0.7 (at 8 kHz) to 1.4 nats (at 16 kHz) below no
 gives finite, constant features not far below those of a quiet recording.
 
 A feature directory, written by `extraction.extract_set`: `cuts.jsonl.gz`, `feats/feats.h5` (raw
-features, lossless), `features.toml` (the FeatureConfig), `means.npz`. The mean is subtracted when
-a cut is read, so another kind of mean needs no new extraction.
+features, lossless), `features.toml` (the FeatureConfig), `means.npz`, and `index.bin`, which has
+cuts and means in a form that is opened at once (feature_index.py). The mean is subtracted when a
+cut is read, so another kind of mean needs no new extraction.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,15 @@ from lhotse.features.kaldi.extractors import Mfcc, MfccConfig
 
 from chainstitch.utils import config as configs
 from chainstitch.utils.data import means
-from chainstitch.utils.data.manifests import cut_speaker, read_cuts
+from chainstitch.utils.data.feature_index import MEANS as MEANS
+from chainstitch.utils.data.feature_index import open_index
+from chainstitch.utils.data.manifests import read_cuts
 from chainstitch.utils.data.means import Array, Features
 from chainstitch.utils.errors import UsageError, UserError
 
 FRAME_SHIFT = 0.01  # seconds
 FRAME_LENGTH = 0.025
-CONFIG, MEANS, STORE = "features.toml", "means.npz", "feats/feats.h5"
+CONFIG, STORE = "features.toml", "feats/feats.h5"
 
 
 @dataclasses.dataclass
@@ -141,18 +143,20 @@ def subtract_mean(
 
 
 class FeatureReader:
-    """The cuts of a feature directory, and their features with the mean subtracted.
+    """The utterances of a feature directory, and their features with the mean subtracted.
+
+    An utterance is named by its number in file order, or by its cut.
 
     Attributes:
         config: the FeatureConfig they were extracted with (`mean` replaced when given).
-        cuts: in file order, sorted by id.
+        index: of the utterances, see feature_index.py.
         global_mean: float64 (dim,) over all frames of the directory but digital silence.
         prior: float64 (dim,) what the causal mean starts from: the global mean of the directory
             given as --prior to `chainstitch features`, or of this one.
     """
 
     def __init__(self, directory: Path | str, mean: str | None = None) -> None:
-        """Reads manifests and means, no features yet.
+        """Opens the index; reads no features yet.
 
         Raises:
             UsageError: not a feature directory, or an unknown mean.
@@ -170,81 +174,76 @@ class FeatureReader:
             except ValueError as error:
                 raise UsageError(str(error)) from None
             self.config = dataclasses.replace(self.config, mean=mean)
-        self.cuts: list[Cut] = read_cuts(directory)
-        self._load_means()
+        self.index = open_index(self.directory)
+        self.prior: Array = np.array(self.index.prior)  # copies, as who takes them may write
+        self.global_mean: Array = np.array(self.index.global_mean)
         self._silence = silence_row(self.config)
         self._store: tuple[int, Any] = (-1, None)
 
-    def load(self, cut: Cut) -> Features:
-        """float32 (frames, dim) of one of `cuts`, mean subtracted.
+    @functools.cached_property
+    def cuts(self) -> list[Cut]:
+        """The cuts themselves, in file order; a million of them take minutes and gigabytes."""
+        return read_cuts(self.directory)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def load(self, cut: Cut | int) -> Features:
+        """float32 (frames, dim) of an utterance, mean subtracted; from any thread.
 
         Raises:
             UserError: the features are missing, truncated or not finite; names cut and file.
         """
-        features = self.load_raw(cut)
+        number, features = self._number(cut), self.load_raw(cut)
         kind = self.config.mean
         if kind == "utterance":
-            return means.subtract(features, *self._sums[cut.id])
+            return means.subtract(features, *self.index.sums(number))
         if kind == "speaker":
-            return means.subtract(features, *self._speaker_sums[cut_speaker(cut)])
+            return means.subtract(features, *self.index.speaker_sums(number))
         if kind == "causal":
-            total, count = self._history[cut.id]
+            total, count = self.index.history(number)
             frames = self.config.causal_prior_frames
             return means.subtract_causal(features, self._silence, self.prior, frames, total, count)
         return features
 
-    def load_raw(self, cut: Cut) -> Features:
+    def load_raw(self, cut: Cut | int) -> Features:
         """float32 (frames, dim) as stored."""
-        path = self.directory / STORE
+        number = self._number(cut)
+        path, name = self.directory / STORE, self.index.ids[number]
         again = f"run `chainstitch features ... --out {self.directory} --overwrite`"
         try:
-            features = np.asarray(self._open(path)[cut.features.storage_key], dtype=np.float32)
+            features = np.asarray(self._open(path)[self.index.keys[number]], dtype=np.float32)
         except (OSError, KeyError, RuntimeError) as error:
-            raise UserError(f"{path}: cannot read cut {cut.id} ({error}); {again}") from None
-        wanted = (cut.features.num_frames, self.config.num_ceps)
+            raise UserError(f"{path}: cannot read cut {name} ({error}); {again}") from None
+        wanted = (int(self.index.frames[number]), self.config.num_ceps)
         if features.shape != wanted:
-            raise UserError(f"{path}: cut {cut.id} is {features.shape}, wanted {wanted}; {again}")
+            raise UserError(f"{path}: cut {name} is {features.shape}, wanted {wanted}; {again}")
         bad = int(np.sum(~np.isfinite(features)))
         if bad:
-            raise UserError(f"{path}: {bad} numbers of cut {cut.id} are not finite; {again}")
+            raise UserError(f"{path}: {bad} numbers of cut {name} are not finite; {again}")
         return features
 
+    def _number(self, cut: Cut | int) -> int:
+        if isinstance(cut, int | np.integer):
+            return int(cut)
+        try:
+            return self.index.number(cut.id)
+        except KeyError:
+            raise UserError(f"{self.directory} has no utterance {cut.id}") from None
+
     def _open(self, path: Path) -> Any:
-        if self._store[0] != os.getpid():  # an HDF5 handle must not be shared across a fork
+        # An HDF5 handle must not be shared across a fork. Threads share it, and h5py has one read
+        # at a time; should two of them open the file at once, one handle is used once and dropped.
+        owner, store = self._store
+        if owner != os.getpid():
             import h5py
 
-            self._store = (os.getpid(), h5py.File(path, "r"))
-        return self._store[1]
+            store = h5py.File(path, "r")
+            self._store = (os.getpid(), store)
+        return store
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_store": (-1, None)}
-
-    def _load_means(self) -> None:
-        path = self.directory / MEANS
-        try:
-            with np.load(path) as table:
-                ids, totals, counts = (table[k] for k in ("cut_ids", "cut_sums", "cut_counts"))
-                self.prior: Array = table["prior"]
-            self._sums = {
-                str(key): (total, float(count))
-                for key, total, count in zip(ids, totals, counts, strict=True)
-            }
-            missing = [cut.id for cut in self.cuts if cut.id not in self._sums]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"{path} is damaged ({error}); run `chainstitch features` again"
-            ) from None
-        if missing:
-            raise UserError(f"{path} lacks cut {missing[0]}; run `chainstitch features` again")
-        self.global_mean: Array = totals.sum(axis=0) / max(counts.sum(), 1.0)
-        self._speaker_sums: dict[str, tuple[Array, float]] = {}
-        self._history: dict[str, tuple[Array, float]] = {}
-        for cut in sorted(self.cuts, key=lambda cut: str(cut.id)):
-            speaker = cut_speaker(cut)
-            done = self._speaker_sums.get(speaker, (np.zeros(self.config.num_ceps), 0.0))
-            self._history[cut.id] = done
-            total, count = self._sums[cut.id]
-            self._speaker_sums[speaker] = (done[0] + total, done[1] + count)
+        return {k: v for k, v in self.__dict__.items() if k != "cuts"} | {"_store": (-1, None)}
 
 
 @functools.lru_cache(maxsize=4)

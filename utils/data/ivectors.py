@@ -153,11 +153,13 @@ class IvectorReader:
         return ivector
 
     def _open(self) -> Any:
-        if self._store[0] != os.getpid():  # an HDF5 handle must not be shared across a fork
+        owner, store = self._store
+        if owner != os.getpid():  # an HDF5 handle must not be shared across a fork
             import h5py
 
-            self._store = (os.getpid(), h5py.File(self.path, "r"))
-        return self._store[1]
+            store = h5py.File(self.path, "r")
+            self._store = (os.getpid(), store)
+        return store
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_store": (-1, None)}

@@ -30,8 +30,13 @@ SUPERVISIONS = "supervisions.jsonl.gz"
 
 def cut_text(cut: Cut) -> str:
     """The words of a cut: its supervisions' texts in time order, joined by one space."""
-    segments = sorted(cut.supervisions, key=lambda s: (s.start, s.id))
-    return " ".join(" ".join((segment.text or "").split()) for segment in segments).strip()
+    return spoken((segment.start, segment.id, segment.text) for segment in cut.supervisions)
+
+
+def spoken(segments: Iterable[tuple[float, str, str | None]]) -> str:
+    """The words of (start, id, text)s, in time order, joined by one space."""
+    texts = [text or "" for _, _, text in sorted(segments, key=lambda segment: segment[:2])]
+    return " ".join(" ".join(text.split()) for text in texts).strip()
 
 
 def cut_speaker(cut: Cut) -> str:
@@ -40,9 +45,18 @@ def cut_speaker(cut: Cut) -> str:
     Raises:
         UserError: none is given, or the supervisions name several.
     """
-    speakers = sorted({segment.speaker or "" for segment in cut.supervisions})
+    return one_speaker(cut.id, (segment.speaker for segment in cut.supervisions))
+
+
+def one_speaker(cut_id: str, named: Iterable[str | None]) -> str:
+    """The speaker whom all segments of a cut name.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    speakers = sorted({speaker or "" for speaker in named})
     if len(speakers) != 1 or not speakers[0]:
-        raise UserError(f"cut {cut.id} wants one speaker, found {', '.join(speakers) or 'none'}")
+        raise UserError(f"cut {cut_id} wants one speaker, found {', '.join(speakers) or 'none'}")
     return str(speakers[0])
 
 

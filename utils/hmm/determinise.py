@@ -24,16 +24,20 @@ def determinised(
     index, queue = {start: 0}, [start]
     arcs = []
     for subset in queue:
-        reached: dict[int, set[Item]] = {}
+        reached: dict[int, list[Item]] = {}
         for item in subset:
             for label, to in steps(item):
-                reached.setdefault(label, set()).add(to)
+                if label in reached:
+                    reached[label].append(to)
+                else:
+                    reached[label] = [to]
         row = {}
         for label in sorted(reached):
             key = frozenset(reached[label])
-            if key not in index:
-                index[key] = len(queue)
+            number = index.get(key, -1)
+            if number < 0:
+                number = index[key] = len(queue)
                 queue.append(key)
-            row[label] = index[key]
+            row[label] = number
         arcs.append(row)
-    return arcs, [any(final(item) for item in subset) for subset in queue]
+    return arcs, [any(map(final, subset)) for subset in queue]

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,9 +93,17 @@ class Leaves:
 
     def pdfs(self, left: int, phone: int, right: int) -> tuple[int, int]:
         """(entry, loop) of `phone` between `left` and `right`."""
-        lefts, _, rights, _ = self.table.shape
-        row = self.table[left if lefts > 1 else 0, phone - 1, right if rights > 1 else 0]
-        return int(row[0]), int(row[1])
+        found = self._asked.get((left, phone, right))
+        if found is None:
+            lefts, _, rights, _ = self.table.shape
+            row = self.table[left if lefts > 1 else 0, phone - 1, right if rights > 1 else 0]
+            found = self._asked[left, phone, right] = (int(row[0]), int(row[1]))
+        return found
+
+    @cached_property
+    def _asked(self) -> dict[tuple[int, int, int], tuple[int, int]]:
+        """What `pdfs` has found: an array is slow to ask for one row at a time."""
+        return {}
 
     def entry(self, left: int, phone: int, right: int) -> int:
         """The pdf of the first frame of `phone` between `left` and `right`."""

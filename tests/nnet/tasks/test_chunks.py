@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from pathlib import Path
 
@@ -9,12 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from chainstitch.nnet.chain import NumeratorBatch, monophones, numerator_forward_backward
+from chainstitch.nnet.chain import (
+    NumeratorBatch,
+    NumeratorCompiler,
+    graph_file,
+    monophones,
+    numerator_forward_backward,
+)
 from chainstitch.nnet.loss import FrameLabels
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.tasks.chunks import ChunkExamples
+from chainstitch.utils.data.alignments import AlignmentFile, read_alignments, write_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.lang.directory import read_lang
 from tests.toy import XCONFIG, Toy, align_evenly
 
 
@@ -147,3 +156,56 @@ def test_what_cannot_be_used_is_dropped_by_name(toy, alignments, caplog):
 def alignments_of(toy, chunks):
     """One phone for the whole of each utterance."""
     return {cut.id: [(1, cut.features.num_frames)] for cut in chunks.reader.cuts}
+
+
+@pytest.mark.parametrize("widths", ["", "40,25"])
+@pytest.mark.parametrize("with_labels", [False, True])
+def test_kept_chunks_are_those_of_the_memory(
+    toy, alignments, tmp_path, monkeypatch, widths, with_labels
+):
+    phones = read_lang(toy.lang).phones
+    lines = gzip.decompress((tmp_path / "ali" / "ali.gz").read_bytes()).decode().splitlines()
+    lines[3] = lines[3].replace(" ; ", " ; SIL 200 ; ", 1)  # another number of frames
+    text = "".join(line + "\n" for line in lines[:7] + lines[8:])  # and one without any
+    (tmp_path / "ali" / "ali.gz").write_bytes(gzip.compress(text.encode()))
+    compiler = None if with_labels else toy.store().compiler
+    options = {"widths": widths, "max_dropped": 1.0, "left": 9, "tolerance": 2}
+    plain = make(toy, read_alignments(tmp_path / "ali" / "ali.gz", phones), compiler, **options)
+    assert plain.dropped
+    if not with_labels:
+        monkeypatch.setattr(graph_file, "PARALLEL", 2)
+    for time in range(3):
+        file = AlignmentFile(tmp_path / "ali" / "ali.gz", phones)
+        kept = make(toy, file, compiler, **options, keep=tmp_path / "kept", nj=2 - time % 2)
+        assert ("_read" in vars(file)) == (time == 0)
+        assert (list(kept.dropped.items()), str(kept)) == (list(plain.dropped.items()), str(plain))
+        one, other = (examples.batch(range(len(plain))) for examples in (kept, plain))
+        assert torch.equal(one.features, other.features) and torch.equal(
+            one.num_outputs, other.num_outputs
+        )
+        assert one.targets.names == other.targets.names
+        if with_labels:
+            assert torch.equal(one.targets.pdfs, other.targets.pdfs)
+            assert torch.equal(kept.label_counts(8), plain.label_counts(8))
+        else:
+            for name, theirs in vars(other.targets.layout).items():
+                assert torch.equal(getattr(one.targets.layout, name), theirs)
+        monkeypatch.setattr(NumeratorCompiler, "compile", None)  # nobody does any more
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_other_makings_are_kept_apart(toy, alignments, tmp_path):
+    phones = read_lang(toy.lang).phones
+    file = AlignmentFile(tmp_path / "ali" / "ali.gz", phones)
+    for options in (
+        {}, {"seed": 1}, {"widths": "40"}, {"widths": "40,25"}, {"compiler": toy.store().compiler},
+        {"compiler": toy.store().compiler, "tolerance": 3}, {"left": 7},
+    ):  # fmt: skip
+        make(toy, file, keep=tmp_path / "kept", **options)
+    assert len(list((tmp_path / "kept").iterdir())) == 6  # left and right make no difference
+    write_alignments(
+        tmp_path / "ali" / "ali.gz", dict(list(alignments.items())[1:]),
+        {number: name for name, number in phones.items()},
+    )  # fmt: skip
+    file = AlignmentFile(tmp_path / "ali" / "ali.gz", phones)
+    assert len(make(toy, file, keep=tmp_path / "kept")) == 23

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
+from chainstitch.nnet.tasks import utterances
+from chainstitch.nnet.tasks.utterances import ChainExamples, spread
+from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.manifests import cut_text
 from chainstitch.utils.errors import UserError
 from tests.toy import Toy, retext
@@ -57,3 +61,50 @@ def test_dropped_utterances_are_not_in_any_batch(own: Toy) -> None:
     lengths = examples.batch(range(len(examples))).lengths
     assert len(lengths) == 23 == len(examples.frames)
     assert lengths.tolist() == examples.frames.tolist()
+
+
+def test_dropped_reasons_come_in_the_order_of_the_utterances(own: Toy) -> None:
+    ids = retext(own.train, {1: "", 4: "rise fall " * 60})
+    short, empty = "it is too short for its transcript", "its transcript is empty"
+    assert list(own.examples().dropped.items()) == [(empty, ids[:1]), (short, ids[1:])]
+    retext(own.train, {0: "rise fall " * 60, 4: "low"})
+    assert list(own.examples().dropped) == [short, empty]
+
+
+def test_the_first_utterance_with_an_unknown_word_is_named(own: Toy) -> None:
+    names = retext(own.train, {9: "low lou", 2: "low", 5: "high loo lou", 6: "high loo lou"})
+    with pytest.raises(UserError, match=f"utterance {names[2]} has the word 'loo'"):
+        own.examples()
+
+
+def test_kept_numerators_make_the_same_minibatches(toy: Toy, tmp_path: Path) -> None:
+    plain, store = toy.examples(), toy.store()
+    store.keep = tmp_path
+    for _ in range(2):
+        kept = ChainExamples(FeatureReader(toy.train), store)
+        assert kept.frames.tolist() == plain.frames.tolist()
+        one, other = (e.batch(range(len(plain))) for e in (kept, plain))
+        assert one.targets.names == other.targets.names
+        for name, theirs in vars(other.targets.layout).items():
+            assert torch.equal(getattr(one.targets.layout, name), theirs)
+    assert "cuts" not in vars(kept.reader)
+
+
+def test_of_a_large_set_a_spread_sample_is_read_before_training(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    examples = toy.examples()
+    read: list[int] = []
+    monkeypatch.setattr(examples.reader, "load_raw", read.append)
+    examples.check_features()
+    assert read == list(range(24))
+    read.clear()
+    monkeypatch.setattr(utterances, "spread", lambda numbers: spread(numbers, 6))
+    with caplog.at_level(logging.INFO):
+        examples.check_features()
+    assert sorted(read) == [0, 5, 9, 14, 18, 23]
+    assert "features of 6 of 24 utterances were read and are sound" in caplog.text
+    read.clear()
+    monkeypatch.setattr(utterances, "CHECK_SECONDS", -1.0)
+    examples.check_features()
+    assert read == []

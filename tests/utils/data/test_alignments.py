@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from chainstitch.utils.data.alignments import read_alignments, write_alignments
+from chainstitch.utils.data.alignments import AlignmentFile, read_alignments, write_alignments
 from chainstitch.utils.errors import UserError
 
 PHONES = {"SIL": 1, "AH": 2}
@@ -51,3 +51,23 @@ def test_missing_and_truncated_files_say_what_to_type(tmp_path):
     (tmp_path / "ali.gz").write_bytes(data[:-20])
     with pytest.raises(UserError, match="damaged"):
         read_alignments(tmp_path / "ali.gz", PHONES)
+
+
+def test_a_file_is_a_mapping_that_is_read_late_and_told_apart_by_its_content(tmp_path):
+    alignments = {f"u{n}": [(1 + k % 2, 3 + k) for k in range(1 + n)] for n in range(12)}
+    keys = []
+    for name in ("x", "y"):
+        write_alignments(tmp_path / name, alignments, NAMES)
+        file = AlignmentFile(tmp_path / name, PHONES)
+        keys.append(file.key)
+        assert "_read" not in vars(file)
+        assert file == alignments and len(file) == 12 and file.get("u99", ()) == ()
+        alignments["u3"] = [(1, 4), (2, 1)]
+    keys.append(AlignmentFile(tmp_path / "x", PHONES | {"EH": 3}).key)
+    assert len(set(keys)) == 3
+    with pytest.raises(UserError, match="chainstitch align"):
+        AlignmentFile(tmp_path / "z", PHONES)
+    (tmp_path / "x").write_bytes(b"no gzip")
+    file = AlignmentFile(tmp_path / "x", PHONES)
+    with pytest.raises(UserError, match="damaged"):
+        file["u3"]

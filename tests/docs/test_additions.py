@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import Block, apply, blocks, commands
+from tests.docs.sound import resample
 from tests.toy import Toy, run
 
 TOPS = ("bin", "nnet", "utils")
@@ -112,7 +113,7 @@ def make_corpus(toy: Toy, place: Path) -> None:
     lines = []
     for wav in sorted((toy.place / "wav").rglob("*.wav")):
         key = f"{wav.parent.name}-{wav.stem}"
-        shutil.copy(wav, place / "wavs" / f"{key}.wav")
+        resample(wav, place / "wavs" / f"{key}.wav", 22050)
         text = wav.with_suffix(".txt").read_text()
         lines.append(f"{key}|{text}|{text.title()}.\n")
     (place / "metadata.csv").write_text("".join(lines))

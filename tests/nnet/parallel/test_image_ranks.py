@@ -73,6 +73,7 @@ def work(rank: int, place: Path) -> None:
     for name in SHAPES:
         for dtype in (torch.float32, torch.bfloat16):
             keep(f"{name}.{dtype}", {"model": normalised(name, ranks, dtype)})
+    assert ranks.of_first(0.1 + rank) == 0.1
     with double():
         keep("plain", trained(place / "plain", SCHEDULE, ranks)._state())
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 from chainstitch.utils.errors import UsageError
 
 TEMPORARY = ".tmp-"  # how names of unfinished files begin
+BESIDE = ".beside"  # how those of `directory_beside` end
 
 
 def _temporary_name(path: Path) -> Path:
@@ -30,7 +31,8 @@ def clear_unfinished(path: Path) -> None:
     Only for who holds the lock of `path`, as others may be writing it.
     """
     for sibling in path.parent.glob(f"{TEMPORARY}*"):
-        if sibling.name.removeprefix(TEMPORARY).partition("-")[2] == path.name:
+        of = sibling.name.removeprefix(TEMPORARY).partition("-")[2]
+        if of in (path.name, path.name + BESIDE):
             _remove(sibling)
 
 
@@ -109,7 +111,7 @@ def directory_beside(path: Path) -> Iterator[Path]:
 
     It and those above are made when something is written: see `Path.mkdir(parents=True)`.
     """
-    temporary = _temporary_name(path).with_name(f"{_temporary_name(path).name}.parts")
+    temporary = _temporary_name(path).with_name(f"{_temporary_name(path).name}{BESIDE}")
     _remove(temporary)
     try:
         yield temporary

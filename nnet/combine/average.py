@@ -3,7 +3,7 @@
 For n = 1, 2, ... the parameters of the last n models are averaged uniformly (newest first),
 batch-norm statistics are computed afresh, and the objective on held-out examples is measured; the n
 with the best one wins. Simple and deterministic. (Kaldi's combination of 2019 and later; the
-paper's is in combine_bfgs.py.)
+paper's is in optimised.py.)
 """
 
 from __future__ import annotations

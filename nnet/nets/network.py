@@ -1,7 +1,7 @@
 """A frame-synchronous network over ragged batches, computing each layer only where it is needed.
 
 The text of an xconfig becomes nodes (nodes.py), each with a grid of times (grid.py) and a layer
-(build.py); what a node reads of others is one gather for each part (rows.py). Times before the
+(build.py); what a node reads of others is one gather for each part (splicing.py). Times before the
 first and after the last frame repeat that frame.
 """
 
@@ -46,7 +46,7 @@ class Network(Trainable):
 
     Attributes:
         input_dim, ivector_dim: of a frame, and of a sequence (0: there is no such input).
-        ivector_extractor: what made the i-vectors of its training, once loaded; see infer.py.
+        ivector_extractor: what made the i-vectors of its training, once loaded (infer/outputs.py).
         output_names: of the output layers, the main one first.
         left_context, right_context: input frames used before and after the output's own frame; of
             an LSTM only what its own rows need, not what it remembers.
@@ -289,8 +289,3 @@ class Network(Trainable):
             if node.name in needed:
                 needed |= {term.source for part in node.parts for term in part}
         return needed
-
-
-def output_lengths(lengths: Tensor, subsampling: int = 3) -> Tensor:
-    """Output frames for input frames: rounded up."""
-    return -(-lengths // subsampling)

@@ -57,10 +57,9 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
             stream.writelines(f"{name}\n" for name in built.train.classes)
         return {"num_classes": len(built.train.classes)}
 
-    def check_same(self, directory: Path, inputs: ImageInputs, built: Built) -> None:
+    def check_same(self, directory: Path, config: ImageConfig, inputs: ImageInputs) -> None:
         """Compares the classes."""
-        assert isinstance(built.train, ImageExamples)
-        if built.train.classes != read_classes(directory / CLASSES):
+        if read_classes(Path(inputs.data) / CLASSES) != read_classes(directory / CLASSES):
             raise UserError(f"{inputs.data} has other classes than {directory} was begun with")
 
     def facts(self, config: ImageConfig, built: Built) -> dict[str, Any]:

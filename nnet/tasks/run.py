@@ -151,9 +151,9 @@ def begin(
     resuming = check_new_or_same(out, config, inputs, resume, overwrite)
     with directory_beside(out) as beside:
         place = Place(None, out if resuming else beside, nj or len(os.sched_getaffinity(0)))
-        built = task.build(config, inputs, place, device)
         if resuming:
-            task.check_same(out, inputs, built)
+            task.check_same(out, config, inputs)
+        built = task.build(config, inputs, place, device)
         trainer = _trainer(config, inputs, built, out, device, jobs, ranks)
         if not resuming:
             task.check_data(built)

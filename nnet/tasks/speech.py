@@ -19,7 +19,8 @@ from chainstitch.nnet.chain.graph_file import FOLDER
 from chainstitch.nnet.chain.loss import XENT
 from chainstitch.nnet.layers import Affine
 from chainstitch.nnet.loss.outcome import Loss
-from chainstitch.nnet.nets import Network
+from chainstitch.nnet.nets import Network, parse_xconfig
+from chainstitch.nnet.nets.xconfig import IVECTOR
 from chainstitch.nnet.tasks.chunks import ChunkExamples
 from chainstitch.nnet.tasks.first_layer import estimate_first_layer
 from chainstitch.nnet.tasks.run_directory import wants_half
@@ -112,7 +113,7 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
             (directory / MODEL).write_bytes(built.train.ivectors.model())
         return {"num_pdfs": built.network.num_outputs}
 
-    def check_same(self, directory: Path, inputs: SpeechInputs, built: BuiltSpeech) -> None:
+    def check_same(self, directory: Path, config: SpeechConfig, inputs: SpeechInputs) -> None:
         """Compares denominator, features' settings and i-vector extractor."""
         given_files = (Path(inputs.den), Path(inputs.data) / FEATURES_TOML)
         for ours, given in zip((DEN, FEATURES_TOML), given_files, strict=True):
@@ -121,7 +122,8 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
                     f"{given} is not the one that {directory} was begun with; give it a new --out, "
                     "or --overwrite to start afresh"
                 )
-        _check_same_extractor(directory, built.train.ivectors)
+        if any(spec.name == IVECTOR for spec in parse_xconfig(config.network.xconfig)):
+            _check_same_extractor(directory, IvectorReader(inputs.data))
 
     def facts(self, config: SpeechConfig, built: BuiltSpeech) -> dict[str, Any]:
         """Shapes; what makes log-likelihoods of a softmax (infer/outputs.py); the extractor."""
@@ -183,10 +185,9 @@ def _check_features(train: FeatureReader, valid: FeatureReader, network: Network
         )
 
 
-def _check_same_extractor(out: Path, ivectors: IvectorReader | None) -> None:
-    if ivectors is not None and (
-        not (out / MODEL).is_file() or digest((out / MODEL).read_bytes()) != ivectors.extractor
-    ):
+def _check_same_extractor(out: Path, ivectors: IvectorReader) -> None:
+    model = out / MODEL
+    if not model.is_file() or digest(model.read_bytes()) != ivectors.extractor:
         raise UsageError(
             f"{ivectors.path} is of another extractor than {out / MODEL}, which the run was begun "
             "with; give it a new --out, or --overwrite to start afresh"

@@ -126,8 +126,10 @@ class Task(Generic[C, In, B]):
         """
         raise NotImplementedError
 
-    def check_same(self, directory: Path, inputs: In, built: B) -> None:
+    def check_same(self, directory: Path, config: C, inputs: In) -> None:
         """Whether a run that is to be resumed is given what it was begun with.
+
+        Settings and inputs are the same by then; this is about what the inputs hold.
 
         Raises:
             UserError: it is not.

@@ -15,20 +15,6 @@ FOREIGN = {
     "dropout_schedule.py", "gen_topo.py", "lstm.py", "make_lexicon_fst.py", "train.py", "utils.py",
     "local/work.py",
 }  # fmt: skip
-# old names in files that are being rewritten; should become empty
-STALE = {
-    ("nnet/combine/average.py", "combine_bfgs.py"),
-    ("nnet/combine/final_model.py", "infer.py"),
-    ("nnet/nets/network.py", "infer.py"),
-    ("nnet/nets/network.py", "rows.py"),
-    ("nnet/tasks/image_config.py", "train_config.py"),
-    ("nnet/tasks/speech_config.py", "optim/dropout_schedule.py"),
-    ("nnet/train/schedule.py", "iterations.py"),
-    ("nnet/train/train_schedule.py", "optim/dropout_schedule.py"),
-    ("nnet/train/train_schedule.py", "optim/schedule.py"),
-    ("nnet/train/trainer.py", "minibatch_step.py"),
-    ("nnet/train/trainer.py", "parallel_jobs.py"),
-}
 
 
 def named(text: str) -> Iterator[str]:
@@ -69,4 +55,4 @@ def test_every_file_that_is_named_exists(repository: Path) -> None:
         and name not in FOREIGN
         and not name.startswith(("libs/", "steps/"))  # Kaldi's
     }
-    assert missing <= STALE
+    assert missing == set()

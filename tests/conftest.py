@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = "tests/recipes/"
 LONGEST = (  # files, and the recipes as one
     RECIPES,
-    "tests/nnet/test_parallel_jobs.py",
+    "tests/nnet/train/test_averaged_jobs.py",
     "tests/bin/test_torchrun.py",
-    "tests/nnet/test_survival.py",
-    "tests/nnet/test_ranks.py",
+    "tests/nnet/train/test_survival.py",
+    "tests/nnet/parallel/test_ranks.py",
+    "tests/nnet/parallel/test_image_ranks.py",
     "tests/bin/test_export.py",
     "tests/bin/test_train.py",
     "tests/bin/test_run_contract.py",

@@ -8,7 +8,7 @@ from chainstitch.nnet.layers.idct import InverseDCT
 from chainstitch.nnet.layers.linear import Linear
 from chainstitch.nnet.layers.lstm_rows import LSTMPRows
 from chainstitch.nnet.layers.lstmp import FastLSTM, FastLSTMP, Peepholes
-from chainstitch.nnet.layers.normalise import BatchNorm, Renorm
+from chainstitch.nnet.layers.normalise import BatchNorm, BatchNorm2d, Renorm
 from chainstitch.nnet.layers.relu import RepairedReLU
 from chainstitch.nnet.layers.slow_lstmp import LSTMP
 
@@ -16,6 +16,7 @@ __all__ = [
     "LSTMP",
     "Affine",
     "BatchNorm",
+    "BatchNorm2d",
     "FastLSTM",
     "FastLSTMP",
     "FixedAffine",

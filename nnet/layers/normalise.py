@@ -44,20 +44,45 @@ class BatchNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim) -> (n, dim)."""
         spread = self.training and self.group is not None
-        y = self._over_processes(x) if spread else super().forward(x)
+        y = over_processes(self, x, self.group) if spread else super().forward(x)
         return y if self.target_rms == 1.0 else y * self.target_rms
 
-    def _over_processes(self, x: Tensor) -> Tensor:
-        x = widened(x)
-        ours = torch.cat([x.sum(0), x.square().sum(0), x.new_tensor([len(x)])])
-        sums: Tensor = SumOver.apply(ours, self.group)  # type: ignore[no-untyped-call]
-        count = sums[-1]
-        mean, square = (sums[:-1] / count).chunk(2)
-        var = (square - mean.square()).clamp(min=0.0)
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.momentum is not None and self.num_batches_tracked is not None
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-            self.num_batches_tracked += 1
-        return (x - mean) * torch.rsqrt(var + self.eps)
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """The same of images (n, dim, rows, columns), whose places all count as rows.
+
+    Attributes:
+        group: process group over whose processes a minibatch's images are spread, or None.
+    """
+
+    def __init__(self, dim: int, momentum: float = 0.1) -> None:
+        super().__init__(dim, eps=1e-3, momentum=momentum, affine=False)
+        self.group: Any = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, dim, rows, columns), and out the same."""
+        spread = self.training and self.group is not None
+        return over_processes(self, x, self.group) if spread else super().forward(x)
+
+
+def over_processes(norm: nn.modules.batchnorm._BatchNorm, x: Tensor, group: Any) -> Tensor:
+    """What `norm` makes of x (n, dim, ...) in training, by the moments of all processes' rows.
+
+    Sums are in float32 where x is in half precision; the result is of x's type.
+    """
+    wide = widened(x)
+    rows, shape = [0, *range(2, x.dim())], (-1, *[1] * (x.dim() - 2))
+    number = wide.new_tensor([x.numel() // x.shape[1]])
+    ours = torch.cat([wide.sum(rows), wide.square().sum(rows), number])
+    sums: Tensor = SumOver.apply(ours, group)  # type: ignore[no-untyped-call]
+    count = sums[-1]
+    mean, square = (sums[:-1] / count).chunk(2)
+    var = (square - mean.square()).clamp(min=0.0)
+    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.momentum is not None and norm.num_batches_tracked is not None
+    with torch.no_grad():
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(var * (count / (count - 1)), norm.momentum)
+        norm.num_batches_tracked += 1
+    y = (wide - mean.view(shape)) * torch.rsqrt(var + norm.eps).view(shape)
+    return y.to(x.dtype)

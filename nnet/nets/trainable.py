@@ -33,7 +33,8 @@ class Trainable(nn.Module):
         seen: dict[str, Tensor] = {}
 
         def keep(name: str) -> Any:
-            return lambda _layer, _inputs, output: seen.__setitem__(name, output)
+            # a copy: what reads the layer may work in place, as ReLUs do
+            return lambda _layer, _inputs, output: seen.__setitem__(name, output.clone())
 
         hooks = [self.get_submodule(tap).register_forward_hook(keep(tap)) for tap in taps]
         try:

@@ -39,7 +39,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chainstitch.nnet.layers import Affine
+from chainstitch.nnet.layers import Affine, BatchNorm2d
 from chainstitch.nnet.nets.trainable import Trainable
 
 FILTERS, BOTTLENECK = (48, 128, 384), 192
@@ -118,9 +118,7 @@ class Residual(nn.Module):
     def __init__(self, *convolutions: nn.Conv2d) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(convolutions)
-        self.norms = nn.ModuleList(
-            nn.BatchNorm2d(c.in_channels, eps=1e-3, affine=False) for c in convolutions
-        )
+        self.norms = nn.ModuleList(BatchNorm2d(c.in_channels) for c in convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, filters, rows, columns), and out the same."""

@@ -78,6 +78,12 @@ class Ranks:
             for tensor in tensors:
                 dist.broadcast(tensor.data, 0, group=self.group)
 
+    def of_first(self, number: float) -> float:
+        """What the first process has, so that all decide alike."""
+        told = torch.tensor(number, dtype=torch.float64)
+        self.copy_first([told])
+        return float(told)
+
     def wait(self) -> None:
         """Returns when all processes have come here."""
         self.any(False)

@@ -212,7 +212,7 @@ class Trainer:
             **figures(progress.numbers(), self.examples.unit),
             "figures": names(progress.totals),
             "train_diag_objf": diag,
-            "valid_objf": valid,
+            "valid_objf": self.ranks.of_first(valid),  # rates and the end depend on it
             "seconds": round(trained, 3),
             "parameters": self.network.num_parameters(),
             **self.stepper.figures(),

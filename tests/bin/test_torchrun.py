@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from chainstitch.utils import checkpoint
+from tests import images
 from tests.toy import Toy, rows, run, same_tensors, spawn
 from tests.waiting import wait_for
 
@@ -108,10 +109,20 @@ def test_what_does_not_go_with_it_is_refused(
     assert not (tmp_path / "exp").exists()
 
 
-def test_training_of_images_says_that_it_is_for_one_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    conf = Path(__file__).parents[2] / "egs" / "cifar" / "conf" / "resnet_quarter.toml"
-    assert run("train-image", conf, "--data", "a", "--valid", "b", "--out", tmp_path / "exp") == 2
-    assert "start it without torchrun" in capsys.readouterr().err
+def test_two_processes_train_images_as_one_does_by_the_first_iteration(tmp_path: Path) -> None:
+    images.write(tmp_path)
+    same = ("--set", "training.max_shift=0", "--set", "training.flip=false")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run(*images.arguments(tmp_path, one, *same)) == 0
+    process = spawn(images.arguments(tmp_path, two, "--processes", "2", *same))
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert said.count("iterations done") == 1 and errors.count("iter 1/") == 1
+    a, b = rows(one), rows(two)
+    assert len(a) == len(b) == 4 and {path.name for path in one.iterdir()} == {
+        path.name for path in two.iterdir()
+    }
+    for figure in ("train_objf", "valid_objf"):
+        assert a[0][figure] == pytest.approx(b[0][figure], rel=1e-4)
+    assert all(x["images"] == y["images"] == 16 for x, y in zip(a, b, strict=True))
+    assert run(*images.arguments(tmp_path, two, "--resume", "auto", *same)) == 0

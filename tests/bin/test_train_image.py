@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from chainstitch.bin.main import app
 from chainstitch.utils import checkpoint
 from chainstitch.utils.data.images import ImageSet, write_images
+from tests.toy import same_tensors
 
 CONFIG = """
 task = "images"
@@ -109,6 +112,25 @@ def test_resuming_with_other_settings_or_over_another_run_is_refused(
     assert "width" in capsys.readouterr().err
     assert train(place, trained) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_parallel_jobs_are_averaged_and_go_on_after_a_stop(place: Path, tmp_path: Path) -> None:
+    more = (
+        *("--set", "training.epochs=3", "--set", "training.jobs_initial=1"),
+        *("--set", "training.jobs_final=2", "--set", "training.accumulate=2"),
+        *("--num-threads", "1", "--jobs-cmd", f"{sys.executable} -m chainstitch.bin.main run"),
+    )
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    assert train(place, whole, *more) == 0
+    found = rows(whole)
+    assert [row["jobs"] for row in found] == [1, 1, 2, 2]
+    assert found[2]["lr"] > found[1]["lr"] and [row["images"] for row in found] == [32, 32, 64, 64]
+    last = f"{len(found)}.pt"
+    shutil.copytree(whole, again)
+    (again / last).unlink()
+    assert train(place, again, *more, "--resume", "auto") == 0
+    assert same_tensors(*(checkpoint.load(exp / last)["model"] for exp in (again, whole)))
+    assert call("combine", again, "--device", "cpu") == 0
 
 
 def test_combine_classify_score_plot_compare(

@@ -13,6 +13,7 @@ directory can be written to, and made in every process where it cannot.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import logging
 import time
@@ -268,7 +269,9 @@ def _mean_arrays(directory: Path, cuts: Mapping[str, np.ndarray]) -> dict[str, n
     sums = np.zeros((int(speaker.max()) + 1, totals.shape[1]))
     seen = np.zeros(len(sums))
     before, before_counts = np.zeros_like(totals), np.zeros_like(counts)
-    ordered = np.array(sorted(range(len(ids)), key=list(ids).__getitem__))
+    ordered = np.arange(len(ids))
+    if any(one > other for one, other in itertools.pairwise(ids)):
+        ordered = np.array(sorted(range(len(ids)), key=list(ids).__getitem__))
     grouped = ordered[np.argsort(speaker[ordered], kind="stable")]
     for own in np.split(grouped, np.flatnonzero(np.diff(speaker[grouped])) + 1):
         done, so_far = np.cumsum(totals[own], axis=0), np.cumsum(counts[own])

@@ -1,6 +1,6 @@
 """Pictures of a training run and of its errors, as PNG files that come out the same every time.
 
-`plot_objective` draws the paper's Figure 1: objective per frame against iteration on training and
+`plot_objective` draws the paper's Figure 1: the objective against the iteration on training and
 validation data, baseline beside backstitch, so that the gap between the two can be seen.
 """
 
@@ -138,13 +138,18 @@ def _plot_curves(axes: Axes, groups: Mapping[str, list[Log]]) -> None:
         fontsize=9,
         framealpha=0.8,
     )
-    images = all(
-        row.get("unit") == "image" for logs in groups.values() for log in logs for row in log
-    )
-    axes.set_ylabel("log-likelihood per image" if images else "objective per frame")
+    units = {
+        row.get("unit", "frame") for logs in groups.values() for log in logs for row in log
+    }  # fmt: skip
+    axes.set_ylabel(f"{_measure(units)} per {' or '.join(sorted(units))}")
     limits = robust_limits(shown)
     if limits is not None:
         axes.set_ylim(*limits)
+
+
+def _measure(units: set[str]) -> str:
+    """What is drawn: of speech it may be any objective."""
+    return "objective" if "frame" in units else "log-likelihood"
 
 
 def _plot_lr(axes: Axes, groups: Mapping[str, list[Log]]) -> None:

@@ -13,7 +13,7 @@ from chainstitch.utils.score.train_log import number
 
 DIRECTORY = "tensorboard"  # below the experiment's
 
-# name shown -> where it stands in a row
+# name shown -> where it stands in a row; what the loss calls its figures is shown as figures/NAME
 SCALARS: dict[str, tuple[str, ...]] = {
     "objective/train_running": ("train_objf",),
     "objective/train": ("train_diag_objf",),
@@ -43,7 +43,8 @@ class Scalars:
 
     def write(self, row: dict[str, Any]) -> None:
         """One iteration; on disk when it returns, so that a running training can be watched."""
-        for name, keys in SCALARS.items():
+        figures = {f"figures/{name}": (name,) for name in row.get("figures", ())}
+        for name, keys in (SCALARS | figures).items():
             value = number(row, *keys)
             if value is not None:
                 self._writer.add_scalar(name, value, row["iter"])

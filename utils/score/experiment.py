@@ -31,7 +31,7 @@ class Experiment:
     fold: str  # "" outside folds
     seed: int | None
     scores: dict[str, Scores]  # by set (a fold's name taken out of the set's)
-    train_objf: float | None  # of the last iteration, per frame, on the training subset
+    train_objf: float | None  # of the last iteration, per frame or image, on the training subset
     valid_objf: float | None
     parameters: int | None
     seconds: float | None  # of training in an iteration, median

@@ -11,6 +11,7 @@ import pytest
 
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.report.plot import plot_objective, plot_speakers, robust_limits
+from chainstitch.utils.report.summary import lines, summarise
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -57,6 +58,28 @@ def test_partial_and_short_logs_are_drawn(
     tmp_path: Path, changes: dict[str, Any], iterations: int
 ) -> None:
     plot_objective([experiment(tmp_path / "x", iterations, **changes)], tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("units", [("word",), ("image", "image"), ("frame", "word")])
+def test_rows_of_any_task_without_backstitch_natural_gradient_and_max_change(
+    tmp_path: Path, units: tuple[str, ...]
+) -> None:
+    runs = []
+    for unit in units:
+        runs.append(tmp_path / f"{unit}{len(runs)}_s0")
+        runs[-1].mkdir()
+        rows = [
+            {"iter": i, "unit": unit, "lr": 0.1, "jobs": 1, "dropout": {}, "saturation": 0.0,
+             "train_objf": -2.0 + i / 9, f"{unit}s": 50, "nonfinite": 0, "figures": [],
+             "train_diag_objf": -2.0 + i / 8, "valid_objf": -2.0 + i / 10, "seconds": 1.0}
+            for i in range(3)
+        ]  # fmt: skip
+        (runs[-1] / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        told = summarise(runs[-1])
+        assert (told["iterations"], told["valid_objf"]) == (3, -1.8)
+        assert "valid objf: -1.8" in lines(told)
+    plot_objective([*runs, experiment(tmp_path / "with_all")], tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(PNG)
 
 

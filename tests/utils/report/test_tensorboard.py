@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from chainstitch.utils.report.tensorboard import DIRECTORY, Scalars
@@ -16,7 +17,11 @@ def points(experiment: Path, name: str) -> list[tuple[int, float]]:
 
 
 def row(iteration: int, valid: float) -> dict[str, object]:
-    return {"iter": iteration, "valid_objf": valid, "step2_objf": None, "max_change": {"global": 1}}
+    figures = {"accuracy": valid / 2, "lost_arcs": 3}
+    return {
+        "iter": iteration, "valid_objf": valid, "max_change": {"global": 1}, **figures,
+        "figures": list(figures),
+    }  # fmt: skip
 
 
 def test_rows_are_scalars_and_what_is_absent_is_left_out(tmp_path: Path) -> None:
@@ -28,7 +33,19 @@ def test_rows_are_scalars_and_what_is_absent_is_left_out(tmp_path: Path) -> None
     assert points(tmp_path, "optim/max_change_global") == [(0, 1.0), (1, 1.0)]
     events = EventAccumulator(str(tmp_path / DIRECTORY))
     events.Reload()
-    assert "objective/second_step" not in events.Tags()["scalars"]
+    assert sorted(events.Tags()["scalars"]) == [
+        "figures/accuracy", "figures/lost_arcs", "objective/valid", "optim/max_change_global"
+    ]  # fmt: skip
+    assert points(tmp_path, "figures/accuracy") == [(0, -1.0), (1, -0.5)]
+
+
+def test_settings_are_shown_where_they_apply(tmp_path: Path) -> None:
+    with Scalars(tmp_path) as scalars:
+        scalars.write({"iter": 0, "valid_objf": -1.0})
+        scalars.write(row(1, -1.0) | {"alpha": 0.5, "step2_objf": -0.9, "lr": 0.1})
+    assert points(tmp_path, "optim/backstitch_scale") == [(1, 0.5)]
+    assert points(tmp_path, "objective/second_step") == [(1, pytest.approx(-0.9))]
+    assert points(tmp_path, "objective/valid") == [(0, -1.0), (1, -1.0)]
 
 
 def test_a_resumed_run_replaces_the_iterations_that_it_repeats(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class FastLSTMP(nn.Module):
 
     Attributes:
         repaired: (2,) units that were repaired and units, summed over minibatches of training.
-        group: process group over whose processes a minibatch's sequences are spread, or None.
+        minibatch_group: process group over which a minibatch's sequences are spread, or None.
 
     Raises:
         ValueError: delay is 0 or no multiple of step, or decay_time not above |delay|.
@@ -117,7 +117,7 @@ class FastLSTMP(nn.Module):
         self.decay = 1.0 - abs(delay) / decay_time if decay_time else 1.0
         self.clip, self.zero_above = clip, zero_above
         self.self_repair = self_repair
-        self.group: Any = None
+        self.minibatch_group: Any = None
         self._add_parameters()
         # of i, f, o (sigmoid), g and c (tanh), summed over frames: see train/saturation.py
         self.derivative_sums: Tensor
@@ -222,8 +222,8 @@ class FastLSTMP(nn.Module):
         sums = [counted @ (s - s * s).flatten(0, 1) for s in (i, f, o)]
         sums += [counted @ (1.0 - s * s).flatten(0, 1) for s in (g, tanh_c)]
         total, count = torch.stack(sums), counted.sum()
-        if self.group is not None:
-            total, count = sum_together([total, count], self.group)
+        if self.minibatch_group is not None:
+            total, count = sum_together([total, count], self.minibatch_group)
         self.derivative_sums += total
         self.derivative_count += count
 

@@ -33,18 +33,18 @@ class BatchNorm(nn.BatchNorm1d):
     them for evaluation; `combine` computes them afresh for the final model.
 
     Attributes:
-        group: process group over whose processes a minibatch's rows are spread, or None.
+        minibatch_group: process group over which a minibatch's rows are spread, or None.
     """
 
     def __init__(self, dim: int, target_rms: float = 1.0, momentum: float = 0.1) -> None:
         super().__init__(dim, eps=1e-3, momentum=momentum, affine=False)
         self.target_rms = target_rms
-        self.group: Any = None
+        self.minibatch_group: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim) -> (n, dim)."""
-        spread = self.training and self.group is not None
-        y = over_processes(self, x, self.group) if spread else super().forward(x)
+        spread = self.training and self.minibatch_group is not None
+        y = over_processes(self, x, self.minibatch_group) if spread else super().forward(x)
         return y if self.target_rms == 1.0 else y * self.target_rms
 
 
@@ -52,17 +52,17 @@ class BatchNorm2d(nn.BatchNorm2d):
     """The same of images (n, dim, rows, columns), whose places all count as rows.
 
     Attributes:
-        group: process group over whose processes a minibatch's images are spread, or None.
+        minibatch_group: process group over which a minibatch's images are spread, or None.
     """
 
     def __init__(self, dim: int, momentum: float = 0.1) -> None:
         super().__init__(dim, eps=1e-3, momentum=momentum, affine=False)
-        self.group: Any = None
+        self.minibatch_group: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim, rows, columns), and out the same."""
-        spread = self.training and self.group is not None
-        return over_processes(self, x, self.group) if spread else super().forward(x)
+        spread = self.training and self.minibatch_group is not None
+        return over_processes(self, x, self.minibatch_group) if spread else super().forward(x)
 
 
 def over_processes(norm: nn.modules.batchnorm._BatchNorm, x: Tensor, group: Any) -> Tensor:

@@ -29,13 +29,13 @@ class RepairedReLU(nn.Module):
 
     Attributes:
         repaired: (2,) units that were repaired and units, summed over minibatches of training.
-        group: process group over whose processes a minibatch's rows are spread, or None.
+        minibatch_group: process group over which a minibatch's rows are spread, or None.
     """
 
     def __init__(self, dim: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        self.group: Any = None
+        self.minibatch_group: Any = None
         self.active: Tensor
         self.count: Tensor
         self.repaired: Tensor
@@ -49,8 +49,8 @@ class RepairedReLU(nn.Module):
             return x.relu()
         with torch.no_grad():
             active, count = (x > 0).sum(0).to(self.active), self.count.new_tensor(len(x))
-            if self.group is not None:
-                active, count = sum_together([active, count], self.group)
+            if self.minibatch_group is not None:
+                active, count = sum_together([active, count], self.minibatch_group)
             self.active += active
             self.count += count
             push = torch.zeros_like(self.active)

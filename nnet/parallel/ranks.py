@@ -91,8 +91,8 @@ class Ranks:
     def join(self, module: nn.Module) -> None:
         """Has the layers that look at a whole minibatch look at all shares of it."""
         for name, layer in module.named_modules():
-            if hasattr(layer, "group"):
-                layer.group = self.group
+            if hasattr(layer, "minibatch_group"):
+                layer.minibatch_group = self.group
             elif self.group is not None and isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 raise UsageError(
                     f"layer {name} ({type(layer).__name__}) sees its own process's share of a "

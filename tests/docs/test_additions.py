@@ -88,7 +88,10 @@ def variables(copy: Path) -> dict[str, str]:
     """Those by which commands find the copy."""
     path = os.pathsep.join((str(copy / "commands"), str(Path(sys.executable).parent)))
     more = {"PYTHONPATH": str(copy / "packages"), "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
-    return os.environ | more
+    own = {
+        "CHAINSTITCH_OWN_VENV": ""
+    }  # else the copy's recipes would make an environment of theirs
+    return os.environ | more | own
 
 
 def write(block: Block, root: Path) -> str:

@@ -76,7 +76,7 @@ class ImageTraining(Training):
 class ImageConfig:
     """A whole conf/*.toml."""
 
-    task: str = "images"
+    task: str = field(default="images", metadata={"help": "what is trained"})
     network: ImageNetwork = field(default_factory=ImageNetwork)
     optim: Optim = field(default_factory=Optim)
     training: ImageTraining = field(default_factory=ImageTraining)

@@ -82,6 +82,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> AnyConfig:
             "version before 0.2.0: train it again"
         )
     config: AnyConfig = configs.load(path, task_called(str(name), str(path)).Config, overrides)
+    if config.task != name:
+        raise UsageError(
+            f"--set task={config.task}: {path} is a config of task {name!r}; give one of "
+            f"{config.task!r}"
+        )
     return config
 
 

@@ -164,7 +164,7 @@ class SpeechConfig:
     """A whole conf/*.toml."""
 
     network: NetworkText
-    task: str = "speech"
+    task: str = field(default="speech", metadata={"help": "what is trained"})
     graph: Graph = field(default_factory=Graph)
     chain: Chain = field(default_factory=Chain)
     optim: Optim = field(default_factory=Optim)

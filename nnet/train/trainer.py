@@ -40,7 +40,7 @@ from chainstitch.nnet.train.dropout_schedule import DropoutSchedule
 from chainstitch.nnet.train.log import figures, line, names
 from chainstitch.nnet.train.pause import Progress
 from chainstitch.nnet.train.plan import Minibatch, Plan
-from chainstitch.nnet.train.protocols import Examples
+from chainstitch.nnet.train.protocols import Examples, Stateless
 from chainstitch.nnet.train.read_ahead import read_ahead
 from chainstitch.nnet.train.schedule import Schedule
 from chainstitch.nnet.train.step import MinibatchStep
@@ -73,7 +73,8 @@ class Trainer:
 
     Raises:
         UsageError: a dropout schedule that cannot be read or does not fit the network; a loss that
-            wants a layer which the network does not have.
+            wants a layer which the network does not have; several processes for examples with a
+            state.
     """
 
     def __init__(
@@ -96,6 +97,11 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         self.ranks = ranks or Ranks()
+        if self.ranks.size > 1 and not isinstance(examples, Stateless):
+            raise UsageError(
+                "these examples carry a state from minibatch to minibatch, of which checkpoints "
+                "hold one process's; train this network with one process"
+            )
         self.ranks.join(network)
         network.check_taps(loss.taps)
         self.network, self.loss, self.measured = network.to(device), loss, measured or loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import runpy
@@ -32,6 +33,7 @@ ngram 1=4
 
 \end\
 """
+BACKSTITCH = ("with_backstitch_interval_4", "with_backstitch_interval_1")
 # what a command needs that is not here: other machines, several GPUs
 ELSEWHERE = ("slurm", "HOST:29400", "--processes")
 
@@ -172,6 +174,31 @@ def test_settings_of_a_queue_are_read(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "queue.toml").write_text(text)
     found = site.load(tmp_path / "queue.toml")
     assert found.sge.mem == tomllib.loads(text)["sge"]["mem"]
+
+
+def test_the_first_page_has_the_error_rate_of_the_results(repository: Path) -> None:
+    text = " ".join((repository / "README.md").read_text().split())
+    [rate] = re.findall(r"mean word error rate was ([\d.]+) %", text)
+    results = (repository / "egs" / "yesno" / "RESULTS.md").read_text()
+    assert re.findall(r"^\| test \| tdnn_1a \| ([\d.]+) \|", results, re.MULTILINE) == [rate]
+
+
+def test_the_costs_of_a_training_are_what_info_counts(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(repository)
+    page = repository / "egs" / "README.md"
+    [command] = [c for b in blocks(page) for c in commands(b) if "--hours" in c]
+    capsys.readouterr()
+    assert run(*command[1:], "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    row = next(line for line in page.read_text().splitlines() if line.startswith("| AMI"))
+    hours = [found[f"hours_{at}"] for at in ("at_10_tflops", *BACKSTITCH)]
+    assert [cell.strip() for cell in row.split("|")[3:-1]] == [
+        f"{found['parameters'] / 1e6:.1f} M", f"{found['training_pflop']:.0f}",
+        f"{100 * found['natural_gradient_adds']:.1f} %", f"{hours[0]:.1f}",
+        f"{hours[1]:.1f}; {hours[2]:.1f}", f"{found['gigabytes_of_features']:.0f} GB",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -159,7 +159,7 @@ def test_chunks_say_where_their_derivatives_end(toy: Toy, tmp_path: Path) -> Non
     batch = examples.batch(range(len(examples)))
     assert batch.derivs is not None
     assert batch.derivs[0].tolist() == (3 * batch.first - 9).tolist()
-    assert batch.derivs[1].tolist() == (3 * (batch.first + batch.count - 1) + 7).tolist()
+    assert batch.derivs[1].tolist() == (3 * (batch.first + batch.num_outputs - 1) + 7).tolist()
     assert {0, 4} <= set(batch.first.tolist())
 
 

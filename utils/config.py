@@ -2,8 +2,8 @@
 
 A config class is a (nested) dataclass whose fields are bool, int, float, str, a list of one of
 those, or another dataclass. `load` fills it from a file and from `--set section.key=value`
-overrides; what is absent keeps the dataclass's default. Only `bin/` handles config objects:
-functions below it take the values that they use.
+overrides; what is absent keeps the dataclass's default. Only `bin/` and `nnet/tasks/`
+handle config objects: functions below them take the values that they use.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Network(Trainable):
 
     Attributes:
         input_dim, ivector_dim: of a frame, and of a sequence (0: there is no such input).
-        ivector_extractor: what made the i-vectors of its training, once loaded; infer/outputs.py.
+        ivector_extractor: what made the i-vectors of its training, once loaded (infer/outputs.py).
         output_names: of the output layers, the main one first.
         left_context, right_context: input frames used before and after the output's own frame; of
             an LSTM only what its own rows need, not what it remembers.

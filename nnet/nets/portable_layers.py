@@ -8,6 +8,10 @@ that `torch.jit.script` and `torch.export` can both take, called with
 
 Rows past a sequence's count hold whatever falls out, and no row before them depends on it.
 
+Layers are known here by their class, in `_MAKERS`. A layer with the attribute `by_row = True` needs
+no row there: it says that its own `forward` makes each row (..., in) of that row alone, by torch's
+operations, in training as in evaluation.
+
 **An LSTM** (lstmp.py has its formulas). Row n takes c and r of row n - k, k = |delay| in rows. The
 rows 0, k, 2k ... are one chain, and the k chains run side by side as a batch k times as wide, in
 ceil(rows / k) steps. One that looks ahead runs from the last row down; there sequences of different
@@ -21,6 +25,7 @@ torch.export, where the number of steps must not be unrolled, it is one `scan`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +81,19 @@ class PortableScaling(nn.Module):
     def forward(self, x: Tensor, counts: Tensor) -> Tensor:
         """(batch, rows, dim) -> the same."""
         return (x - self.mean) * self.scale
+
+
+class PortableRows(nn.Module):
+    """A layer that says of itself, by `by_row`, that it can go as it is."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = copy.deepcopy(layer).requires_grad_(False)
+
+    def forward(self, x: Tensor, counts: Tensor) -> Tensor:
+        """(batch, rows, in) -> (batch, rows, out)."""
+        y: Tensor = self.layer(x)
+        return y
 
 
 class PortableReLU(nn.Module):
@@ -198,7 +216,12 @@ def portable_layers(layer: nn.Module) -> list[nn.Module]:
     for kind, make in _MAKERS.items():
         if isinstance(layer, kind):
             return make(layer)
-    raise TypeError(f"a {type(layer).__name__} cannot be exported")
+    if getattr(layer, "by_row", False):
+        return [PortableRows(layer)]
+    raise TypeError(
+        f"a {type(layer).__name__} cannot be exported; give it a row of _MAKERS in "
+        "nets/portable_layers.py, or by_row = True if that is what it is"
+    )
 
 
 def _affine(layer: Any) -> list[nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,38 @@ from torch import Tensor
 
 from chainstitch.nnet.tasks.task import Built
 from chainstitch.nnet.train import diagnostics
-from chainstitch.nnet.train.protocols import Examples
+from chainstitch.nnet.train.protocols import Batch, Examples, Stateless
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UserError
 
 State = dict[str, Tensor]
+
+
+class Remembered(Stateless):
+    """Examples whose batches stay in memory: every candidate is measured on the same few."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples, self.frames, self.unit = examples, examples.frames, examples.unit
+        self.num_measured, self.at_once = examples.num_measured, examples.at_once
+        self._batches: dict[tuple[int, ...], Batch] = {}
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __str__(self) -> str:
+        return str(self.examples)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """These examples, read once."""
+        key = tuple(indices)
+        if key not in self._batches:
+            self._batches[key] = self.examples.batch(indices)
+        return self._batches[key]
+
+
+def _remembered(examples: Examples) -> Examples:
+    # a batch of those that carry a state keeps the state that it began in
+    return Remembered(examples) if isinstance(examples, Stateless) else examples
 
 
 @dataclass
@@ -35,7 +62,7 @@ class Candidates:
 
     def __post_init__(self) -> None:
         self.network = self.built.network.to(self.device)
-        self.train, self.valid = self.built.train, self.built.valid
+        self.train, self.valid = _remembered(self.built.train), _remembered(self.built.valid)
 
     def parameters(self, name: str) -> State:
         """Those of a checkpoint, on the host."""

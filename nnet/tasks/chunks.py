@@ -147,9 +147,10 @@ class ChunkExamples(Stateless):
     def label_counts(self, num_pdfs: int) -> torch.Tensor:
         """(pdfs,) how often each is a label."""
         counts = torch.zeros(num_pdfs, dtype=torch.int64)
-        for i in range(len(self)):
-            labels = torch.from_numpy(np.asarray(self._target(i)))
-            counts += torch.bincount(labels, minlength=num_pdfs)
+        for begin in range(0, len(self), 1000):
+            some = range(begin, min(begin + 1000, len(self)))
+            labels = np.concatenate([np.asarray(self._target(i)) for i in some])
+            counts += torch.bincount(torch.from_numpy(labels), minlength=num_pdfs)
         return counts
 
     def __str__(self) -> str:

@@ -70,7 +70,7 @@ class ChainExamples(Stateless):
                 f"{reader.directory}: utterance {first} has the word {error.word!r}, which is not "
                 "in the lexicon; add it and run the lang stage again"
             ) from None
-        empty = index.text == next((n for n, text in enumerate(index.texts) if not text), -1)
+        empty = (np.diff(index.texts.ends, prepend=0) == 0)[index.text]
         impossible = ~self.numerators.possible[index.text] & ~empty
         outputs = -(-index.frames // subsampling)
         short = (outputs < self.numerators.needed[index.text]) & ~empty & ~impossible

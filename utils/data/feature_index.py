@@ -13,6 +13,7 @@ directory can be written to, and made in every process where it cannot.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import logging
 import time
@@ -134,20 +135,25 @@ def make_index(directory: Path) -> FeatureIndex:
     began = time.monotonic()
     sources = {name: _state(directory / name) for name in SOURCES}
     identity = ", ".join(str(sources[name]["checksum"]) for name in SOURCES)
-    arrays = _cut_arrays(directory)
-    arrays |= _mean_arrays(directory, arrays)
     facts = {"version": VERSION, "sources": sources, "identity": identity}
-    seconds = time.monotonic() - began
-    count = len(arrays["frames"])
+    cuts = _cut_arrays(directory)
+    count = len(cuts["frames"])
     try:
         with atomic_file(directory / INDEX, "wb") as stream:
             writer = ArrayWriter(stream)
-            writer.write(arrays)
+            writer.write(cuts)
+            for part in _mean_arrays(directory, cuts):
+                writer.write(part)
             writer.finish(facts)
         index = FeatureIndex(ArrayFile(directory / INDEX), identity)
     except OSError as error:
+        arrays = dict(cuts)
+        for part in _mean_arrays(directory, cuts):
+            arrays |= {name: array.copy() for name, array in part.items()}
+        seconds = time.monotonic() - began
         logger.info("%s is not kept (%s): %d cuts, %.1f s", INDEX, error, count, seconds)
         return FeatureIndex(arrays, identity)
+    seconds = time.monotonic() - began
     level = logging.INFO if seconds > TOLD_SECONDS else logging.DEBUG
     logger.log(level, "%s made of %d cuts in %.1f s", directory / INDEX, count, seconds)
     return index
@@ -245,7 +251,10 @@ class _Column:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _mean_arrays(directory: Path, cuts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _mean_arrays(
+    directory: Path, cuts: Mapping[str, np.ndarray]
+) -> Iterator[dict[str, np.ndarray]]:
+    """In two parts, of which the second is made in the first one's memory."""
     path, ids = directory / MEANS, Texts(cuts["ids"], cuts["ids_ends"])
     try:
         with np.load(path) as table:
@@ -264,18 +273,22 @@ def _mean_arrays(directory: Path, cuts: Mapping[str, np.ndarray]) -> dict[str, n
         rows = [at[name] for name in ids]
         totals, counts = totals[rows], counts[rows]
     counts = counts.astype(np.float64)
+    yield {
+        "cut_sums": totals, "cut_counts": counts, "prior": np.asarray(prior), "global_mean": mean,
+    }  # fmt: skip
     speaker = cuts["speaker"]
     sums = np.zeros((int(speaker.max()) + 1, totals.shape[1]))
     seen = np.zeros(len(sums))
-    before, before_counts = np.zeros_like(totals), np.zeros_like(counts)
-    ordered = np.array(sorted(range(len(ids)), key=list(ids).__getitem__))
+    ordered = np.arange(len(ids))
+    if any(one > other for one, other in itertools.pairwise(ids)):
+        ordered = np.array(sorted(range(len(ids)), key=list(ids).__getitem__))
     grouped = ordered[np.argsort(speaker[ordered], kind="stable")]
     for own in np.split(grouped, np.flatnonzero(np.diff(speaker[grouped])) + 1):
         done, so_far = np.cumsum(totals[own], axis=0), np.cumsum(counts[own])
-        before[own[1:]], before_counts[own[1:]] = done[:-1], so_far[:-1]
         sums[speaker[own[0]]], seen[speaker[own[0]]] = done[-1], so_far[-1]
-    return {
-        "cut_sums": totals, "cut_counts": counts, "speaker_sums": sums, "speaker_counts": seen,
-        "history_sums": before, "history_counts": before_counts,
-        "prior": np.asarray(prior), "global_mean": mean,
+        totals[own[0]], counts[own[0]] = 0.0, 0.0
+        totals[own[1:]], counts[own[1:]] = done[:-1], so_far[:-1]
+    yield {
+        "speaker_sums": sums, "speaker_counts": seen,
+        "history_sums": totals, "history_counts": counts,
     }  # fmt: skip

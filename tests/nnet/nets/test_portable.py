@@ -86,3 +86,21 @@ def test_it_keeps_no_hold_on_the_networks_parameters() -> None:
         for p in network.parameters():
             p += 1.0
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+class Halved(torch.nn.Module):
+    """A layer that export has no row for."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2
+
+
+def test_a_layer_by_row_goes_as_it_is_and_another_unknown_one_is_refused() -> None:
+    layer = Halved()
+    with pytest.raises(TypeError, match="by_row"):
+        portable_layers(layer)
+    layer.by_row = True
+    [portable] = portable_layers(layer)
+    x = torch.randn(2, 5, 3)
+    scripted = torch.jit.script(portable)
+    torch.testing.assert_close(scripted(x, torch.tensor([5, 3])), x / 2)

@@ -21,6 +21,7 @@ from chainstitch.nnet.loss.outcome import Outcome, Outputs
 from chainstitch.nnet.parallel.ranks import Ranks
 from chainstitch.nnet.train.trainer import Trainer
 from chainstitch.utils import checkpoint
+from chainstitch.utils.errors import UsageError
 from chainstitch.utils.stop_signals import Stopped
 from tests import images
 from tests.toy import rows, same_tensors
@@ -225,6 +226,32 @@ def test_a_minibatch_in_parts_is_the_minibatch_where_nothing_normalises(tmp_path
         for figure in ("train_objf", "valid_objf"):
             assert one[figure] == pytest.approx(other[figure], abs=5e-3), figure
     assert not same_tensors(parts.network.state_dict(), whole.network.state_dict())
+
+
+def test_a_minibatch_that_is_lost_counts_once_whatever_its_parts(tmp_path: Path) -> None:
+    trainer = images.trainer(tmp_path, SCHEDULE, accumulate=3, epochs=4.0)
+    outcome, seen = trainer.loss.outcome, []
+
+    def spoilt(outputs: Outputs, targets: Any) -> Outcome:
+        found = outcome(outputs, targets)
+        if trainer.network.training:
+            seen.append(len(targets))
+        if len(seen) in (2, 3) and trainer.network.training:  # two parts of the first minibatch
+            return dataclasses.replace(
+                found, value=found.value * torch.nan, objective=found.objective * torch.nan
+            )
+        return found
+
+    trainer.loss.outcome = spoilt  # type: ignore[method-assign]
+    trainer.run()
+    assert seen[:3] == [2, 2, 1] and [row["nonfinite"] for row in trainer.rows] == [1, 0, 0, 0]
+
+
+def test_other_batch_norms_are_refused_in_several_processes() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    Ranks().join(network)
+    with pytest.raises(UsageError, match=r"layer 1 \(BatchNorm1d\) sees its own process's share"):
+        Ranks(0, 2, object()).join(network)
 
 
 def test_alone_it_is_torchs_to_the_last_bit() -> None:

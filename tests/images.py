@@ -66,9 +66,10 @@ def trainer(
     ranks: Ranks | None = None,
     augment: bool = False,
     normalise: bool = True,
+    epochs: float = 10.0,
     **options: Any,
 ) -> Trainer:
-    """Minibatches of 5, the last of an epoch of 3; 50 in 4 iterations."""
+    """Minibatches of 5, the last of an epoch of 3; 5 an epoch, in 4 iterations."""
     out.mkdir(exist_ok=True)
     torch.manual_seed(0)
     network = WideResNet(len(COLOURS), (4, 4, 8), 4)
@@ -77,7 +78,7 @@ def trainer(
             for number in range(len(getattr(layer, "norms", ()))):
                 layer.norms[number] = torch.nn.Identity()  # type: ignore[index,operator,union-attr]
     train = ImageExamples(images(23), "cpu", 4.0 if augment else 0.0, augment)
-    plan = BatchPlan(len(train), 5, 10.0, 4, 0, (0,))
+    plan = BatchPlan(len(train), 5, epochs, 4, 0, (0,))
     return make_trainer(
         network, ClassLoss(), train, ImageExamples(images(9, 1)), plan, settings, out,
         ranks=ranks, **options,

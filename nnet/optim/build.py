@@ -272,13 +272,22 @@ class Stepper:
 
     def result(self) -> dict[str, Any]:
         """What a job leaves for the one that averages, besides its model."""
-        counts = vars(self._limited.statistics) if self._limited else None
-        return {"natural_gradient": _state_of(self.natural_gradient), "max_change": counts}
+        return {
+            "natural_gradient": _state_of(self.natural_gradient),
+            "optimizer": None if self._limited else self.optimizer.state_dict(),
+            "max_change": vars(self._limited.statistics) if self._limited else None,
+        }
 
     def take_results(self, best_first: Sequence[Mapping[str, Any]]) -> None:
-        """Goes on with the estimates of the best job and the counts of all."""
+        """Goes on with the estimates of the best job and the counts of all.
+
+        Kaldi's momentum begins anew in every job; the accumulators of AdaDelta are estimates.
+        """
+        best = best_first[0]
         if self.natural_gradient is not None:
-            self.natural_gradient.load_state_dict(best_first[0]["natural_gradient"])
+            self.natural_gradient.load_state_dict(best["natural_gradient"])
+        if best["optimizer"] is not None:
+            self.optimizer.load_state_dict(best["optimizer"])
         self._forget_counts()
         if self._limited:
             for result in best_first:

@@ -14,7 +14,8 @@ What a job writes depends on the checkpoint, the seed, the iteration and its num
 that is started again, by a queue or by a driver that was killed, does nothing if its file is whole,
 and the same again if it is not.
 
-Natural gradient's estimates go on from the best job's. Momentum starts from zero in each job.
+Natural gradient's estimates, and AdaDelta's, go on from the best job's. Momentum starts from zero
+in each job.
 
 Source: Kaldi steps/libs/nnet3/train (kaldi-facts 4.2, 4.3), nnet3bin/nnet3-average.cc.
 """

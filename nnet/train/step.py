@@ -114,6 +114,7 @@ class MinibatchStep:
                 outcome.value.backward()
                 add_outcome(figures, outcome)
             else:
+                figures["lost"] = torch.as_tensor(figures["lost"]).clamp(max=1)  # not by part
                 self.ranks.sum_gradients(self.network)
             seen.append(figures)
             return torch.zeros(())

@@ -14,6 +14,7 @@ import torch
 from chainstitch.bin.main import app
 from chainstitch.utils import checkpoint
 from chainstitch.utils.data.images import ImageSet, write_images
+from tests import images
 from tests.toy import same_tensors
 
 CONFIG = """
@@ -48,14 +49,8 @@ def call(*arguments: object) -> int:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A config, and images of three colours to tell apart, with some noise."""
     place = tmp_path_factory.mktemp("images")
-    generator = np.random.default_rng(0)
-    for name, count in (("train", 64), ("test", 24)):
-        labels = np.arange(count) % 3
-        pixels = generator.integers(0, 120, (count, 32, 32, 3))
-        pixels[np.arange(count), :, :, labels] += 100
-        write_images(
-            ImageSet(pixels.astype(np.uint8), labels, ["red", "green", "blue"]), place / name
-        )
+    write_images(images.images(64), place / "train")
+    write_images(images.images(24, 1), place / "test")
     (place / "conf.toml").write_text(CONFIG)
     return place
 

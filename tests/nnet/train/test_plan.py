@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
-from chainstitch.nnet.train.plan import BatchPlan, Minibatch
+from chainstitch.nnet.train.plan import BatchPlan, Minibatch, StreamPlan
 from chainstitch.utils.errors import UsageError
 
 SHAPES = [(10, 3, 4.0, 5), (64, 64, 3.0, 2), (7, 1, 2.0, 3), (5, 8, 3.0, 3), (100, 7, 1.0, 40)]
@@ -126,3 +126,18 @@ def test_rules_by_which_nothing_can_be_trained_on_are_refused() -> None:
         ruled("16")
     with pytest.raises(ValueError, match="0 lengths for 11 examples"):
         BatchPlan(11, 64, 4.0, 3, rules=MinibatchRules("4"))
+
+
+def test_streams_go_side_by_side_in_order_in_every_epoch() -> None:
+    plan = StreamPlan(3, 4, 2.5, 4)
+    found = [m for i in range(plan.num_iterations) for m in plan.iteration(i)]
+    chunks = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    assert [m.indices for m in found] == [*chunks, *chunks, *chunks[:2]]
+    assert (plan.total, plan.per_epoch, plan.left_over, len(found)) == (10, 4, 0, 10)
+    assert {m.shift for m in found} == {0} and {plan.jobs(i) for i in range(4)} == {1}
+
+
+@pytest.mark.parametrize("bad", [(0, 1, 1.0, 1), (1, 0, 1.0, 1), (1, 1, 0.0, 1), (1, 1, 1.0, 0)])
+def test_no_streams_are_refused(bad: tuple[int, int, float, int]) -> None:
+    with pytest.raises(ValueError, match="at least one row, chunk and piece"):
+        StreamPlan(*bad)

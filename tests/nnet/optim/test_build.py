@@ -81,14 +81,16 @@ def test_accumulators_go_on_from_the_best_of_parallel_jobs(toy: Toy, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "known"), [("optimizer", OPTIMIZERS), ("wrapper", WRAPPERS)], ids=str
+    ("name", "known"),
+    [("optimizer", list(OPTIMIZERS)), ("wrapper", list(WRAPPERS))],
+    ids=["optimizer", "wrapper"],
 )
 def test_names_that_there_are_not_are_refused(
     toy: Toy,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     name: str,
-    known: dict[str, object],
+    known: list[str],
 ) -> None:
     said = f"optim.{name}: wanted {' or '.join(known)}, found 'adam'"
     with pytest.raises(ValueError, match=said):

@@ -52,10 +52,11 @@ class StepOptions:
     )
     momentum: float = field(default=0.0, metadata={"help": "of sgd; not with backstitch"})
     max_change: float = field(
-        default=2.0, metadata={"help": "limit of a step of all parameters, Euclidean; 0: none"}
+        default=2.0,
+        metadata={"help": "of sgd: limit of a step of all parameters, Euclidean; 0: none"},
     )
     layer_max_change: bool = field(
-        default=True, metadata={"help": "false ignores the limits of the layers themselves"}
+        default=True, metadata={"help": "of sgd: false ignores the limits of the layers themselves"}
     )
     natural_gradient: bool = field(
         default=True, metadata={"help": "precondition the gradients by online natural gradient"}
@@ -76,6 +77,8 @@ class StepOptions:
             raise ValueError(f"optim: wanted max_change >= 0, found {self.max_change}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"optim.momentum: wanted 0 <= momentum < 1, found {self.momentum}")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"optim.momentum is of sgd; {self.optimizer} has none, set it to 0")
         if self.momentum and self.backstitch.scale:
             raise ValueError("optim: backstitch does not go with momentum; set one of them to 0")
 

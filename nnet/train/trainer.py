@@ -40,8 +40,8 @@ from chainstitch.nnet.train.dropout_schedule import DropoutSchedule
 from chainstitch.nnet.train.log import figures, line, names
 from chainstitch.nnet.train.pause import Progress
 from chainstitch.nnet.train.plan import Minibatch, Plan
-from chainstitch.nnet.train.protocols import Examples, Stateless
-from chainstitch.nnet.train.read_ahead import read_ahead
+from chainstitch.nnet.train.protocols import Batch, Examples, Stateless
+from chainstitch.nnet.train.read_ahead import Reader
 from chainstitch.nnet.train.schedule import Schedule
 from chainstitch.nnet.train.step import MinibatchStep
 from chainstitch.utils.errors import UsageError, UserError
@@ -113,6 +113,7 @@ class Trainer:
         self.dropouts = network.dropouts()
         self.dropout = DropoutSchedule(dropout, list(self.dropouts))
         self.step = MinibatchStep(network, loss, examples, stepper, device, accumulate, self.ranks)
+        self.reader: Reader[Minibatch, list[Batch]] = Reader(lambda m: self.step.parts(m), device)
         self.train_subset = diagnostics.subset(examples)
         self.valid_subset = diagnostics.subset(valid)
         self.rows: list[dict[str, Any]] = []
@@ -241,7 +242,7 @@ class Trainer:
         began = time.perf_counter()
         self.network.train()
         most = max(1, int(MAX_NONFINITE * len(minibatches)))
-        with closing(read_ahead(self.step.parts, minibatches[progress.done :])) as ready:
+        with closing(self.reader(minibatches[progress.done :])) as ready:
             for minibatch, parts in ready:
                 if self.ranks.any(bool(stop.received)):
                     if job:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from chainstitch.nnet.train.read_ahead import NAME, read_ahead
+from chainstitch.nnet.train.read_ahead import NAME, Reader, read_ahead
 from chainstitch.utils.data.features import FeatureReader
 from tests.toy import Toy
 
@@ -182,3 +182,41 @@ def test_slow_reading_is_hidden_behind_computing(toy: Toy) -> None:
 def test_settings_that_cannot_be_are_refused(depth: int, workers: int) -> None:
     with pytest.raises(ValueError, match="read_ahead: depth"):
         read_ahead(str, [], depth, workers)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_where_all_cores_compute_it_begins_when_a_loop_has_waited(
+    monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    used: set[str] = set()
+
+    def prepare(n: int) -> int:
+        used.add(threading.current_thread().name)
+        if waits:
+            time.sleep(0.01)
+        return n * n
+
+    reader = Reader(prepare)
+    assert not reader.ahead
+    for _ in range(2):
+        found = []
+        for item in reader(range(5)):
+            found.append(item)
+            began = time.thread_time()
+            while time.thread_time() - began < 0.01:
+                pass
+        assert found == [(n, n * n) for n in range(5)]
+        assert reader.ahead == waits
+    assert any(name.startswith(NAME) for name in used) == waits
+
+
+def test_with_a_gpu_or_an_idle_core_it_begins_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert not Reader(abs).ahead and Reader(abs, "cuda").ahead
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert Reader(abs).ahead
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert not Reader(abs).ahead

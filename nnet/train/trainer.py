@@ -113,7 +113,7 @@ class Trainer:
         self.dropouts = network.dropouts()
         self.dropout = DropoutSchedule(dropout, list(self.dropouts))
         self.step = MinibatchStep(network, loss, examples, stepper, device, accumulate, self.ranks)
-        self.reader: Reader[Minibatch, list[Batch]] = Reader(lambda m: self.step.parts(m), device)
+        self.reader: Reader[Minibatch, list[Batch]] = Reader(self.step.parts, device)
         self.train_subset = diagnostics.subset(examples)
         self.valid_subset = diagnostics.subset(valid)
         self.rows: list[dict[str, Any]] = []

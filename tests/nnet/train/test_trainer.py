@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -271,3 +273,16 @@ def test_an_lstm_trains_and_its_saturation_is_measured_and_resumed(
     cut.run()
     assert same_tensors(cut.network.state_dict(), made.network.state_dict())
     assert [r["saturation"] for r in cut.rows] == [r["saturation"] for r in rows]
+
+
+def test_a_trainer_that_nobody_holds_is_gone_at_once_and_with_it_its_open_files(
+    toy: Toy, tmp_path: Path
+) -> None:
+    made = trained(toy, tmp_path / "exp", PLAIN)
+    still_there = weakref.ref(made)
+    gc.disable()  # which would also find it, at some later time
+    try:
+        del made
+        assert still_there() is None
+    finally:
+        gc.enable()

@@ -68,8 +68,7 @@ def _acquire(path: Path, directory: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # the one before may have deleted the file after we had opened it
-            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            if _is_at(path, descriptor):
                 return descriptor
         except BlockingIOError:
             owner = os.read(descriptor, 1000).decode(errors="replace")
@@ -82,6 +81,14 @@ def _acquire(path: Path, directory: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one at `path`: its last owner deletes it, at any moment."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _named(owner: str) -> str:

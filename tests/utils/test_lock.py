@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,24 @@ def test_many_at_once_are_in_one_after_the_other(tmp_path: Path) -> None:
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert count.read_text() == "120"
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_lock_whose_file_vanishes_just_then_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    place, stat, looks = tmp_path / ".exp.lock", Path.stat, []
+
+    def vanishing(path: Path, **options: Any) -> os.stat_result:
+        if path == place:
+            looks.append(path)
+            if len(looks) == look:
+                path.unlink()  # by the owner before, who held it until a moment ago
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    with locked(tmp_path / "exp"):
+        assert looks and os.path.exists(place)
 
 
 def test_what_killed_processes_left_unfinished_is_removed(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 For n = 1, 2, ... the parameters of the last n models are averaged uniformly (newest first),
 batch-norm statistics are computed afresh, and the objective on held-out examples is measured; the n
-with the best one wins. Simple and deterministic. (Kaldi's combination of 2019 and later; the
+with the best one wins. It ends before the oldest model where PATIENCE averages in a row were no
+better than the best: the older a model, the further it pulls the average away. Simple and
+deterministic. (Kaldi's combination of 2019 and later; the
 paper's is in optimised.py.)
 """
 
@@ -17,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 State = dict[str, Tensor]
 
+PATIENCE = 5  # averages in a row without a better objective
+
 
 def running_average(
     models: Iterable[State], evaluate: Callable[[State], float]
@@ -28,7 +32,7 @@ def running_average(
         evaluate: objective of a state (higher is better); called once per n.
 
     Returns:
-        The best average, and the objective for every n.
+        The best average, and the objective for every n that was tried.
 
     Raises:
         ValueError: no model.
@@ -49,6 +53,8 @@ def running_average(
             best = {k: v.clone() for k, v in candidate.items()}
         scores.append(score)
         logger.info("average of the last %d models: objective %.5f", n, score)
+        if n - (1 + scores.index(max(scores))) >= PATIENCE:
+            break
     if not scores:
         raise ValueError("combine: no model to combine")
     return best, scores

@@ -65,3 +65,12 @@ def test_what_the_evaluation_does_to_its_state_does_not_spread() -> None:
 def test_no_model_is_an_error() -> None:
     with pytest.raises(ValueError, match="no model"):
         running_average([], lambda _: 0.0)
+
+
+def test_it_ends_where_five_averages_in_a_row_were_no_better() -> None:
+    table = [-3.0, -1.0, -2.0, -2.0, -1.5, -1.0, -4.0, 0.0]  # the last would be the best
+    scores = iter(table)
+    state, found = running_average(models(8), lambda _: next(scores))
+    assert found == table[:7]
+    naive = torch.stack([m["w"].double() for m in models(8)[:2]]).mean(0)
+    torch.testing.assert_close(state["w"].double(), naive, rtol=0, atol=1e-7)

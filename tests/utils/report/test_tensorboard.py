@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_a_resumed_run_replaces_the_iterations_that_it_repeats(tmp_path: Path) -
     with Scalars(tmp_path) as scalars:
         for iteration in range(3):
             scalars.write(row(iteration, -9.0))
+    time.sleep(1.1)  # event files are read in the order of their names: seconds, then a counter
     with Scalars(tmp_path, first=1) as scalars:
         scalars.write(row(1, -1.0))
         scalars.write(row(2, -0.5))

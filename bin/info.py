@@ -23,7 +23,9 @@ def info(
     hours: Annotated[
         float, typer.Option(min=0, help="Of training data, all copies; says what training costs.")
     ] = 0.0,
-    epochs: Annotated[float, typer.Option(min=0, help="With --hours: passes over them.")] = 4.0,
+    passes: Annotated[
+        float, typer.Option(min=0, help="With --hours: passes over them; Kaldi's 4 epochs are 12.")
+    ] = 12.0,
     tflops: Annotated[
         float, typer.Option(min=0.001, help="With --hours: 1e12 flops a second, sustained.")
     ] = 10.0,
@@ -50,7 +52,7 @@ def info(
         if leaves is not None:
             found["tree"] = f"{leaves.num_pdfs} leaves, context width {leaves.context_width}"
     if is_network or (num_pdfs and (path / "network.xconfig").is_file()):
-        found |= _network(path, num_pdfs, hours, epochs, tflops)
+        found |= _network(path, num_pdfs, hours, passes, tflops)
     if as_json:
         print(json.dumps(found))
         return
@@ -63,7 +65,7 @@ def info(
 
 
 def _network(
-    path: Path, num_pdfs: int, hours: float, epochs: float, tflops: float
+    path: Path, num_pdfs: int, hours: float, passes: float, tflops: float
 ) -> dict[str, Any]:
     from chainstitch.nnet.nets import Network
     from chainstitch.nnet.nets.cost import Job, cost
@@ -82,7 +84,7 @@ def _network(
     if num_pdfs < 1:
         raise UsageError(f"{path} does not say how many outputs there are; add --num-pdfs 3000")
     network = Network(text, num_pdfs, subsampling)
-    costs = cost(network, Job(hours, epochs), tflops) if hours else {}
+    costs = cost(network, Job(hours, passes), tflops) if hours else {}
     return describe(network) | {name: float(f"{value:.4g}") for name, value in costs.items()}
 
 

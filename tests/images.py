@@ -31,7 +31,7 @@ scale = 0.5
 interval = 1
 slow_start = 2
 [training]
-epochs = 2
+passes = 2
 minibatch_size = 8
 images_per_iteration = 16
 train_measured = 16
@@ -66,10 +66,10 @@ def trainer(
     ranks: Ranks | None = None,
     augment: bool = False,
     normalise: bool = True,
-    epochs: float = 10.0,
+    passes: float = 10.0,
     **options: Any,
 ) -> Trainer:
-    """Minibatches of 5, the last of an epoch of 3; 5 an epoch, in 4 iterations."""
+    """Minibatches of 5, the last of a pass of 3; 5 a pass, in 4 iterations."""
     out.mkdir(exist_ok=True)
     torch.manual_seed(0)
     network = WideResNet(len(COLOURS), (4, 4, 8), 4)
@@ -78,7 +78,7 @@ def trainer(
             for number in range(len(getattr(layer, "norms", ()))):
                 layer.norms[number] = torch.nn.Identity()  # type: ignore[index,operator,union-attr]
     train = ImageExamples(images(23), "cpu", 4.0 if augment else 0.0, augment)
-    plan = BatchPlan(len(train), 5, epochs, 4, 0, (0,))
+    plan = BatchPlan(len(train), 5, passes, 4, 0, (0,))
     return make_trainer(
         network, ClassLoss(), train, ImageExamples(images(9, 1)), plan, settings, out,
         ranks=ranks, **options,

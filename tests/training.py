@@ -72,7 +72,7 @@ def make_trainer(
 
 
 def trainer(
-    toy: Toy, out: Path, schedule: Settings, seed: int = 0, epochs: float = 2.0, **options: Any
+    toy: Toy, out: Path, schedule: Settings, seed: int = 0, passes: float = 2.0, **options: Any
 ) -> Trainer:
     """Of the toy's network, or of `xconfig`; minibatches of 4, or by `rules`."""
     out.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def trainer(
     examples, valid = toy.examples(), toy.examples(toy.dev)
     rules = options.pop("rules", None)
     lengths = examples.frames.tolist()
-    plan = BatchPlan(len(examples), 4, epochs, 3, seed, rules=rules, lengths=lengths)
+    plan = BatchPlan(len(examples), 4, passes, 3, seed, rules=rules, lengths=lengths)
     return make_trainer(network, loss, examples, valid, plan, schedule, out, seed, **options)
 
 

@@ -2,8 +2,9 @@
 
 A config class is a (nested) dataclass whose fields are bool, int, float, str, a list of one of
 those, or another dataclass. `load` fills it from a file and from `--set section.key=value`
-overrides; what is absent keeps the dataclass's default. Only `bin/` and `nnet/tasks/`
-handle config objects: functions below them take the values that they use.
+overrides; what is absent keeps the dataclass's default. Keys that people know from elsewhere are in
+a class's `GONE`, with what to write instead. Only `bin/` and `nnet/tasks/` handle config objects:
+functions below them take the values that they use.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def build(cls: type[T], tree: dict[str, Any], where: str, prefix: str = "") -> T
     types = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for key, value in tree.items():
+        if key in getattr(cls, "GONE", {}):
+            raise UsageError(f"{where}: {prefix}{key} is gone: {cls.GONE[key]}")  # type: ignore[attr-defined]
         if key not in fields:
             raise UsageError(_unknown_key(prefix + key, [prefix + name for name in fields], where))
         values[key] = _convert(types[key], value, where, prefix + key)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The systems of a recipe, one for each variant and seed, sourced by egs/*/run.sh after recipe.sh.
 #
-# From the recipe's options $work $conf $name $seeds $epochs $override $without $nj $device it makes
+# From the recipe's options $work $conf $name $seeds $passes $override $without $nj $device it makes
 #   data      $work/data
 #   variants  the experiment names without seed: $name, and ${name}_without_PART for each of $without
 #   settings  --set ... for `chainstitch train`
@@ -22,7 +22,7 @@
 if [[ $work != . ]]; then work=$(caller_path "$work"); fi
 data=$work/data
 settings=()
-if [[ $epochs ]]; then settings+=(--set "training.epochs=$epochs"); fi
+if [[ $passes ]]; then settings+=(--set "training.passes=$passes"); fi
 # shellcheck disable=SC2154
 for _setting in $override; do settings+=(--set "$_setting"); done
 # shellcheck disable=SC2034,SC2154

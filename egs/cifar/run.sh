@@ -15,7 +15,7 @@ conf=conf/resnet_1a.toml
 name= # empty: that of the config
 seeds="0"
 backstitch=false
-epochs= # empty: the paper's for conf/resnet_1a.toml, else the config's
+passes= # empty: the paper's for conf/resnet_1a.toml, else the config's
 override= # settings in the config's place: 'optim.final_lr=2e-4 network.width=0.5'
 max_train=0
 max_test=0
@@ -30,7 +30,7 @@ Trains and scores the image classifier of the backstitch paper, section 5.2.
   --work DIR         where data/ and exp/ go (default: this directory)
   --conf FILE        training config (default $conf; conf/resnet_quarter.toml: for a CPU)
   --name NAME        experiment name (default: the config's, with _cifar100); _sN is appended
-  --epochs E         passes over the data (default for $conf: 140, with backstitch 190; cifar100:
+  --passes P         passes over the data (default for $conf: 140, with backstitch 190; cifar100:
                      170 and 210; for others what the config says)
   --override 'K=V'   settings of training, instead of the config's (K=V and L=W: 'K=V L=W')
   --max-train N      use only the first N training images, --max-test N: test images (0: all)
@@ -39,7 +39,7 @@ Trains and scores the image classifier of the backstitch paper, section 5.2.
   --threads N        CPU threads (default 0: torch's choice)
   --overwrite true   replace what earlier runs made
 Examples: egs/cifar/run.sh --corpus cifar-10-batches-py --backstitch true
-          egs/cifar/run.sh --corpus cifar-10-batches-py --conf conf/resnet_quarter.toml --epochs 2"
+          egs/cifar/run.sh --corpus cifar-10-batches-py --conf conf/resnet_quarter.toml --passes 2"
 
 . ./path.sh
 . ./cmd.sh
@@ -87,18 +87,18 @@ if stage 1 "check md5 and read the images" "10 s" "190 MB"; then
     --max-train "$max_train" --max-test "$max_test" "${unofficial_flag[@]}" "${overwrite_flag[@]}"
 fi
 
-if stage 2 "train" "hours on a GPU; a quarter of the filters: 3 minutes an epoch on a CPU, with backstitch 6" \
+if stage 2 "train" "hours on a GPU; a quarter of the filters: 3 minutes a pass on a CPU, with backstitch 6" \
   "220 MB a seed"; then
   for exp in "${systems[@]}"; do
     step=()
-    passes=$epochs
+    count=$passes
     which=0
     if [[ ${exp##*/} == "${name}_backstitch_s"* ]]; then
       step=(--set optim.backstitch.scale=0.5 --set optim.backstitch.interval=1)
       which=1
     fi
-    if [[ ! $passes && $conf == conf/resnet_1a.toml ]]; then passes=${paper[which]}; fi
-    if [[ $passes ]]; then step+=(--set "training.epochs=$passes"); fi
+    if [[ ! $count && $conf == conf/resnet_1a.toml ]]; then count=${paper[which]}; fi
+    if [[ $count ]]; then step+=(--set "training.passes=$count"); fi
     $train_cmd --follow "$work/exp/log/${exp##*/}.train.log" \
       chainstitch train "$conf" --data "$data/train" --valid "$data/test" \
       --out "$exp" --seed "${exp##*_s}" --device "$device" --num-threads "$threads" --resume auto \

@@ -15,7 +15,7 @@ mfcc=conf/mfcc.toml
 name=tdnn_1a
 seeds="0"
 protocols=official # or: folds, for all six held-out speakers; or names as prepare takes them
-epochs= # empty: as the config says
+passes= # empty: as the config says
 override= # settings in the config's place: 'optim.final_lr=2e-4 chain.backend=reference'
 without= # of backstitch natural_gradient max_change: also the same without it, NAME_without_IT
 # Stage 10 on dev of the official protocol by --boost-silence 0, 1, 1.25, 1.5: median error of a
@@ -34,7 +34,7 @@ Trains and decodes the Free Spoken Digit Dataset (recordings/<digit>_<speaker>_<
   --mfcc FILE        features; conf/mfcc_causal.toml: the mean over what was heard before only
                      (default $mfcc)
   --name NAME        experiment name (default $name); protocol and seed are appended
-  --epochs E         passes over the data, instead of the config's
+  --passes P         passes over the data, instead of the config's
   --override 'K=V'   settings of training, instead of the config's (K=V and L=W: 'K=V L=W')
   --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
                      backstitch, natural_gradient, max_change

@@ -17,7 +17,7 @@ mono=false
 nets="tdnn_lstm_1a blstm_1a ce_tdnn_lstm_1a ce_blstm_1a"
 forms="baseline longer backstitch"
 seeds="0"
-epochs=2 # of the baseline
+passes=2 # of the baseline
 longer=3 # of the longer baseline, and of backstitch
 
 help_message="Usage: egs/digits/run_aligned.sh [--stage N] [--stop-stage M] [options]
@@ -29,7 +29,7 @@ without backstitch, the same with as many passes over the data as with it, and w
                      A_ivector: the same with i-vectors (conf/ivector.toml) beside the features
   --forms 'F G'      of: baseline longer backstitch (default '$forms')
   --seeds 'A B'      one of each per protocol and seed (default '$seeds')
-  --epochs E         of the baseline (default $epochs); --longer E: of the others (default $longer)
+  --passes P         of the baseline (default $passes); --longer E: of the others (default $longer)
   --leaves N         of the tree (default $leaves)
   --mono true        no tree, two pdfs a phone: for comparison, in exp/NET_mono_FORM_*
   --flat NAME        of the flat-start system (default $flat)
@@ -62,9 +62,9 @@ ways=()
 for net in $nets; do
   for form in $forms; do
     case $form in
-      baseline) way="training.epochs=$epochs optim.backstitch.scale=0" ;;
-      longer) way="training.epochs=$longer optim.backstitch.scale=0" ;;
-      backstitch) way="training.epochs=$longer" ;;
+      baseline) way="training.passes=$passes optim.backstitch.scale=0" ;;
+      longer) way="training.passes=$longer optim.backstitch.scale=0" ;;
+      backstitch) way="training.passes=$longer" ;;
       *)
         echo "$0: error: --forms '$form': wanted some of baseline longer backstitch" >&2
         exit 2

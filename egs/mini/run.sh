@@ -13,7 +13,7 @@ minutes=33
 conf=conf/tdnn_1a.toml
 name=tdnn_1a
 seeds="0"
-epochs= # empty: as the config says
+passes= # empty: as the config says
 override= # settings in the config's place: 'optim.final_lr=2e-4 chain.backend=reference'
 without= # of backstitch natural_gradient max_change: also the same without it, NAME_without_IT
 # Stage 10 on dev by --shift 0, -1, -2, -3: median error of a boundary 21.2, 15.1, 12.7, 13.7 ms.
@@ -26,7 +26,7 @@ Makes a corpus by speech synthesis, trains a TDNN on it with LF-MMI and decodes 
   --conf FILE        training config (default $conf)
   --name NAME        experiment name (default $name); seed N is appended as _sN
   --seeds 'A B'      one system per seed (default '$seeds')
-  --epochs E         passes over the data, instead of the config's
+  --passes P         passes over the data, instead of the config's
   --override 'K=V'   settings of training, instead of the config's (K=V and L=W: 'K=V L=W')
   --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
                      backstitch, natural_gradient, max_change

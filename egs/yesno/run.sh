@@ -13,7 +13,7 @@ corpus=
 conf=conf/tdnn_1a.toml
 name=tdnn_1a
 seeds="0 1 2"
-epochs= # empty: as the config says
+passes= # empty: as the config says
 override= # settings in the config's place: 'optim.final_lr=2e-4 chain.backend=reference'
 without= # of backstitch natural_gradient max_change: also the same without it, NAME_without_IT
 
@@ -24,7 +24,7 @@ Trains and decodes waves_yesno: the first 31 files train (4 of them dev), the la
   --work DIR         where data/ and exp/ go (default: this directory)
   --conf FILE        training config (default $conf)
   --name NAME        experiment name (default $name); seed N is appended as _sN
-  --epochs E         passes over the data, instead of the config's
+  --passes P         passes over the data, instead of the config's
   --override 'K=V'   settings of training, instead of the config's (K=V and L=W: 'K=V L=W')
   --without 'P Q'    also train and decode the same without each of these parts, as NAME_without_P:
                      backstitch, natural_gradient, max_change

@@ -1,6 +1,6 @@
 """Augmentation inside the network: masks over frequency and time, and a warp of the mel axis.
 
-Done here and not to stored features, so that every epoch sees other masks, at no disk; and with
+Done here and not to stored features, so that every pass sees other masks, at no disk; and with
 torch's generator, so that both steps of backstitch see the same. In evaluation nothing happens.
 
 Values come as rows (one per frame), the sequences of a minibatch behind one another, with the

@@ -32,11 +32,11 @@ CHECKPOINTS = 20  # kept for combination
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on: hours, copies of other speeds included, seen `epochs` times, in chunks of
+    """What is trained on: hours, copies of other speeds included, seen `passes` times, in chunks of
     `chunk` input frames with `context` around them, `minibatch` of them at a time."""
 
     hours: float
-    epochs: float = 4.0
+    passes: float = 12.0
     chunk: int = 150
     context: int = 40
     minibatch: int = 64
@@ -49,7 +49,7 @@ def cost(network: Network, job: Job, tflops: float) -> dict[str, float]:
     backstitch, with interval 4 and with interval 1; gigabytes of features as `features` writes
     them (float32), and of the checkpoints that are kept for combination.
     """
-    frames = job.hours * FRAMES_PER_HOUR * job.epochs / network.subsampling
+    frames = job.hours * FRAMES_PER_HOUR * job.passes / network.subsampling
     with_context = frames * (job.chunk + job.context) / job.chunk
     forward = sum(layer["flops"] for layer in describe(network)["layers"])
     plain = 3.0 * forward * with_context

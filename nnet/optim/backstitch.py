@@ -30,7 +30,7 @@ act more like fresh data. What else is touched by both passes must not notice th
   tests/bench/adaptive.py).
 
 Only every `interval`-th minibatch is treated so; the others take a plain step. alpha = 1,
-interval 4 costs a quarter more per epoch and is what the paper mostly uses; alpha = 0.3,
+interval 4 costs a quarter more per pass and is what the paper mostly uses; alpha = 0.3,
 interval 1 is its alternative.
 
 Source: Kaldi nnet-chain-training.cc, TrainInternalBackstitch.

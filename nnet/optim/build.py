@@ -10,6 +10,7 @@ and a field of `StepOptions`.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ from chainstitch.nnet.optim import generators
 from chainstitch.nnet.optim.backstitch import Backstitch
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.nnet.optim.sgd import SGD
+from chainstitch.nnet.optim.strength import effect, strength
+
+logger = logging.getLogger(__name__)
+
+LONG_RISE = 0.2  # of a run: a slow start that is longer is warned of
 
 
 @dataclass
@@ -31,7 +37,11 @@ class BackstitchOptions:
     scale: float = field(default=0.0, metadata={"help": "alpha; 0 switches backstitch off"})
     interval: int = field(default=4, metadata={"help": "every so many minibatches are treated"})
     slow_start: int = field(
-        default=15, metadata={"help": "iterations in which alpha rises from 0 to `scale`"}
+        default=15, metadata={"help": "iterations in which alpha rises from 0 to `scale`; at most"}
+    )
+    slow_start_share: float = field(
+        default=0.1,
+        metadata={"help": "and at most this share of all iterations; Kaldi's slow start has 1.0"},
     )
 
     def __post_init__(self) -> None:
@@ -39,6 +49,11 @@ class BackstitchOptions:
             raise ValueError(
                 "optim.backstitch: wanted scale >= 0, interval >= 1 and slow_start >= 0, found "
                 f"{self.scale}, {self.interval} and {self.slow_start}"
+            )
+        if not 0 <= self.slow_start_share <= 1:
+            raise ValueError(
+                "optim.backstitch: wanted a slow_start_share from 0 to 1, found "
+                f"{self.slow_start_share}"
             )
 
 
@@ -86,6 +101,12 @@ class StepOptions:
 class Wrapper(Protocol):
     """What takes the steps of a minibatch by an optimiser."""
 
+    def plan(self, rates: Sequence[float]) -> None:
+        """Hears the learning rates that all iterations will have, as far as they are known."""
+
+    def announce(self) -> None:
+        """Logs what it is going to do, before training."""
+
     def set_iteration(self, iteration: int) -> None:
         """Sets what moves from iteration to iteration."""
 
@@ -119,10 +140,38 @@ class ScheduledBackstitch:
         self.backstitch = Backstitch(
             optimizer, self.options.scale, self.options.interval, natural_gradient, network
         )
+        self._rates: Sequence[float] = ()
+
+    def plan(self, rates: Sequence[float]) -> None:
+        """How many iterations there are says how long the slow start may be."""
+        self._rates = rates
+
+    @property
+    def _rise(self) -> float:
+        """Iterations in which alpha rises."""
+        return min(self.options.slow_start, self.options.slow_start_share * len(self._rates))
+
+    def announce(self) -> None:
+        """How strong it is, and a warning where the slow start takes most of it away."""
+        if not self.options.scale:
+            return
+        count = len(self._rates)
+        alphas = [slow_start(self.options.scale, number, self._rise) for number in range(count)]
+        logger.info(
+            "backstitch %g on one minibatch of %d: alpha rises over %.3g of %d iterations, which "
+            "leaves %.0f %% of its strength",
+            self.options.scale, self.options.interval, self._rise, count,
+            100 * strength(alphas, self._rates, self.options.scale),
+        )  # fmt: skip
+        if self._rise > LONG_RISE * count:
+            logger.warning(
+                "the slow start of backstitch takes more than a fifth of the run, so it has little "
+                "effect; train longer, or lower optim.backstitch.slow_start_share"
+            )
 
     def set_iteration(self, iteration: int) -> None:
         """Alpha by its slow start."""
-        self.backstitch.scale = slow_start(self.options.scale, iteration, self.options.slow_start)
+        self.backstitch.scale = slow_start(self.options.scale, iteration, self._rise)
 
     def begin_iteration(self, draw: Callable[[int], int]) -> None:
         """A new phase."""
@@ -133,8 +182,10 @@ class ScheduledBackstitch:
         return self.backstitch.step(closure)
 
     def figures(self) -> dict[str, float]:
-        """alpha."""
-        return {"alpha": self.backstitch.scale}
+        """alpha, and the share of backstitch's effect that it has."""
+        full = self.options.scale
+        share = effect(self.backstitch.scale) / effect(full) if full else 0.0
+        return {"alpha": self.backstitch.scale, "backstitch_share": share}
 
     def state_dict(self) -> dict[str, Any]:
         """The place in its turn."""
@@ -145,13 +196,13 @@ class ScheduledBackstitch:
         self.backstitch.phase, self.backstitch.count = state["phase"], state["count"]
 
 
-def slow_start(scale: float, iteration: int, num_iterations: int = 15) -> float:
-    """Backstitch's alpha, rising linearly from 0 over the first iterations (paper, section 4.7).
+def slow_start(scale: float, iteration: int, rise: float = 15) -> float:
+    """Backstitch's alpha, rising linearly from 0 over `rise` iterations (paper, section 4.7).
 
     >>> slow_start(1.0, 3), slow_start(1.0, 20)
     (0.2, 1.0)
     """
-    return scale * iteration / num_iterations if iteration < num_iterations else scale
+    return scale * iteration / rise if iteration < rise else scale
 
 
 def first_iteration_max_change(max_change: float, iteration: int) -> float:
@@ -205,6 +256,14 @@ class Stepper:
     def _limited(self) -> SGD | None:
         """The optimiser, if it has max-change and its statistics."""
         return self.optimizer if isinstance(self.optimizer, SGD) else None
+
+    def plan(self, rates: Sequence[float]) -> None:
+        """Hears the learning rates that all iterations will have, as far as they are known."""
+        self.wrapper.plan(rates)
+
+    def announce(self) -> None:
+        """Logs what is going to be done, before training."""
+        self.wrapper.announce()
 
     def set_iteration(self, iteration: int, lr: float) -> None:
         """Sets the learning rate, and what else moves from iteration to iteration."""

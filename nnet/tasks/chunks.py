@@ -3,7 +3,7 @@
 Utterances are cut once, by the seed, and each chunk has its own numerator, which follows the
 alignment within a tolerance (chunk_targets.py, pdf_acceptor.py). The features of a chunk reach
 `left` frames before it and `right` behind it, as far as the utterance does. Its i-vector, if the
-network takes any, is the estimate at one of its frames, drawn once for all epochs, as Kaldi does.
+network takes any, is the estimate at one of its frames, drawn once for all passes, as Kaldi does.
 
 What cannot be trained on is found before training starts, counted and named.
 """

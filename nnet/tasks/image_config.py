@@ -45,7 +45,7 @@ class ImageTraining(Training):
     final model are taken over `train_measured` images.
     """
 
-    epochs: float = field(default=140.0, metadata={"help": "passes over the data"})
+    passes: float = field(default=140.0, metadata={"help": "passes over the data"})
     minibatch_size: int = field(default=256, metadata={"help": "images of a minibatch"})
     precision: str = field(default="auto", metadata={"help": "float32; bf16; auto: bf16 on a GPU"})
     images_per_iteration: int = field(

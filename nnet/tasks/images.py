@@ -5,6 +5,7 @@ A run's directory holds, besides what all have, `classes.txt`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from chainstitch.nnet.tasks.image_examples import ImageExamples
 from chainstitch.nnet.tasks.run_directory import wants_half
 from chainstitch.nnet.tasks.task import Built, Place, Task
 from chainstitch.nnet.train import diagnostics
-from chainstitch.nnet.train.plan import BatchPlan, num_pieces
+from chainstitch.nnet.train.job_plan import num_pieces
+from chainstitch.nnet.train.plan import BatchPlan
 from chainstitch.utils.data.images import CLASSES, ImageSet, read_classes, read_images
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -41,9 +43,11 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
         network = _network(config, len(train.classes))
         network.bf16 = wants_half(config.training.precision, device)
         training, loss = config.training, ClassLoss()
-        pieces = num_pieces(len(train), training.epochs, training.images_per_iteration)
+        # Kaldi's recipe has two archives of 25,000 images; its rule for speech would make it three
+        archives = math.ceil(len(train) / training.images_per_iteration)
+        pieces = num_pieces(training.passes, archives)
         plan = BatchPlan(
-            len(train), training.minibatch_size, training.epochs, pieces, inputs.seed, (0,),
+            len(train), training.minibatch_size, training.passes, pieces, inputs.seed, (0,),
             jobs=training.jobs,
         )  # fmt: skip
         return Built(network, config.losses.to(loss), loss, train, valid, plan, train.num_measured)

@@ -7,6 +7,7 @@ Every field's meaning stands in its metadata, where `chainstitch train --help-co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from chainstitch.nnet.optim.build import StepOptions
 from chainstitch.nnet.train.schedule import RateOptions
@@ -25,9 +26,21 @@ class Optim(StepOptions, RateOptions):
 
 @dataclass
 class Training:
-    """[training], as far as it is the same for all tasks."""
+    """[training], as far as it is the same for all tasks.
 
-    epochs: float = field(default=6.0, metadata={"help": "passes over the data"})
+    A pass sees every example once. What Kaldi calls an epoch of a chain model is three passes, one
+    for each frame shift (train/job_plan.py), which is why there is no key of that name.
+    """
+
+    GONE: ClassVar[dict[str, str]] = {
+        "epochs": "write training.passes, how often every example is seen; Kaldi's epoch of a "
+        "chain model is three passes, one for each frame shift, so its 4 epochs are 12 passes"
+    }
+
+    passes: float = field(
+        default=6.0,
+        metadata={"help": "passes over the data; Kaldi's epoch of a chain model is three of them"},
+    )
     minibatch_size: int = field(default=64, metadata={"help": "examples of a minibatch"})
     precision: str = field(
         default="float32",
@@ -45,8 +58,8 @@ class Training:
     jobs_final: int = field(default=1, metadata={"help": "and in the last"})
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or self.minibatch_size < 1:
-            raise ValueError("training: wanted epochs > 0 and minibatch_size >= 1")
+        if self.passes <= 0 or self.minibatch_size < 1:
+            raise ValueError("training: wanted passes > 0 and minibatch_size >= 1")
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"training.precision: wanted {', '.join(PRECISIONS)}, found {self.precision!r}"

@@ -27,8 +27,9 @@ from chainstitch.nnet.tasks.run_directory import wants_half
 from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.speech_data import SpeechExamples, load_chain, load_examples
 from chainstitch.nnet.tasks.task import Built, Place, Task
+from chainstitch.nnet.train.job_plan import num_archives, num_pieces
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
-from chainstitch.nnet.train.plan import BatchPlan, frame_shifts, num_pieces
+from chainstitch.nnet.train.plan import BatchPlan, frame_shifts
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
@@ -75,9 +76,10 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
         network.bf16 = wants_half(training.precision, device)
         _set_xent_branch(network, chain, training.criterion)
         loss, train, valid = load_examples(config, inputs, chain, store, network)
+        archives = num_archives(int(train.frames.sum()), training.frames_per_iteration)
         plan = BatchPlan(
-            len(train), training.minibatch_size, training.epochs,
-            num_pieces(int(train.frames.sum()), training.epochs, training.frames_per_iteration),
+            len(train), training.minibatch_size, training.passes,
+            num_pieces(training.passes, archives),
             inputs.seed, frame_shifts(subsampling) if training.frame_shift else (0,),
             MinibatchRules(training.minibatch_rule) if training.minibatch_rule else None,
             train.frames.tolist(), training.jobs,

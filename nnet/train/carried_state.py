@@ -9,7 +9,7 @@ between must not disturb training.
 - A batch takes its start state once, and keeps it for its second pass.
 - What it leaves for the next chunk is the end state of its *first* pass, that of the parameters
   before the step, detached, so that derivatives end at the chunk's first word.
-- A stream has a state only for the chunk that comes next. Any other, the first one of an epoch say,
+- A stream has a state only for the chunk that comes next. Any other, the first one of a pass say,
   begins with zeros.
 - Training and evaluation have a store each.
 - Of a state that is not finite nothing is left: its stream goes on with zeros.

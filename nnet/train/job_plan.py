@@ -1,22 +1,22 @@
-"""Iterations of several jobs each: how many, on what data, with what learning rate.
+"""How many iterations, and how many jobs each has: Kaldi's counting.
 
 Kaldi cuts the training data into *archives* and in each iteration trains several copies of the
 model in parallel, one archive for each, then averages them. The number of jobs grows in the course
-of training. `trainer.py` counts in minibatches (`plan.py`); this is for training with parallel
-jobs, whose driver starts the jobs and averages.
+of training. All counting is in archives processed; `plan.py` says which minibatches an archive's
+share of the work, a *piece*, has. With one job an iteration is one piece.
 
-All counting is in archives processed, and once through the data means every archive once in every
-variant: with the three frame shifts of a chain model, or with each of the frames of an example when
-those are trained on one at a time.
+What a Kaldi recipe calls an *epoch* is not always a pass over the data. Every archive is trained on
+once in every *variant*: a chain model with each of its three frame shifts, a feed-forward network
+by cross-entropy with each of the frames of an example, a recurrent one only once. So four epochs of
+a chain recipe are twelve passes. Here all counting is in passes, and `training.passes = 12` is what
+Kaldi's `num_epochs=4` is for a chain model whose output has every third frame.
 
-Source: Kaldi steps/nnet3/chain/train.py, libs/nnet3/train (kaldi-facts 4.2).
+Source: Kaldi steps/nnet3/chain/train.py, libs/nnet3/train, get_egs.sh (kaldi-facts 4.2).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from chainstitch.nnet.train.schedule import exponential
 
 
 def num_archives(total_frames: int, frames_per_iteration: int) -> int:
@@ -28,47 +28,43 @@ def num_archives(total_frames: int, frames_per_iteration: int) -> int:
     return total_frames // frames_per_iteration + 1
 
 
+def num_pieces(passes: float, archives: int) -> int:
+    """How many archives' work there is in so many passes; at least 1.
+
+    >>> num_pieces(12, 31), num_pieces(0.01, 31)
+    (372, 1)
+    """
+    return max(1, int(passes * archives))
+
+
 @dataclass(frozen=True)
 class JobPlan:
-    """What every job of every iteration does.
+    """How many jobs every iteration has.
 
     Attributes:
-        num_archives: see above.
-        epochs: passes over the data; a fraction is allowed.
+        to_process: archives in the whole of training: see `num_pieces`.
         initial_jobs, final_jobs: in the first and (nearly) in the last iteration.
-        variants: how often an archive is trained on in one epoch, each time differently: the
-            subsampling factor of a chain model (frame shifts), 1 for recurrent models.
 
     Raises:
         ValueError: a number out of range, or too little data for a single iteration.
 
-    >>> plan = JobPlan(num_archives=31, epochs=4, initial_jobs=2, final_jobs=12)
-    >>> plan.num_iterations, plan.jobs(10), plan.processed(10), plan.job(10, 3)
-    (53, 4, 29, (1, 2))
+    >>> plan = JobPlan(372, initial_jobs=2, final_jobs=12)
+    >>> plan.num_iterations, plan.jobs(10), plan.processed(10)
+    (53, 4, 29)
     """
 
-    num_archives: int
-    epochs: float
-    initial_jobs: int
-    final_jobs: int
-    variants: int = 3
+    to_process: int
+    initial_jobs: int = 1
+    final_jobs: int = 1
 
     def __post_init__(self) -> None:
-        whole = (self.num_archives, self.initial_jobs, self.final_jobs, self.variants)
-        if min(whole) < 1 or self.epochs <= 0:
-            raise ValueError(
-                f"a job plan wants archives, jobs and variants >= 1 and epochs > 0; got {self}"
-            )
+        if min(self.to_process, self.initial_jobs, self.final_jobs) < 1:
+            raise ValueError(f"a job plan wants archives and jobs >= 1; got {self}")
         if self.num_iterations < 1:
             raise ValueError(
                 f"{self.to_process} archives to process are less than one iteration of "
                 f"{self.initial_jobs} to {self.final_jobs} jobs; use fewer jobs or more archives"
             )
-
-    @property
-    def to_process(self) -> int:
-        """Archives in the whole of training, each variant counted."""
-        return int(self.epochs * self.num_archives * self.variants)
 
     @property
     def num_iterations(self) -> int:
@@ -84,21 +80,6 @@ class JobPlan:
         """Archives that were processed before an iteration."""
         return sum(map(self.jobs, range(iteration)))
 
-    def lr(self, iteration: int, initial: float, final: float) -> float:
-        """The learning rate for each job: the effective one times the number of jobs.
-
-        Averaging n models divides each one's step by n; this makes good for it.
-        """
-        last = iteration == self.num_iterations - 1
-        processed = self.to_process if last else self.processed(iteration)
-        return self.jobs(iteration) * exponential(initial, final, processed, self.to_process)
-
-    def job(self, iteration: int, number: int) -> tuple[int, int]:
-        """Archive (from 1) and variant (from 0) of job 1 .. jobs(iteration).
-
-        The variant changes from archive to archive and, for an archive, from pass to pass. For a
-        chain model, variants 0, 1, 2 are frame shifts of 0, 1, -1.
-        """
-        passes, index = divmod(self.processed(iteration) + number - 1, self.num_archives)
-        archive = index + 1
-        return archive, (archive + passes) % self.variants
+    def done(self, iteration: int) -> float:
+        """The share of all archives that was processed before an iteration."""
+        return self.processed(iteration) / self.to_process

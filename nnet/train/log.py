@@ -40,7 +40,7 @@ def names(sums: Iterable[str]) -> list[str]:
 
 def line(row: dict[str, Any], total: int) -> str:
     """What a person reads per iteration."""
-    said = [f"iter {row['iter'] + 1}/{total} epoch {row['epoch']:.2f} lr {row['lr']:.2e}"]
+    said = [f"iter {row['iter'] + 1}/{total} pass {row['passes']:.2f} lr {row['lr']:.2e}"]
     if "alpha" in row:
         said.append(f"alpha {row['alpha']:.2f}")
     proportions = [f"{p:.2f}" for p in sorted(row["dropout"].values())]

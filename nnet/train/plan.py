@@ -1,12 +1,12 @@
 """Which examples make up which minibatch of which iteration: a function of the seed alone.
 
-The whole of training is one long sequence of minibatches, epoch after epoch, cut into *pieces* of
+The whole of training is one long sequence of minibatches, pass after pass, cut into *pieces* of
 (nearly) equal length. With one job an iteration is a piece. With several (averaged_jobs.py) each
 job of an iteration trains on a piece of its own; how many jobs an iteration has says job_plan.py.
 Any iteration's minibatches can be computed without replaying the ones before, so resuming costs
 nothing and is exact.
 
-`BatchPlan` shuffles all examples in every epoch. Its minibatches have a fixed number of examples,
+`BatchPlan` shuffles all examples in every pass. Its minibatches have a fixed number of examples,
 or as many as rules for their length say (minibatch_rules.py). Rules may leave examples over that
 fill no minibatch: what each shuffle puts last, or always the same ones where a rule has too few for
 its smallest size. `StreamPlan` takes the examples in order, for those that carry a state from one
@@ -15,7 +15,6 @@ to the next (carried_state.py).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,17 +34,17 @@ class Minibatch(NamedTuple):
 
 
 class Plan:
-    """Epochs of minibatches, cut into iterations. Subclasses say what an epoch's minibatches are.
+    """Passes of minibatches, cut into iterations. Subclasses say what a pass's minibatches are.
 
     Args:
-        epochs: passes over the data; a fraction is allowed.
+        passes: passes over the data; a fraction is allowed.
         num_pieces: into how many pieces to cut; at most one for each minibatch.
         jobs: in the first and in the last iteration; see `JobPlan`.
         shifts: frame shifts that minibatches are trained with in turn; see `frame_shifts`.
 
     Attributes:
         num_iterations: how many there are, each of as many pieces as it has jobs.
-        per_epoch, total: minibatches; left_over: examples of each epoch that fill none.
+        per_pass, total: minibatches; left_over: examples of each pass that fill none.
 
     Raises:
         UsageError: fewer pieces than the jobs of a single iteration.
@@ -53,26 +52,26 @@ class Plan:
 
     def __init__(
         self,
-        epochs: float,
+        passes: float,
         num_pieces: int,
         jobs: tuple[int, int] = (1, 1),
         shifts: Sequence[int] = (0,),
     ) -> None:
         self.shifts = shifts
-        self._epoch = lru_cache(maxsize=2)(self.epoch)
-        first = self._epoch(0)  # the others have as many
-        self.per_epoch = len(first)
+        self._pass = lru_cache(maxsize=2)(self.one_pass)
+        first = self._pass(0)  # the others have as many
+        self.per_pass = len(first)
         self.left_over = self.num_examples() - sum(map(len, first))
-        self.total = max(1, round(epochs * self.per_epoch))
+        self.total = max(1, round(passes * self.per_pass))
         self._num_pieces = min(num_pieces, self.total)
         try:
-            self._jobs = JobPlan(self._num_pieces, 1, *jobs, variants=1)
+            self._jobs = JobPlan(self._num_pieces, *jobs)
         except ValueError as error:
             raise UsageError(f"training.jobs_initial and jobs_final: {error}") from None
         self.num_iterations = self._jobs.num_iterations
 
-    def epoch(self, epoch: int) -> list[list[int]]:
-        """The minibatches of an epoch: example numbers."""
+    def one_pass(self, number: int) -> list[list[int]]:
+        """The minibatches of a pass, from 0: example numbers."""
         raise NotImplementedError
 
     def num_examples(self) -> int:
@@ -82,6 +81,10 @@ class Plan:
     def jobs(self, iteration: int) -> int:
         """How many jobs an iteration has."""
         return self._jobs.jobs(iteration)
+
+    def done(self, iteration: int) -> float:
+        """The share of training that is done before an iteration, in pieces."""
+        return self._jobs.done(iteration)
 
     def bounds(self, iteration: int) -> tuple[int, int]:
         """First and one past the last minibatch number of an iteration."""
@@ -93,7 +96,7 @@ class Plan:
         return [self._minibatch(number) for number in range(*self.bounds(iteration))]
 
     def of_job(self, iteration: int, number: int) -> list[Minibatch]:
-        """Those of job 1 .. jobs(iteration); in the last iteration they may be of a next epoch."""
+        """Those of job 1 .. jobs(iteration); in the last iteration they may be of a next pass."""
         piece = self._jobs.processed(iteration) + number - 1
         return [self._minibatch(n) for n in range(self._begin(piece), self._begin(piece + 1))]
 
@@ -101,9 +104,9 @@ class Plan:
         return piece * self.total // self._num_pieces
 
     def _minibatch(self, number: int) -> Minibatch:
-        epoch, k = divmod(number, self.per_epoch)
-        shift = self.shifts[(k + epoch) % len(self.shifts)]
-        return Minibatch(self._epoch(epoch)[k], shift)
+        done, k = divmod(number, self.per_pass)
+        shift = self.shifts[(k + done) % len(self.shifts)]
+        return Minibatch(self._pass(done)[k], shift)
 
 
 class BatchPlan(Plan):
@@ -111,8 +114,8 @@ class BatchPlan(Plan):
 
     Args:
         num_examples: in the training set.
-        minibatch_size: examples per minibatch; the last one of an epoch may be smaller.
-        epochs, num_pieces, jobs, shifts: as of `Plan`.
+        minibatch_size: examples per minibatch; the last one of a pass may be smaller.
+        passes, num_pieces, jobs, shifts: as of `Plan`.
         seed: of the shuffles.
         rules: if given, they decide the size of minibatches, by `lengths`.
         lengths: in frames, of every example; only rules want them.
@@ -132,7 +135,7 @@ class BatchPlan(Plan):
         self,
         num_examples: int,
         minibatch_size: int,
-        epochs: float,
+        passes: float,
         num_pieces: int,
         seed: int = 0,
         shifts: Sequence[int] = (0, 1, -1),
@@ -140,24 +143,24 @@ class BatchPlan(Plan):
         lengths: Sequence[int] = (),
         jobs: tuple[int, int] = (1, 1),
     ) -> None:
-        if num_examples < 1 or minibatch_size < 1 or epochs <= 0 or num_pieces < 1:
+        if num_examples < 1 or minibatch_size < 1 or passes <= 0 or num_pieces < 1:
             raise ValueError(
-                "batches want at least one example, minibatch size, piece and epochs > 0; "
-                f"got {num_examples=}, {minibatch_size=}, {epochs=}, {num_pieces=}"
+                "batches want at least one example, minibatch size, piece and passes > 0; "
+                f"got {num_examples=}, {minibatch_size=}, {passes=}, {num_pieces=}"
             )
         if rules is not None and len(lengths) != num_examples:
             raise ValueError(f"{len(lengths)} lengths for {num_examples} examples")
         self._count, self.minibatch_size = num_examples, minibatch_size
         self.seed, self.rules, self.lengths = seed, rules, lengths
-        super().__init__(epochs, num_pieces, jobs, shifts)
+        super().__init__(passes, num_pieces, jobs, shifts)
 
     def num_examples(self) -> int:
         """As given."""
         return self._count
 
-    def epoch(self, epoch: int) -> list[list[int]]:
+    def one_pass(self, number: int) -> list[list[int]]:
         """A fresh shuffle, cut."""
-        generator = np.random.default_rng([self.seed, epoch])
+        generator = np.random.default_rng([self.seed, number])
         order: list[int] = generator.permutation(self._count).tolist()
         if self.rules is not None:
             merged = self.rules.merge([self.lengths[i] for i in order])
@@ -178,27 +181,27 @@ class StreamPlan(Plan):
 
     Args:
         rows: how many streams; chunks: of each.
-        epochs, num_pieces: as of `Plan`. There is one job: a stream's state goes from one piece to
+        passes, num_pieces: as of `Plan`. There is one job: a stream's state goes from one piece to
             the next.
 
     Raises:
         ValueError: a number out of range.
     """
 
-    def __init__(self, rows: int, chunks: int, epochs: float, num_pieces: int) -> None:
-        if min(rows, chunks, num_pieces) < 1 or epochs <= 0:
+    def __init__(self, rows: int, chunks: int, passes: float, num_pieces: int) -> None:
+        if min(rows, chunks, num_pieces) < 1 or passes <= 0:
             raise ValueError(
-                "streams want at least one row, chunk and piece and epochs > 0; got "
-                f"{rows=}, {chunks=}, {epochs=}, {num_pieces=}"
+                "streams want at least one row, chunk and piece and passes > 0; got "
+                f"{rows=}, {chunks=}, {passes=}, {num_pieces=}"
             )
         self.rows, self.chunks = rows, chunks
-        super().__init__(epochs, num_pieces)
+        super().__init__(passes, num_pieces)
 
     def num_examples(self) -> int:
         """All chunks."""
         return self.rows * self.chunks
 
-    def epoch(self, epoch: int) -> list[list[int]]:
+    def one_pass(self, number: int) -> list[list[int]]:
         """Chunk by chunk."""
         return [list(range(k * self.rows, (k + 1) * self.rows)) for k in range(self.chunks)]
 
@@ -210,8 +213,3 @@ def frame_shifts(subsampling: int) -> tuple[int, ...]:
     [(0,), (0, 1), (0, 1, -1), (0, 1, 2, -1)]
     """
     return tuple(n if n <= subsampling // 2 else n - subsampling for n in range(subsampling))
-
-
-def num_pieces(total_frames: int, epochs: float, frames_per_piece: int) -> int:
-    """Into how many pieces `epochs` passes over `total_frames` input frames are cut; at least 1."""
-    return max(1, math.ceil(total_frames * epochs / frames_per_piece))

@@ -4,7 +4,8 @@ One *iteration* is a fixed amount of data. The rate is a function of how much ha
 of the held-out objectives so far, which stand in the rows that every checkpoint holds; so a resumed
 run goes on with the same rates, and there is nothing else to save.
 
-    exponential   from the initial to the final rate, exponentially in the data processed
+    exponential   from the initial to the final rate, exponentially in the data processed; the last
+                  iteration has the final rate, as in Kaldi
     plateau       multiplied by `factor` after an iteration whose held-out objective was not better
                   than the best one before by `least`, from iteration `wait` on
     constant      the initial rate
@@ -89,9 +90,9 @@ class Exponential:
     def __init__(self, options: RateOptions) -> None:
         self.options = options
 
-    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
-        """The learning rate when `processed` of `total` has been."""
-        return exponential(self.options.initial_lr, self.options.final_lr, processed, total)
+    def rate(self, done: float, history: Sequence[float]) -> float:
+        """The learning rate when the share `done` of all data has been."""
+        return exponential(self.options.initial_lr, self.options.final_lr, done)
 
 
 class Plateau:
@@ -100,7 +101,7 @@ class Plateau:
     def __init__(self, options: RateOptions) -> None:
         self.options = options
 
-    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
+    def rate(self, done: float, history: Sequence[float]) -> float:
         """The learning rate after iterations with these held-out objectives."""
         rate, best = self.options.initial_lr, -math.inf
         for number, objective in enumerate(history, 1):
@@ -117,7 +118,7 @@ class Constant:
     def __init__(self, options: RateOptions) -> None:
         self.options = options
 
-    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
+    def rate(self, done: float, history: Sequence[float]) -> float:
         """The learning rate."""
         return self.options.initial_lr
 
@@ -125,8 +126,8 @@ class Constant:
 class Rate(Protocol):
     """How the learning rate moves."""
 
-    def rate(self, processed: float, total: float, history: Sequence[float]) -> float:
-        """The learning rate, `processed` of `total` data done with these held-out objectives."""
+    def rate(self, done: float, history: Sequence[float]) -> float:
+        """The learning rate, a share of all data `done` with these held-out objectives."""
 
 
 SCHEDULES: dict[str, Callable[[RateOptions], Rate]] = {
@@ -155,16 +156,15 @@ class Schedule:
         return shrinkage(self.options.shrink, self.options.proportional_shrink, lr, saturated)
 
 
-def exponential(initial: float, final: float, processed: float, total: float) -> float:
-    """initial at processed = 0, final at processed = total, exponential in between.
+def exponential(initial: float, final: float, done: float) -> float:
+    """initial at done = 0, final at done = 1 and after it, exponential in between.
 
-    >>> round(exponential(1e-3, 1e-4, 50, 100), 6)
+    >>> round(exponential(1e-3, 1e-4, 0.5), 6)
     0.000316
     """
     if initial <= 0 or final <= 0:
         raise ValueError(f"learning rates must be positive, got {initial} and {final}")
-    fraction = min(1.0, processed / total) if total > 0 else 1.0
-    return initial * math.exp(fraction * math.log(final / initial))
+    return initial * math.exp(min(1.0, done) * math.log(final / initial))
 
 
 def shrinkage(shrink: float, proportional_shrink: float, lr: float, saturated: bool) -> float:

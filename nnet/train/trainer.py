@@ -119,6 +119,7 @@ class Trainer:
         self.rows: list[dict[str, Any]] = []
         self.next_iteration = 0
         self._progress: Progress | None = None  # in the iteration that a paused run stands in
+        stepper.plan([self._rate(iteration, []) for iteration in range(plan.num_iterations)])
 
     def run(self) -> None:
         """Trains from the next iteration to the last.
@@ -134,9 +135,10 @@ class Trainer:
             self.plan.num_iterations,
             self.network.num_parameters(),
         )
+        self.stepper.announce()
         if self.plan.left_over:
             logger.warning(
-                "%d examples of each epoch fill no minibatch and are left out; smaller sizes in "
+                "%d examples of each pass fill no minibatch and are left out; smaller sizes in "
                 "training.minibatch_rule, as in 1:64, would keep them",
                 self.plan.left_over,
             )
@@ -210,7 +212,7 @@ class Trainer:
         return {
             "iter": iteration,
             "unit": self.examples.unit,
-            "epoch": self.plan.bounds(iteration)[1] / self.plan.per_epoch,
+            "passes": self.plan.bounds(iteration)[1] / self.plan.per_pass,
             "jobs": jobs,
             "lr": lr,
             "dropout": {name: layer.p for name, layer in self.dropouts.items()},
@@ -227,14 +229,17 @@ class Trainer:
 
     def _settings(self, iteration: int) -> float:
         """Sets what changes from iteration to iteration; the learning rate."""
-        first, jobs = self.plan.bounds(iteration)[0], self.plan.jobs(iteration)
-        # so that the last iteration has the final values
-        total = max(1, self.plan.bounds(self.plan.num_iterations - 1)[0])
-        lr = jobs * self.schedule.rate(first, total, self._history())
+        lr = self._rate(iteration, self._history())
         self.stepper.set_iteration(iteration, lr)
-        for name, proportion in self.dropout.at(first / total).items():
+        for name, proportion in self.dropout.at(self.plan.done(iteration)).items():
             self.dropouts[name].p = proportion
         return lr
+
+    def _rate(self, iteration: int, history: list[float]) -> float:
+        """The learning rate of each job: where n models are averaged, a step of one counts 1/n."""
+        last = iteration == self.plan.num_iterations - 1
+        done = 1.0 if last else self.plan.done(iteration)
+        return self.plan.jobs(iteration) * self.schedule.rate(done, history)
 
     def _train(
         self, minibatches: list[Minibatch], progress: Progress, stop: StopSignals, job: int = 0

@@ -2,7 +2,7 @@
 """What backstitch does over torch's adaptive optimisers, on a small task where it can be repeated.
 
 Gaussian inputs of 20 dimensions, 4 classes drawn from the softmax of a random two-layer teacher;
-256 training examples, 4,000 for testing; a student of 20-64-4, minibatches of 16, 20 epochs, the
+256 training examples, 4,000 for testing; a student of 20-64-4, minibatches of 16, 20 passes, the
 learning rate falling to a hundredth by a cosine. Every seed has a teacher, data and an initial
 student of its own, the same for all variants. Of each optimiser and setting the rate is the one of
 `--rates` times the optimiser's usual one with the best mean test loss over `--choosing` other

@@ -80,7 +80,7 @@ scale = 1.0
 interval = 2
 slow_start = 2
 [training]
-epochs = 10
+passes = 10
 minibatch_size = 3
 frames_per_iteration = 4500
 """
@@ -96,7 +96,7 @@ scale = 0.5
 interval = 1
 slow_start = 2
 [training]
-epochs = 4
+passes = 4
 minibatch_size = 16
 images_per_iteration = 32
 train_measured = 32

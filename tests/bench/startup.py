@@ -62,7 +62,7 @@ relu-batchnorm-layer name=tdnn1 dim=64 input=Append(-1,0,1)
 output-layer name=output
 \"\"\"
 [training]
-epochs = 4
+passes = 4
 minibatch_size = 64
 """
 

@@ -161,7 +161,7 @@ def test_a_trained_model_is_checked_on_noise_without_data(
     toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exp = tmp_path / "exp"
-    assert run(*toy.arguments(exp, "--set", "training.epochs=1")) == 0
+    assert run(*toy.arguments(exp, "--set", "training.passes=1")) == 0
     assert run("combine", exp) == 0
     capsys.readouterr()
     assert run("export", exp, "--out", tmp_path / "model.pt") == 0

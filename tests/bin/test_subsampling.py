@@ -25,7 +25,7 @@ def test_times_of_words_and_phones_fit_the_recordings(
     toy: Toy, tmp_path: Path, subsampling: int
 ) -> None:
     exp, decoded, aligned = tmp_path / "exp", tmp_path / "decode", tmp_path / "ali"
-    settings = (f"network.subsampling={subsampling}", "training.epochs=15", "optim.initial_lr=2e-2")
+    settings = (f"network.subsampling={subsampling}", "training.passes=15", "optim.initial_lr=2e-2")
     more = [word for setting in settings for word in ("--set", setting)]
     assert run(*toy.arguments(exp, *more)) == 0
     assert run("combine", exp, "--device", "cpu") == 0

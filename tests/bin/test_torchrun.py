@@ -55,7 +55,7 @@ def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path) -> None:
 def test_processes_that_are_told_to_stop_exit_as_one_does_and_go_on(
     toy: Toy, tmp_path: Path, numbers: list[signal.Signals]
 ) -> None:
-    more = ("--processes", "2", "--set", "training.epochs=12", "--resume", "auto")
+    more = ("--processes", "2", "--set", "training.passes=12", "--resume", "auto")
 
     def started(out: Path) -> subprocess.Popen[str]:
         return spawn(toy.arguments(out, *more))

@@ -25,7 +25,7 @@ from tests.waiting import wait_for
 LONG = (
     *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=2"),
     *("--set", "optim.backstitch.interval=2", "--set", "training.minibatch_size=1"),
-    *("--set", "training.epochs=20", "--set", "training.frames_per_iteration=9000"),
+    *("--set", "training.passes=20", "--set", "training.frames_per_iteration=9000"),
 )
 ITERATIONS = 5
 

@@ -31,7 +31,7 @@ scale = 0.5
 interval = 1
 slow_start = 2
 [training]
-epochs = 4
+passes = 4
 minibatch_size = 16
 images_per_iteration = 32
 train_measured = 32
@@ -111,7 +111,7 @@ def test_resuming_with_other_settings_or_over_another_run_is_refused(
 
 def test_parallel_jobs_are_averaged_and_go_on_after_a_stop(place: Path, tmp_path: Path) -> None:
     more = (
-        *("--set", "training.epochs=3", "--set", "training.jobs_initial=1"),
+        *("--set", "training.passes=3", "--set", "training.jobs_initial=1"),
         *("--set", "training.jobs_final=2", "--set", "training.accumulate=2"),
         *("--num-threads", "1", "--jobs-cmd", f"{sys.executable} -m chainstitch.bin.main run"),
     )

@@ -19,7 +19,7 @@ from tests.toy import LEXICON, Toy, fingerprint, make_ivectors, retext, rows, ru
 LONG = (
     *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=2"),
     *("--set", "optim.backstitch.interval=2", "--set", "training.minibatch_size=1"),
-    *("--set", "training.epochs=20", "--set", "training.frames_per_iteration=9000"),
+    *("--set", "training.passes=20", "--set", "training.frames_per_iteration=9000"),
 )
 ITERATIONS = 5
 
@@ -243,7 +243,7 @@ def refused(
 def test_bad_input_leaves_a_run_that_was_to_be_overwritten(
     own: Toy, capsys: pytest.CaptureFixture[str], damage: Damage
 ) -> None:
-    assert run(*own.arguments(out(own), "--set", "training.epochs=0.1")) == 0
+    assert run(*own.arguments(out(own), "--set", "training.passes=0.1")) == 0
     command = [*damage(own), "--overwrite"]
     refused(own, capsys, command, 2 if damage is misspelt_key else 1)
 
@@ -253,7 +253,7 @@ def test_bad_input_leaves_a_run_that_was_to_be_overwritten(
     [
         (("--seed", "1"), "'seed = 0', now 'seed = 1'"),
         (("--set", "optim.initial_lr=0.002"), "'initial_lr = 0.005', now 'initial_lr = 0.002'"),
-        (("--set", "training.epochs=7"), "'epochs = 3.0', now 'epochs = 7.0'"),
+        (("--set", "training.passes=7"), "'passes = 3.0', now 'passes = 7.0'"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(

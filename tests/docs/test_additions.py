@@ -184,7 +184,7 @@ def test_the_new_corpus_trains(additions: dict[str, list[Block]], copy: Path, to
         if "mkdir" in block.text:
             subprocess.run(["bash", "-ec", block.text], cwd=copy, check=True)
     script = ["bash", "egs/lj_speech/run.sh", "--corpus", "LJSpeech-1.1"]
-    small = ["--epochs", "1", "--override", "training.minibatch_size=8", "--device", "cpu"]
+    small = ["--passes", "1", "--override", "training.minibatch_size=8", "--device", "cpu"]
     done = subprocess.run(
         [*script, *small, "--nj", "2"], cwd=copy, env=variables(copy), capture_output=True,
         text=True,

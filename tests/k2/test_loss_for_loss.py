@@ -14,7 +14,7 @@ from tests.toy import Toy, rows, run
 
 # one iteration of eighteen minibatches, and backstitch's second passes over half of them
 ONE = {
-    "chain.leaky": "0", "training.epochs": "3", "training.frames_per_iteration": "1000000",
+    "chain.leaky": "0", "training.passes": "3", "training.frames_per_iteration": "1000000",
     "optim.backstitch.scale": "0.5", "optim.backstitch.interval": "2",
     "optim.backstitch.slow_start": "0",
 }  # fmt: skip

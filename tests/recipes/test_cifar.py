@@ -22,7 +22,7 @@ RUN = ["bash", str(ROOT / "egs" / "cifar" / "run.sh")]
 # An eighth of the filters and 3072 images, so that it takes a minute; smaller minibatches and a
 # higher learning rate, so that it learns something in that.
 REDUCED = (
-    "--conf", "conf/resnet_quarter.toml", "--epochs", "2", "--max-train", "3072",
+    "--conf", "conf/resnet_quarter.toml", "--passes", "2", "--max-train", "3072",
     "--max-test", "1000", "--threads", "2", "--device", "cpu", "--override",
     "network.width=0.125 training.minibatch_size=64 training.images_per_iteration=1536 "
     "training.train_measured=256 optim.initial_lr=1e-2 optim.final_lr=2e-3 "
@@ -120,7 +120,7 @@ def test_cifar100_goes_through_the_same_stages(tmp_path: Path, data_dir: Path) -
     corpus = binary_cifar100(data_dir / "cifar-100-subset", tmp_path / "corpus")
     out = run(
         "--corpus", str(corpus), "--dataset", "cifar100", "--work", str(tmp_path),
-        "--conf", "conf/resnet_quarter.toml", "--epochs", "1", "--threads", "2", "--device", "cpu",
+        "--conf", "conf/resnet_quarter.toml", "--passes", "1", "--threads", "2", "--device", "cpu",
         "--max-train", "512", "--max-test", "200", "--override",
         "network.width=0.0625 training.images_per_iteration=256 training.train_measured=64",
     )  # fmt: skip

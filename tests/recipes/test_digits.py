@@ -34,11 +34,11 @@ def test_alignments_tree_i_vectors_and_a_tdnn_lstm_on_them(tmp_path: Path, data_
     for directory in data.iterdir():  # of every speaker and digit some are left
         cuts = read_cuts(directory)
         (directory / CUTS).write_bytes(to_bytes(cuts[::ONE_IN]))
-    flat = ("--stage", "2", "--stop-stage", "6", "--epochs", "4")
+    flat = ("--stage", "2", "--stop-stage", "6", "--passes", "4")
     small = ("--override", "training.minibatch_size=32 training.frames_per_iteration=50000")
     run("run.sh", tmp_path, *flat, *small)
     net = "tdnn_lstm_1a_ivector"
-    system = ("--nets", net, "--forms", "baseline", "--epochs", "6", "--leaves", "40")
+    system = ("--nets", net, "--forms", "baseline", "--passes", "6", "--leaves", "40")
     said = run("run_aligned.sh", tmp_path, *system)
     for kind in ("isolated", "strings"):
         row = rf"^test_{kind} +{PROTOCOL} +{net}_baseline +(\S+)"

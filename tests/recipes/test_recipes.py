@@ -31,7 +31,7 @@ def wer(text: str) -> float:
 
 def test_mini_at_reduced_size_and_again_from_the_middle(tmp_path):
     pytest.importorskip("espeakng_loader")
-    size = ("--work", str(tmp_path), "--minutes", "6", "--epochs", "6")
+    size = ("--work", str(tmp_path), "--minutes", "6", "--passes", "6")
     first = run("mini", *size)
     exp = tmp_path / "exp" / "tdnn_1a_s0"
     assert wer(first) < 40  # an untrained network is at 100

@@ -28,7 +28,7 @@ def test_mini_runs_with_cmd_sh_set_to_slurm(tmp_path: Path, repository: Path) ->
     (recipe / "cmd.sh").write_text(cmd.replace("--backend local", "--backend slurm"))
     (recipe / "conf" / "queue.toml").write_text("poll = 1.0\n")
     done = subprocess.run(
-        ["bash", str(recipe / "run.sh"), "--minutes", "1.5", "--epochs", "1", "--device", "cpu"],
+        ["bash", str(recipe / "run.sh"), "--minutes", "1.5", "--passes", "1", "--device", "cpu"],
         capture_output=True, text=True, timeout=900,
         env=os.environ | {"OMP_NUM_THREADS": "1", "CHAINSTITCH_OWN_VENV": ""},
     )  # fmt: skip

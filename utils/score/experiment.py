@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.score.classes import is_classified
@@ -35,6 +36,7 @@ class Experiment:
     valid_objf: float | None
     parameters: int | None
     seconds: float | None  # of training in an iteration, median
+    strength: float | None = None  # of backstitch, 0 to 1; see nnet/optim/strength.py
     classified: bool = False  # images, each one "word": its class
 
 
@@ -80,7 +82,19 @@ def read_experiment(path: Path | str, folds: Sequence[str] = ()) -> Experiment:
     times = [time for row in rows if (time := number(row, "seconds")) is not None]
     seconds = statistics.median(times) if times else None
     classified = any(is_classified(directory) for directory in path.glob("decode_*"))
-    return Experiment(path, name, fold, seed, scores, train, valid, parameters, seconds, classified)
+    return Experiment(
+        path, name, fold, seed, scores, train, valid, parameters, seconds,
+        _strength(rows), classified,
+    )  # fmt: skip
+
+
+def _strength(rows: Sequence[dict[str, Any]]) -> float | None:
+    """The mean of the share of backstitch that each iteration had, weighted by its rate squared."""
+    shares = [number(row, "backstitch_share") for row in rows]
+    weights = [(number(row, "lr") or 0.0) ** 2 for row in rows]
+    if not any(shares) or not sum(weights):
+        return None
+    return sum((s or 0.0) * w for s, w in zip(shares, weights, strict=True)) / sum(weights)
 
 
 def _without(fold: str, name: str) -> str:

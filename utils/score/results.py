@@ -43,6 +43,7 @@ def table(rows: Sequence[Row], baseline: str | None = None) -> list[list[str]]:
             for row in rows
         ],
         "images" if images else "words": [str(row.words) for row in rows],
+        "backstitch %": [_percent([e.strength for e in row.runs]) for row in rows],
         "train objf": [_mean([e.train_objf for e in row.runs]) for row in rows],
         "valid objf": [_mean([e.valid_objf for e in row.runs]) for row in rows],
         "s / iteration": [_mean([e.seconds for e in row.runs], 2) for row in rows],
@@ -67,6 +68,11 @@ def caption(rows: Sequence[Row], baseline: str | None = None) -> str:
         f"{SEED}). Objectives: per {of}, last iteration. Seconds: median over "
         "iterations, on a machine that may have done other work too."
     )
+    if any(e.strength is not None for row in rows for e in row.runs):
+        text += (
+            " Backstitch: its strength over the run, against full alpha in all iterations "
+            "(nnet/optim/strength.py)."
+        )
     if baseline:
         text += f" P: share of paired resamples with fewer errors than {baseline}."
     return text
@@ -197,6 +203,11 @@ def _classified(rows: Sequence[Row]) -> bool:
 def _mean(values: Sequence[float | None], digits: int = 4) -> str:
     known = [value for value in values if value is not None]
     return f"{sum(known) / len(known):.{digits}f}" if known and len(known) == len(values) else ""
+
+
+def _percent(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{100 * sum(known) / len(known):.0f}" if known else ""
 
 
 def _parameters(row: Row) -> str:

@@ -174,7 +174,7 @@ def test_training_with_a_margin_differs_and_a_wide_one_does_not(toy: Toy, tmp_pa
     )
     fixed = [
         *("--ali", tmp_path / "ali", "--valid-ali", tmp_path / "dev"),
-        *("--set", "training.epochs=1", "--set", "training.chunk_widths=40,25"),
+        *("--set", "training.passes=1", "--set", "training.chunk_widths=40,25"),
         *("--set", "training.left_context=21"),
     ]
     found = []

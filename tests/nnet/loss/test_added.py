@@ -147,7 +147,7 @@ def test_its_figure_is_in_the_record_the_pictures_and_the_log(
         out = tmp_path / name
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            assert run(*toy.arguments(out, *more, "--set", "training.epochs=1")) == 0
+            assert run(*toy.arguments(out, *more, "--set", "training.passes=1")) == 0
         there = name == "with"
         assert all((row.get("activation", 0) > 0) == there for row in rows(out))
         assert all(("activation" in row["figures"]) == there for row in rows(out))  # type: ignore[operator]

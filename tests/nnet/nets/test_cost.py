@@ -16,7 +16,7 @@ output-layer name=output
 
 def test_flops_bytes_and_hours_as_counted_by_hand() -> None:
     network = Network(TEXT, 300, 3)
-    found = cost(network, Job(2.0, epochs=5.0, chunk=100, context=50, minibatch=10), tflops=0.5)
+    found = cost(network, Job(2.0, passes=5.0, chunk=100, context=50, minibatch=10), tflops=0.5)
     outputs = 2.0 * 360_000 * 5.0 / 3
     rows = outputs * 150 / 100  # both layers at every third frame
     plain = 3 * rows * 2 * (30 * 200 + 200 * 300)

@@ -49,7 +49,7 @@ def test_adadelta_is_the_plain_loop(
 def test_adadelta_goes_on_to_the_same_bits_after_a_stop(
     toy: Toy, tmp_path: Path, schedule: Any
 ) -> None:
-    options: dict[str, Any] = {"schedule": schedule, "epochs": 5.0}
+    options: dict[str, Any] = {"schedule": schedule, "passes": 5.0}
     whole = trained(toy, tmp_path / "whole", **options)
     assert whole.rows[-1]["train_objf"] > whole.rows[0]["train_objf"]
     for minibatch in (1, whole.plan.bounds(0)[1] + 3, whole.plan.total - 1):

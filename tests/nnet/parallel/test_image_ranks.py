@@ -29,7 +29,7 @@ from tests.training import settings
 
 PROCESSES = 2
 SCHEDULE = settings(2e-2, 5e-3, backstitch_scale=0.5, backstitch_interval=2, slow_start=2)
-DRAWING: dict[str, Any] = {"augment": True, "accumulate": 2, "epochs": 4.0}
+DRAWING: dict[str, Any] = {"augment": True, "accumulate": 2, "passes": 4.0}
 SHAPES: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
     "rows": (BatchNorm, (7, 3)), "places": (BatchNorm2d, (7, 3, 4, 2))
 }  # fmt: skip
@@ -116,7 +116,7 @@ def work(rank: int, place: Path) -> None:
     keep("stopped", trainer._state())
 
     # a loss that is not finite, in one process only
-    trainer, steps = images.trainer(place / "lost", settings(2e-2, 5e-3), ranks, epochs=4.0), 0
+    trainer, steps = images.trainer(place / "lost", settings(2e-2, 5e-3), ranks, passes=4.0), 0
     outcome = trainer.loss.outcome
 
     def spoilt(outputs: Outputs, targets: Any) -> Outcome:
@@ -229,7 +229,7 @@ def test_a_minibatch_in_parts_is_the_minibatch_where_nothing_normalises(tmp_path
 
 
 def test_a_minibatch_that_is_lost_counts_once_whatever_its_parts(tmp_path: Path) -> None:
-    trainer = images.trainer(tmp_path, SCHEDULE, accumulate=3, epochs=4.0)
+    trainer = images.trainer(tmp_path, SCHEDULE, accumulate=3, passes=4.0)
     outcome, seen = trainer.loss.outcome, []
 
     def spoilt(outputs: Outputs, targets: Any) -> Outcome:

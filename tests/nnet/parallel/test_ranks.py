@@ -35,7 +35,7 @@ DRAWING = XCONFIG.replace("0.1", "0.3 self-repair-scale=1e-2").replace(
 
 
 def made(toy: Toy, out: Path, ranks: Ranks, xconfig: str, **options: Any) -> Trainer:
-    """Minibatches of 5, the last of an epoch of 4; 55 in 4 iterations."""
+    """Minibatches of 5, the last of a pass of 4; 55 in 4 iterations."""
     out.mkdir(exist_ok=True)
     loss = toy.loss()
     torch.manual_seed(0)

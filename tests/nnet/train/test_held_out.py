@@ -34,7 +34,7 @@ class Told:
 
 
 def made(toy: Toy, out: Path, **optim: Any) -> Trainer:
-    """Seven iterations of an epoch each."""
+    """Seven iterations of a pass each."""
     out.mkdir(exist_ok=True)
     loss, measured = toy.loss(), Told()
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def test_a_run_that_ended_early_is_combined_without_a_warning(
     monkeypatch.setattr(diagnostics, "objective", lambda *_: -1.0)
     exp = tmp_path / "exp"
     arguments = toy.arguments(
-        exp, "--set", "optim.patience=1", "--set", "training.epochs=5", "--resume", "auto"
+        exp, "--set", "optim.patience=1", "--set", "training.passes=5", "--resume", "auto"
     )
     assert run(*arguments) == 0 and len(rows(exp)) == 2
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Minibatch plans: whole epochs, exact tiling, and no memory of what came before."""
+"""Minibatch plans: whole passes, exact tiling, and no memory of what came before."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def sequence(plan: BatchPlan) -> list[Minibatch]:
     return [m for i in range(plan.num_iterations) for m in plan.iteration(i)]
 
 
-@pytest.mark.parametrize(("utterances", "size", "epochs", "iterations"), SHAPES)
-def test_every_epoch_has_every_utterance_exactly_once(
-    utterances: int, size: int, epochs: float, iterations: int
+@pytest.mark.parametrize(("utterances", "size", "passes", "iterations"), SHAPES)
+def test_every_pass_has_every_utterance_exactly_once(
+    utterances: int, size: int, passes: float, iterations: int
 ) -> None:
-    plan = BatchPlan(utterances, size, epochs, iterations, seed=3)
+    plan = BatchPlan(utterances, size, passes, iterations, seed=3)
     batches = sequence(plan)
-    assert len(batches) == plan.total == epochs * plan.per_epoch
-    for epoch in range(int(epochs)):
-        members = batches[epoch * plan.per_epoch : (epoch + 1) * plan.per_epoch]
+    assert len(batches) == plan.total == passes * plan.per_pass
+    for number in range(int(passes)):
+        members = batches[number * plan.per_pass : (number + 1) * plan.per_pass]
         assert sorted(i for m in members for i in m.indices) == list(range(utterances))
         assert all(len(m.indices) == size for m in members[:-1])
 
 
-@pytest.mark.parametrize(("utterances", "size", "epochs", "iterations"), SHAPES)
+@pytest.mark.parametrize(("utterances", "size", "passes", "iterations"), SHAPES)
 def test_iterations_tile_the_minibatches_evenly(
-    utterances: int, size: int, epochs: float, iterations: int
+    utterances: int, size: int, passes: float, iterations: int
 ) -> None:
-    plan = BatchPlan(utterances, size, epochs, iterations)
+    plan = BatchPlan(utterances, size, passes, iterations)
     bounds = [plan.bounds(i) for i in range(plan.num_iterations)]
     assert bounds[0][0] == 0 and bounds[-1][1] == plan.total
     assert all(a[1] == b[0] for a, b in zip(bounds, bounds[1:], strict=False))
@@ -51,17 +51,17 @@ def test_the_seed_alone_decides_the_order() -> None:
     assert one == again != other
 
 
-def test_epochs_have_different_orders() -> None:
+def test_passes_have_different_orders() -> None:
     plan = BatchPlan(50, 50, 2.0, 2)
     assert plan.iteration(0)[0].indices != plan.iteration(1)[0].indices
 
 
-@pytest.mark.parametrize(("epochs", "total"), [(0.5, 5), (1.25, 12), (2.5, 25), (0.001, 1)])
-def test_a_fraction_of_an_epoch_is_that_share_of_its_minibatches(epochs: float, total: int) -> None:
-    plan = BatchPlan(20, 2, epochs, 3)
+@pytest.mark.parametrize(("passes", "total"), [(0.5, 5), (1.25, 12), (2.5, 25), (0.001, 1)])
+def test_a_fraction_of_a_pass_is_that_share_of_its_minibatches(passes: float, total: int) -> None:
+    plan = BatchPlan(20, 2, passes, 3)
     batches = sequence(plan)
     assert len(batches) == plan.total == total
-    seen = [i for m in batches[: plan.per_epoch] for i in m.indices]
+    seen = [i for m in batches[: plan.per_pass] for i in m.indices]
     assert len(set(seen)) == len(seen)
 
 
@@ -70,9 +70,9 @@ def test_there_are_never_more_iterations_than_minibatches() -> None:
     assert plan.num_iterations == 2 and [len(plan.iteration(i)) for i in (0, 1)] == [1, 1]
 
 
-def test_frame_shifts_take_turns_over_minibatches_and_epochs() -> None:
-    plan = BatchPlan(9, 3, 3.0, 3)  # iterations are epochs; without shuffled sizes
-    shifts = [[m.shift for m in plan.iteration(epoch)] for epoch in range(3)]
+def test_frame_shifts_take_turns_over_minibatches_and_passes() -> None:
+    plan = BatchPlan(9, 3, 3.0, 3)  # iterations are passes; without shuffled sizes
+    shifts = [[m.shift for m in plan.iteration(number)] for number in range(3)]
     assert shifts == [[0, 1, -1], [1, -1, 0], [-1, 0, 1]]
     assert {m.shift for m in sequence(BatchPlan(9, 3, 3.0, 3, shifts=(0,)))} == {0}
 
@@ -94,10 +94,10 @@ def ruled(text: str, **options: int) -> BatchPlan:
 
 def test_rules_keep_long_and_short_utterances_apart() -> None:
     plan = ruled("100=1:4/1000=1:2")
-    assert plan.per_epoch == 4 and plan.left_over == 0 and plan.total == 16
+    assert plan.per_pass == 4 and plan.left_over == 0 and plan.total == 16
     batches = sequence(plan)
-    for epoch in range(4):
-        members = batches[4 * epoch : 4 * epoch + 4]
+    for number in range(4):
+        members = batches[4 * number : 4 * number + 4]
         assert sorted(i for m in members for i in m.indices) == list(range(len(LENGTHS)))
     for indices, _ in batches:
         longest = [LENGTHS[i] > 550 for i in indices]
@@ -105,9 +105,9 @@ def test_rules_keep_long_and_short_utterances_apart() -> None:
         assert len(indices) <= (2 if longest[0] else 4)
 
 
-def test_rules_leave_out_other_utterances_in_other_epochs() -> None:
+def test_rules_leave_out_other_utterances_in_other_passes() -> None:
     plan = ruled("4")
-    assert plan.per_epoch == 2 and plan.left_over == 3
+    assert plan.per_pass == 2 and plan.left_over == 3
     batches = sequence(plan)
     used = [{i for m in batches[2 * e : 2 * e + 2] for i in m.indices} for e in range(4)]
     assert all(len(members) == 8 for members in used) and len(set.union(*used)) == len(LENGTHS)
@@ -128,12 +128,12 @@ def test_rules_by_which_nothing_can_be_trained_on_are_refused() -> None:
         BatchPlan(11, 64, 4.0, 3, rules=MinibatchRules("4"))
 
 
-def test_streams_go_side_by_side_in_order_in_every_epoch() -> None:
+def test_streams_go_side_by_side_in_order_in_every_pass() -> None:
     plan = StreamPlan(3, 4, 2.5, 4)
     found = [m for i in range(plan.num_iterations) for m in plan.iteration(i)]
     chunks = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
     assert [m.indices for m in found] == [*chunks, *chunks, *chunks[:2]]
-    assert (plan.total, plan.per_epoch, plan.left_over, len(found)) == (10, 4, 0, 10)
+    assert (plan.total, plan.per_pass, plan.left_over, len(found)) == (10, 4, 0, 10)
     assert {m.shift for m in found} == {0} and {plan.jobs(i) for i in range(4)} == {1}
 
 

@@ -13,17 +13,17 @@ from chainstitch.nnet.train.schedule import PlateauOptions, RateOptions, Schedul
 
 
 def test_learning_rate_is_exponential_between_its_ends() -> None:
-    rates = [schedule.exponential(1e-3, 1e-4, k, 4) for k in range(5)]
+    rates = [schedule.exponential(1e-3, 1e-4, k / 4) for k in range(5)]
     assert rates[0] == 1e-3 and rates[4] == pytest.approx(1e-4)
     ratios = [b / a for a, b in zip(rates, rates[1:], strict=False)]
     assert ratios == pytest.approx([10**-0.25] * 4)
-    assert schedule.exponential(1e-3, 1e-4, 5, 4) == rates[4]  # never below the final one
+    assert schedule.exponential(1e-3, 1e-4, 1.25) == rates[4]  # never below the final one
 
 
 @pytest.mark.parametrize(("initial", "final"), [(0.0, 1e-4), (1e-3, 0.0), (-1.0, 1.0)])
 def test_learning_rates_that_are_not_positive_are_refused(initial: float, final: float) -> None:
     with pytest.raises(ValueError, match="positive"):
-        schedule.exponential(initial, final, 0, 1)
+        schedule.exponential(initial, final, 0.0)
 
 
 def test_backstitch_starts_slowly() -> None:
@@ -66,7 +66,7 @@ def test_each_schedule_by_its_name() -> None:
     kept = {"initial_lr": 0.8, "final_lr": 0.1}
     rates = {
         name: [
-            Schedule(RateOptions(**kept, schedule=name)).rate(n, 6, history[:n]) for n in range(7)
+            Schedule(RateOptions(**kept, schedule=name)).rate(n / 6, history[:n]) for n in range(7)
         ]
         for name in schedule.SCHEDULES
     }
@@ -89,7 +89,7 @@ def test_each_schedule_by_its_name() -> None:
 def test_a_plateau_lowers_the_rate(options: PlateauOptions, falls: list[int]) -> None:
     history = [-3.0, -2.0, -2.5, -2.0, -1.95, -1.0]
     rate = Schedule(RateOptions(initial_lr=1.0, schedule="plateau", plateau=options)).rate
-    found = [rate(0, 1, history[:n]) for n in range(7)]
+    found = [rate(0.0, history[:n]) for n in range(7)]
     assert found == pytest.approx([options.factor**n for n in falls])
 
 

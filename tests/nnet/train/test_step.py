@@ -118,7 +118,7 @@ def test_bf16_is_near_float32_and_leaves_updates_in_float32(toy: Toy, tmp_path: 
     text = XCONFIG.replace("output-layer", LSTM)
     rows = {}
     for half in (False, True):
-        made = trainer(toy, tmp_path / str(half), BACKSTITCH, xconfig=text, epochs=6.0)
+        made = trainer(toy, tmp_path / str(half), BACKSTITCH, xconfig=text, passes=6.0)
         made.network.bf16 = half
         kinds: set[torch.dtype] = set()
         made.network.layers["tdnn2"].register_forward_hook(lambda *a, k=kinds: k.add(a[2].dtype))

@@ -58,7 +58,7 @@ def continued(toy: Toy, out: Path, **options: Any) -> Trainer:
 def test_wherever_it_was_stopped_it_ends_as_the_undisturbed_run(
     toy: Toy, tmp_path: Path, schedule: Any, number: signal.Signals
 ) -> None:
-    options = {"schedule": schedule, "xconfig": LSTM, "epochs": 5.0}
+    options = {"schedule": schedule, "xconfig": LSTM, "passes": 5.0}
     whole = trained(toy, tmp_path / "whole", **options)
     total, first = whole.plan.total, whole.plan.bounds(0)[1]
     assert total >= 9 and first >= 3
@@ -74,7 +74,7 @@ def test_wherever_it_was_stopped_it_ends_as_the_undisturbed_run(
 
 
 def test_stopped_twice_in_one_iteration(toy: Toy, tmp_path: Path) -> None:
-    options = {"schedule": BACKSTITCH, "epochs": 5.0}
+    options = {"schedule": BACKSTITCH, "passes": 5.0}
     whole = trained(toy, tmp_path / "whole", **options)
     stopped(trainer(toy, tmp_path / "cut", **options), 1)
     again = trainer(toy, tmp_path / "cut", **options)
@@ -88,7 +88,7 @@ def test_stopped_twice_in_one_iteration(toy: Toy, tmp_path: Path) -> None:
 def test_further_signals_do_not_disturb_the_saving(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"schedule": BACKSTITCH, "epochs": 5.0}
+    options = {"schedule": BACKSTITCH, "passes": 5.0}
     whole = trained(toy, tmp_path / "whole", **options)
     save = checkpoint.save
 
@@ -110,7 +110,7 @@ def test_further_signals_do_not_disturb_the_saving(
 def test_of_a_damaged_pause_the_checkpoint_before_it_is_used(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    options = {"schedule": BACKSTITCH, "epochs": 5.0}
+    options = {"schedule": BACKSTITCH, "passes": 5.0}
     whole = trained(toy, tmp_path / "whole", **options)
     out = tmp_path / "cut"
     stopped(trainer(toy, out, **options), whole.plan.bounds(1)[0] + 2)
@@ -133,7 +133,7 @@ def test_of_a_damaged_pause_the_checkpoint_before_it_is_used(
 
 
 def test_a_pause_of_an_iteration_that_is_done_is_passed_over(toy: Toy, tmp_path: Path) -> None:
-    options = {"schedule": BACKSTITCH, "epochs": 5.0}
+    options = {"schedule": BACKSTITCH, "passes": 5.0}
     out = tmp_path / "cut"
     stopped(trainer(toy, out, **options), 2)
     old = (out / "paused.pt").read_bytes()

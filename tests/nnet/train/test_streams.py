@@ -128,7 +128,7 @@ def text(rows: int = 4, chunks: int = 6, width: int = 3, seed: int = 0) -> Text:
     return Text(torch.randint(WORDS, (rows, chunks * width + 1), generator=generator), width)
 
 
-def made(out: Path, scale: float, epochs: float = 2.0, pieces: int = 3, **options: Any) -> Trainer:
+def made(out: Path, scale: float, passes: float = 2.0, pieces: int = 3, **options: Any) -> Trainer:
     """Twelve minibatches of four streams' chunks, in three iterations."""
     out.mkdir(exist_ok=True)
     optim = settings(
@@ -136,7 +136,7 @@ def made(out: Path, scale: float, epochs: float = 2.0, pieces: int = 3, **option
     )
     train = options.pop("train", None) or text()
     valid = options.pop("valid", None) or text(2, 5, 3, 1)
-    plan = StreamPlan(train.rows, train.chunks, epochs, pieces)
+    plan = StreamPlan(train.rows, train.chunks, passes, pieces)
     return make_trainer(
         LanguageModel(), CrossEntropy(), train, valid, plan, optim, out, **options
     )  # fmt: skip
@@ -169,7 +169,7 @@ def test_it_is_the_plain_loop_over_chunks(tmp_path: Path, scale: float) -> None:
     seconds: list[list[float]] = [[], [], []]
     state = network.zeros(4)
     for number in range(12):
-        epoch, k = divmod(number, 6)
+        done, k = divmod(number, 6)
         iteration = number // 4
         if k == 0:
             state = network.zeros(4)
@@ -254,7 +254,7 @@ def test_two_chunks_have_the_gold_losses(
     assert float(total) == pytest.approx(norm, rel=1e-6)
 
 
-def test_stopped_in_the_middle_of_an_epoch_it_ends_as_the_undisturbed_run(tmp_path: Path) -> None:
+def test_stopped_in_the_middle_of_a_pass_it_ends_as_the_undisturbed_run(tmp_path: Path) -> None:
     options: dict[str, Any] = {"natural_gradient": True, "max_change": 2.0}
     whole = made(tmp_path / "whole", 0.3, **options)
     whole.run()

@@ -21,8 +21,8 @@ JOBS = (
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
 )
 # as many iterations as LONG and half as many as JOBS, each of them shorter or of fewer jobs
-SHORTER = ("--set", "training.epochs=6", "--set", "training.frames_per_iteration=2700")
-SHORTER_JOBS = ("--set", "training.epochs=8")
+SHORTER = ("--set", "training.passes=6", "--set", "training.frames_per_iteration=2700")
+SHORTER_JOBS = ("--set", "training.passes=8")
 
 
 @pytest.mark.parametrize("jobs", [(), JOBS], ids=["one process", "parallel jobs"])

@@ -14,7 +14,7 @@ from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, NaturalGradient
 from chainstitch.nnet.train.log import line
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
-from chainstitch.nnet.train.plan import BatchPlan, num_pieces
+from chainstitch.nnet.train.plan import BatchPlan
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UsageError, UserError
 from tests.toy import XCONFIG, Toy, same_tensors
@@ -63,7 +63,7 @@ def test_the_seed_decides_everything(toy: Toy, tmp_path: Path, schedule: Setting
 def test_objective_is_never_positive_and_improves(
     toy: Toy, tmp_path: Path, schedule: Settings
 ) -> None:
-    made = trained(toy, tmp_path / "exp", schedule, epochs=6.0)
+    made = trained(toy, tmp_path / "exp", schedule, passes=6.0)
     lines = (tmp_path / "exp" / "train.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert rows == made.rows and [row["iter"] for row in rows] == [0, 1, 2]
@@ -80,7 +80,7 @@ def test_rows_say_how_the_settings_moved(toy: Toy, tmp_path: Path) -> None:
     rows = trained(toy, tmp_path / "exp", BACKSTITCH).rows
     assert [row["alpha"] for row in rows] == [0.0, 0.5, 1.0]
     assert rows[0]["lr"] == 5e-3 and rows[-1]["lr"] == pytest.approx(1e-3)
-    assert [row["epoch"] for row in rows] == pytest.approx([2 / 3, 4 / 3, 2.0])
+    assert [row["passes"] for row in rows] == pytest.approx([2 / 3, 4 / 3, 2.0])
     outputs = 2 * sum(-(-int(n) // 3) for n in toy.examples().frames)
     assert sum(row["frames"] for row in rows) == outputs
 
@@ -156,7 +156,7 @@ def test_utterances_that_rules_leave_out_are_counted(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = trained(toy, tmp_path / "exp", PLAIN, rules=MinibatchRules("5"))
-    assert "4 examples of each epoch fill no minibatch and are left out" in caplog.text
+    assert "4 examples of each pass fill no minibatch and are left out" in caplog.text
     assert made.plan.total == 8 and len(made.rows) == 3
 
 
@@ -190,7 +190,7 @@ def test_momentum_survives_a_resume(toy: Toy, tmp_path: Path) -> None:
 
 def test_checkpoint_of_a_run_of_another_length_is_refused(toy: Toy, tmp_path: Path) -> None:
     trained(toy, tmp_path / "one", PLAIN)
-    other = trainer(toy, tmp_path / "other", PLAIN, epochs=0.1)
+    other = trainer(toy, tmp_path / "other", PLAIN, passes=0.1)
     (tmp_path / "other" / "1.pt").write_bytes((tmp_path / "one" / "1.pt").read_bytes())
     with pytest.raises(UserError, match=r"1\.pt is from a run of 3 iterations.*--overwrite"):
         other.resume()
@@ -212,11 +212,6 @@ def test_output_that_is_not_finite_ends_in_advice(toy: Toy, tmp_path: Path, name
     made.network.state_dict()[name].fill_(float("nan"))  # in training, in diagnostics
     with pytest.raises(UserError, match=r"output is not finite.*optim\.initial_lr"):
         made.run()
-
-
-@pytest.mark.parametrize(("epochs", "count"), [(1.0, 2), (2.0, 3), (0.1, 1), (4.0, 6)])
-def test_iterations_are_counted_in_frames_and_rounded_up(epochs: float, count: int) -> None:
-    assert num_pieces(300, epochs, 200) == count
 
 
 def test_the_objective_of_a_backstitched_minibatch_is_that_of_the_unperturbed_parameters(
@@ -241,7 +236,7 @@ def test_limits_of_layers_and_of_all_are_switched_off_apart(toy: Toy, tmp_path: 
     for layers in (True, False):
         for limit in (0.2, 0.0):
             schedule = settings(0.5, 0.5, max_change=limit, layer_max_change=layers)
-            made = trained(toy, tmp_path / f"{layers}_{limit}", schedule, epochs=1.0)
+            made = trained(toy, tmp_path / f"{layers}_{limit}", schedule, passes=1.0)
             rows = [row["max_change"] for row in made.rows]
             acted[layers, limit] = tuple(
                 any(row[name] > 0 for row in rows) for name in ("per_layer", "global")
@@ -262,12 +257,12 @@ def test_an_lstm_trains_and_its_saturation_is_measured_and_resumed(
         "fast-lstmp-layer name=lstm1 cell-dim=16 delay=-3 decay-time=20\noutput-layer",
     )
     schedule = settings(5e-3, 1e-3, backstitch_scale=0.3, backstitch_interval=2)
-    made = trained(toy, tmp_path / "whole", schedule, xconfig=text, epochs=6.0)
+    made = trained(toy, tmp_path / "whole", schedule, xconfig=text, passes=6.0)
     rows = made.rows
     assert rows[-1]["train_diag_objf"] > rows[0]["train_diag_objf"]
     assert rows[0]["saturation"] == 0.0  # nothing measured yet
     assert all(0.0 < row["saturation"] < 1.0 for row in rows[1:])
-    cut = trainer(toy, tmp_path / "cut", schedule, xconfig=text, epochs=6.0)
+    cut = trainer(toy, tmp_path / "cut", schedule, xconfig=text, passes=6.0)
     (tmp_path / "cut" / "1.pt").write_bytes((tmp_path / "whole" / "1.pt").read_bytes())
     assert cut.resume()
     cut.run()

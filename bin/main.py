@@ -1,9 +1,9 @@
 """The `chainstitch` command: its subcommands, and how a failure looks at the terminal.
 
 A failure is one line on stderr, `chainstitch COMMAND: error: ...`, and an exit code: 2 for a
-command line or config that cannot be, 1 for a job that went wrong, 130 for an interrupt. Anything
-that is not a `UserError` or an `OSError` is a bug and keeps its traceback; CHAINSTITCH_TRACEBACK=1
-keeps it for all.
+command line or config that cannot be, 1 for a job that went wrong, 130 for an interrupt, 143 for
+SIGTERM. Anything that is not a `UserError` or an `OSError` is a bug and keeps its traceback;
+CHAINSTITCH_TRACEBACK=1 keeps it for all.
 
 Heavy imports are made inside the commands, so that `chainstitch --help` answers at once.
 """
@@ -25,7 +25,7 @@ from typer.core import TyperGroup
 
 from chainstitch.utils import log
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.stop_signals import Stopped, ignore_signals
+from chainstitch.utils.stop_signals import Ended, Stopped, ignore_signals, orderly_end
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
@@ -144,8 +144,9 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     keep_traceback = os.environ.get("CHAINSTITCH_TRACEBACK", "") not in ("", "0")
     code, message = 1, ""
     try:
-        code = cli(arguments, "chainstitch", standalone_mode=False, obj=arguments) or 0
-        sys.stdout.flush()
+        with orderly_end():
+            code = cli(arguments, "chainstitch", standalone_mode=False, obj=arguments) or 0
+            sys.stdout.flush()
     except typer.TyperException as error:  # a bad command line
         code = getattr(error, "exit_code", 2)
         text = error.format_message() if hasattr(error, "format_message") else str(error)
@@ -164,6 +165,9 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
         message = _os_error(error)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except Ended as error:
+        ignore_signals()
+        code, message = error.exit_code, str(error)
     if code == 130:
         message = "interrupted"
     if message:

@@ -53,6 +53,7 @@ from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, refuse_existing
 from chainstitch.utils.job_parts import Part
+from chainstitch.utils.library_stream import for_library
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ def extract_set(
             made from another set or with another config.
         UserError: audio cannot be read or is too short; features are not finite.
     """
+    import h5py  # not for the processes that compute
+
     started = time.monotonic()
     refuse_existing(out, overwrite)
     prior_mean = _prior(prior, config) if prior is not None else None
@@ -112,14 +115,19 @@ def extract_set(
     totals, counts, frames = [], [], 0
     with atomic_directory(out, overwrite) as temporary:
         (temporary / STORE).parent.mkdir()
-        with NumpyHdf5Writer(temporary / STORE) as writer:
+        with (
+            open(temporary / STORE, "w+b") as file,
+            for_library(file) as stream,
+            h5py.File(stream, "w") as store,
+        ):
             compute = functools.partial(_cut_features, config=config)
             if merge:
                 results = _merged(copies, config, job_parts.all_of(merge, out), out)
             else:
                 results = ordered_map(compute, tasks, nj, "features")
             for (cut, volume), features in zip(tasks, results, strict=True):
-                writer.write(cut.id, features)
+                store.create_dataset(cut.id, data=features)  # as NumpyHdf5Writer does
+                stream.check()  # a full disk, before the next is computed
                 written.append(_with_features(cut, features, volume, config, Path(out) / STORE))
                 total, count = means.sums(features, silence)
                 totals.append(total)

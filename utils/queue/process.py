@@ -12,17 +12,16 @@ Where the watcher is killed, so is the job (on Linux); else it would work on, be
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chainstitch.utils.children import die_with_us
 from chainstitch.utils.queue.grammar import Ended, Job
 
 GRACE_SECONDS = 30.0  # between SIGTERM and SIGKILL; a training job saves its state
@@ -31,8 +30,6 @@ FRAME = re.compile(
     rb"|# Ended \(code \d+\) at .*, elapsed time \d+ seconds"
 )
 FOOTER = re.compile(rb"# Ended \(code (\d+)\) at ")
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def header_line(job: Job) -> str:
@@ -48,12 +45,6 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
     if gpus:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     return variables
-
-
-def die_with_us() -> None:
-    """In a new child process: has it killed when its parent ends, on Linux."""
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 class Process:

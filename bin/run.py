@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.queue import backends, grammar, site, status
 
 SHOWN_LINES = 5
+SHOWN_BYTES = 1 << 16
 SHOWN_LOGS = 3
 
 
@@ -119,7 +121,9 @@ def _show_status(places: list[str]) -> None:
 
 def _last_lines(log: Path) -> list[str]:
     """Of the job's own output."""
-    if not log.exists():  # a job that never began
+    if not log.is_file():  # of a job that never began, or a device
         return []
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    with log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - SHOWN_BYTES))
+        lines = stream.read(SHOWN_BYTES).decode("utf-8", errors="replace").splitlines()
     return [line for line in lines if not line.startswith("# ") and line != "#"][-SHOWN_LINES:]

@@ -36,7 +36,7 @@ def write_images(images: ImageSet, directory: Path, overwrite: bool = False) -> 
     Raises:
         UsageError: the directory exists and `overwrite` is false.
     """
-    with atomic_directory(directory, overwrite) as temporary:
+    with atomic_directory(directory, "images", overwrite) as temporary:
         np.save(temporary / IMAGES, images.pixels)
         np.save(temporary / LABELS, images.labels)
         lines = "".join(f"{name}\n" for name in images.classes)

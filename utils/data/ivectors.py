@@ -19,7 +19,8 @@ import numpy as np
 
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import check_file
 
 STORE = "ivectors.h5"  # in a feature directory
 MODEL = "ivector.pt"  # in an i-vector experiment, in STORE, and where a network was trained
@@ -51,7 +52,7 @@ def write_ivectors(
     """
     import h5py
 
-    refuse_existing(path, overwrite)
+    check_file(path, "i-vectors", overwrite)
     count = 0
     # HDF5 opens the same file by its temporary name; `stream` is there to flush and rename it
     with atomic_file(path, "wb") as stream, h5py.File(stream.name, "w") as file:

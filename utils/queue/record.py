@@ -25,8 +25,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chainstitch.utils.files import TEMPORARY, atomic_file
+from chainstitch.utils.files import atomic_file
 from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
+from chainstitch.utils.unfinished import TEMPORARY
 
 BATCH, OUTCOME, EXITS = "batch.json", "outcome.json", "exits"
 

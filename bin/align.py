@@ -74,10 +74,10 @@ def align(
     from chainstitch.utils.data.alignment_directory import write_alignment_directory
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
-    from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.lang.directory import read_lang
+    from chainstitch.utils.outputs import check_directory
 
-    refuse_existing(out, overwrite)
+    check_directory(out, "alignment", overwrite, [exp, data, lang, *(wavs or [])], experiment=exp)
     if (data is None) == (not wavs):
         raise UsageError("wanted either --data or audio files to align; see --help")
     model = infer.load_model(exp, pick_device(device))

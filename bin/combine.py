@@ -42,9 +42,9 @@ def combine(
     import torch
 
     from chainstitch.nnet.combine.final_model import combine_models
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_file
 
-    refuse_existing(exp / "final.pt", overwrite)
+    check_file(exp / "final.pt", None, overwrite)
     if num_threads:
         torch.set_num_threads(num_threads)
     found = combine_models(exp, device, max_models, method, per_component, on)

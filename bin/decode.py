@@ -53,10 +53,11 @@ def decode(
         sweep_points,
         write_decode,
     )
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_directory
     from chainstitch.utils.score.sweep import read_choice
 
-    refuse_existing(out, overwrite)
+    inputs = [exp, data, lang, choice]
+    check_directory(out, "decoding", overwrite, inputs, experiment=exp)
     check_decoder(decoder)
     if choice is not None:
         chosen = read_choice(choice)
@@ -65,6 +66,8 @@ def decode(
         points = sweep_points(lmwt, wip)
     reader = FeatureReader(data)
     share = job_parts.parse(part) if part else None
+    if share or merge:
+        job_parts.check(out, inputs, experiment=exp)
     if merge:
         merge_decode(out, merge, [cut.id for cut in reader.cuts], overwrite)
         return

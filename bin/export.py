@@ -35,9 +35,9 @@ def export(
     Example: chainstitch export exp/tdnn_1a --out tdnn_1a.onnx --data data/dev_hires
     """
     from chainstitch.nnet.export.formats import export_model
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_file
 
-    refuse_existing(out, overwrite)
+    check_file(out, "exported model", overwrite, [exp, data])
     kind = format or ("onnx" if out.suffix == ".onnx" else "torchscript")
     found = export_model(exp, out, kind, data, tolerance)
     print(f"{out}: {found['format']}, {found['bytes']} bytes")

@@ -47,7 +47,7 @@ def features(
     share = job_parts.parse(part) if part else None
     done = extract_set(
         data, out, config, augment=augment, prior=prior, nj=nj, overwrite=overwrite,
-        part=share, merge=merge,
+        part=share, merge=merge, more_inputs=[conf],
     )  # fmt: skip
     print(
         f"{out}{f', {share}' if share else ''}: {done.cuts} utterances, {done.frames} frames of "

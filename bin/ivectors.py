@@ -35,7 +35,8 @@ def train(
     from chainstitch.nnet.ivector.sets import IvectorConfig, train_set
     from chainstitch.utils import config as configs
 
-    lines = train_set(data, out, configs.load(conf, IvectorConfig, set_ or ()), overwrite)
+    config = configs.load(conf, IvectorConfig, set_ or ())
+    lines = train_set(data, out, config, overwrite, more_inputs=[conf])
     last = lines[-1]
     print(f"{out}: objective {last['objective']:.3f} per frame, {last['seconds']:.0f} s")
 

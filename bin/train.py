@@ -102,6 +102,7 @@ def train(
 
     from chainstitch.nnet.parallel.ranks import launched, launched_ranks, local_device
     from chainstitch.nnet.tasks import run
+    from chainstitch.nnet.tasks.run_directory import check_new_or_same
     from chainstitch.nnet.train.averaged_jobs import AveragedJobs
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.lock import locked
@@ -115,7 +116,12 @@ def train(
     inputs = run.make_inputs(config.task, seed, given)
     if out is None:
         raise UsageError("--out is missing; name the experiment directory to write")
+
+    def check_out() -> None:
+        check_new_or_same(out, config, inputs, resume == "auto", overwrite, [conf])
+
     if processes > 1 and not launched():
+        check_out()
         from chainstitch.nnet.parallel.launcher import launch
 
         launch(context.obj, processes)
@@ -123,6 +129,8 @@ def train(
     with launched_ranks() as ranks:
         if ranks.rank:
             logging.disable(logging.INFO)  # all processes would say the same
+        else:
+            check_out()  # before there is a lock
         with nullcontext() if ranks.rank else locked(out):
             trainer = run.begin(
                 config, inputs, out, local_device(device), num_threads,

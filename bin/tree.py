@@ -45,13 +45,14 @@ def tree(
     from chainstitch.utils.data.alignments import read_alignments
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
-    from chainstitch.utils.files import atomic_directory, refuse_existing
+    from chainstitch.utils.files import atomic_directory
     from chainstitch.utils.hmm.tree import FILE
     from chainstitch.utils.hmm.tree_growing import build_tree
     from chainstitch.utils.hmm.tree_statistics import gather
     from chainstitch.utils.lang.directory import PHONES, read_lang
+    from chainstitch.utils.outputs import check_directory
 
-    refuse_existing(out, overwrite)
+    check_directory(out, "tree", overwrite, [data, ali, lang])
     language = read_lang(lang)
     if leaves < language.num_phones:
         raise UsageError(
@@ -63,7 +64,7 @@ def tree(
     made, growth = build_tree(
         stats, language.phone_names, leaves, min_gain, merge, context_width=context_width
     )
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "tree", overwrite) as directory:
         made.save(directory / FILE)
         (directory / PHONES).write_bytes((language.path / PHONES).read_bytes())
     print(

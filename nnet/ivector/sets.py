@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from chainstitch.utils.data.manifests import cut_speaker
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import report_progress
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.log import environment
+from chainstitch.utils.outputs import Given, check_directory, check_file
 
 BATCH = 64  # groups at a time, offline
 KEEP_BYTES = 2e9  # of statistics in memory
@@ -97,9 +98,16 @@ class IvectorConfig:
 
 
 def train_set(
-    data: Path | str, out: Path | str, config: IvectorConfig, overwrite: bool = False
+    data: Path | str,
+    out: Path | str,
+    config: IvectorConfig,
+    overwrite: bool = False,
+    more_inputs: Iterable[Given] = (),
 ) -> list[dict[str, Any]]:
     """Trains front end, UBM and extractor, and writes the experiment `out`.
+
+    Args:
+        more_inputs: what else is read and must not be replaced, the config say.
 
     Returns:
         the lines of `train.jsonl`: "model" (ubm, extractor), "iteration", "objective" (of the model
@@ -109,7 +117,7 @@ def train_set(
         UsageError: `out` exists, or `data` is no feature directory.
         UserError: damaged features; too few of them; names the utterance where there is one.
     """
-    refuse_existing(out, overwrite)
+    check_directory(out, "ivectors", overwrite, [data, *more_inputs])
     started = time.monotonic()
     reader = FeatureReader(data)
     lines: list[dict[str, Any]] = []
@@ -163,7 +171,7 @@ def train_set(
         batches = kept_batches or statistics(f"iteration {iteration}")
         model.extractor, done = model.extractor.em_step(batches)
         report("extractor", iteration, done.objective, floored=done.floored, kept=done.kept)
-    with atomic_directory(out, overwrite) as temporary:
+    with atomic_directory(out, "ivectors", overwrite) as temporary:
         model.save(temporary)
         configs.save(config, temporary / "config.toml")
         shutil.copyfile(Path(data) / CONFIG, temporary / CONFIG)
@@ -209,7 +217,7 @@ def extract_set(
         UserError: damaged features or model.
     """
     path = Path(data) / STORE if out is None else Path(out)
-    refuse_existing(path, overwrite)
+    check_file(path, "i-vectors", overwrite, [exp, data])
     if utterances < 0 or (utterances and not per_speaker):
         raise UsageError(
             f"--utterances {utterances}: wanted 0 or more, together with --per-speaker"

@@ -43,6 +43,7 @@ from chainstitch.utils.data.features import (
 )
 from chainstitch.utils.data.manifests import (
     CUTS,
+    audio_files,
     check_cuts,
     cut_tracks,
     read_cuts,
@@ -51,9 +52,10 @@ from chainstitch.utils.data.manifests import (
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.job_parts import Part
 from chainstitch.utils.library_stream import for_library
+from chainstitch.utils.outputs import Given, check_directory, check_keeps
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ def extract_set(
     overwrite: bool = False,
     part: Part | None = None,
     merge: int = 0,
+    more_inputs: Iterable[Given] = (),
 ) -> Summary:
     """Writes the feature directory `out` for the set `data`.
 
@@ -87,18 +90,23 @@ def extract_set(
         nj: processes.
         part: compute this share only, and write it where `merge` looks for it.
         merge: make `out` of that many shares, and remove them.
+        more_inputs: what else is read and must not be replaced, the config say.
 
     Raises:
-        UsageError: `out` exists; the sampling rate is not the config's; a share is missing, or was
-            made from another set or with another config.
+        UsageError: `out` exists, or has to do with an input; the sampling rate is not the
+            config's; a share is missing, or was made from another set or with another config.
         UserError: audio cannot be read or is too short; features are not finite.
     """
     import h5py  # not for the processes that compute
 
     started = time.monotonic()
-    refuse_existing(out, overwrite)
+    inputs = [data, prior, *more_inputs]
+    check_directory(out, "features", overwrite, inputs)
+    if part is not None or merge:
+        job_parts.check(out, inputs)
     prior_mean = _prior(prior, config) if prior is not None else None
     cuts = read_cuts(data)
+    check_keeps(out, audio_files(cuts))
     _check_rates(cuts, data, config)
     _check_lengths(cuts, data)
     copies = check_cuts(speed_copies(cuts, config.speed) if augment else cuts, data)
@@ -113,7 +121,7 @@ def extract_set(
     silence = silence_row(config)
     written: list[Cut] = []
     totals, counts, frames = [], [], 0
-    with atomic_directory(out, overwrite) as temporary:
+    with atomic_directory(out, "features", overwrite) as temporary:
         (temporary / STORE).parent.mkdir()
         with (
             open(temporary / STORE, "w+b") as file,

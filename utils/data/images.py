@@ -37,7 +37,7 @@ def write_images(images: ImageSet, directory: Path, overwrite: bool = False) -> 
     Raises:
         UsageError: the directory exists and `overwrite` is false.
     """
-    with atomic_directory(directory, overwrite) as temporary:
+    with atomic_directory(directory, "images", overwrite) as temporary:
         for name, array in ((IMAGES, images.pixels), (LABELS, images.labels)):
             # numpy's own way to write to a file does not say why it failed
             with open(temporary / name, "wb") as file, for_library(file) as stream:

@@ -19,8 +19,9 @@ import numpy as np
 
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
 from chainstitch.utils.library_stream import for_library
+from chainstitch.utils.outputs import check_file
 
 STORE = "ivectors.h5"  # in a feature directory
 MODEL = "ivector.pt"  # in an i-vector experiment, in STORE, and where a network was trained
@@ -52,7 +53,7 @@ def write_ivectors(
     """
     import h5py
 
-    refuse_existing(path, overwrite)
+    check_file(path, "i-vectors", overwrite)
     count = 0
     with (
         atomic_file(path, "w+b") as plain,

@@ -24,6 +24,7 @@ from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDec
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.optional import load_k2
+from chainstitch.utils.outputs import MARK
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def write_decode(
     Raises:
         UsageError: `out` exists and `overwrite` is false.
     """
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "decoding", overwrite) as directory:
         done = {u.name: u for u in _reported(utterances, len(refs))}
         names = sorted(done)
         _write_lines(directory / "ref", (f"{n} {refs[n]}" for n in names))
@@ -177,12 +178,12 @@ def merge_decode(
             this set, or not all swept over the same points.
     """
     shares = [part.directory(out) for part in job_parts.all_of(count, out)]
-    names = sorted(path.name for path in shares[0].iterdir())
-    with atomic_directory(out, overwrite) as directory:
+    names = _files(shares[0])
+    with atomic_directory(out, "decoding", overwrite) as directory:
         for name in names:
             lines: list[str] = []
             for share in shares:
-                if sorted(path.name for path in share.iterdir()) != names:
+                if _files(share) != names:
                     raise UsageError(
                         f"{share} has other files than {shares[0]}; run the jobs again"
                     )
@@ -242,6 +243,10 @@ def _work(item: Item) -> Utterance:
     if _worker is None:
         raise RuntimeError("the worker was not started")
     return _decode(_worker[0], item, _worker[1])
+
+
+def _files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if path.name != MARK)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import TEMPORARY, atomic_file
+from chainstitch.utils.files import atomic_file
 from chainstitch.utils.lock import locked
 from chainstitch.utils.queue.grammar import MOST_JOBS, Ended, Jobs, Resources
+from chainstitch.utils.unfinished import TEMPORARY
 
 BATCH, OUTCOME, EXITS = "batch.json", "outcome.json", "exits"
 PATIENCE = 5.0  # seconds for a batch that is being stopped, as one whose driver was killed

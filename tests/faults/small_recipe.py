@@ -67,6 +67,11 @@ class Stage:
     outs: list[str]
     ranks: int = 1
 
+    @property
+    def atomic(self) -> bool:
+        """Whether its files, one or one directory, are there at once or not at all."""
+        return self.lines[0][0] not in ("train", "score", "prepare") and len(self.outs) == 1
+
 
 def stages(place: Path, wav: Path) -> list[Stage]:
     """The recipe, in a directory that has what `settings` writes."""
@@ -145,6 +150,12 @@ def remove(paths: Sequence[Path]) -> None:
     """Deletes files and directories."""
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def size(paths: Sequence[Path]) -> int:
+    """Bytes on the disk."""
+    files = (path for top in paths for path in [top, *top.rglob("*")])
+    return sum(path.stat().st_blocks * 512 for path in files)
 
 
 def content(path: Path) -> Any:
@@ -252,7 +263,7 @@ def work(stage: Stage, overwrite: bool) -> int:
     """The exit code of a stage in this process, which may fork."""
     more = ["--overwrite"] if overwrite else []
     for line in stage.lines:
-        takes = [] if line[0] in ("score", "plot", "compare") or "--part" in line else more
+        takes = [] if line[0] in ("score", "plot", "compare") else more
         if "--overwrite" in takes and line[0] == "train":
             line = [word for word in line if word not in ("--resume", "auto")]
         code = _together(line, stage.ranks) if stage.ranks > 1 else command([*line, *takes])

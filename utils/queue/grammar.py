@@ -95,8 +95,8 @@ def parse(arguments: Sequence[str]) -> Jobs:
     """The jobs of `[JOB=1:N] LOG COMMAND...`.
 
     Raises:
-        UsageError: a range that is empty, too long or starts below 1, no log or no command, an option where
-            the log should be, or several jobs that would write to one log.
+        UsageError: a range that is empty, too long or starts below 1, no log or no command, an
+            option where the log should be, or several jobs that would write to one log.
     """
     name, first, last, given = None, 1, 1, ""
     if arguments and (found := RANGE.fullmatch(arguments[0])):

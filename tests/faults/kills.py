@@ -45,22 +45,22 @@ class Recipe:
         """Makes all; `kept` gets a copy of each stage's files."""
         self.place, self.kept = place, kept
         small_recipe.settings(place)
-        small_recipe.ready()
         self.stages = small_recipe.stages(place, wav)
         self.seconds: dict[str, float] = {}
         self.needs: dict[str, int] = {}  # bytes on a disk of pages
         self.wanted: dict[str, dict[str, Any]] = {}
+        small_recipe.warm_up(small_recipe.stages(kept, wav), kept)
+        small_recipe.settings(place)
         for stage in self.stages:
-            for _ in range(2):  # the first compiles
-                remove(made(place, stage))
-                began = time.monotonic()
-                running = Running(stage)
-                code = running.wait(600.0)
-                assert code == 0, f"{stage.name}: {code}: {running.said()}"
-                self.seconds[stage.name] = time.monotonic() - began
+            began = time.monotonic()
+            running = Running(stage)
+            code = running.wait(600.0)
+            assert code == 0, f"{stage.name}: {code}: {running.said()}"
+            self.seconds[stage.name] = time.monotonic() - began
             self.needs[stage.name] = small_recipe.size(made(place, stage))
             self.wanted[stage.name] = tree(made(place, stage), place)
         self.disturbed = [s for s in self.stages if not only or s.name in only]
+        shutil.rmtree(kept)
         shutil.copytree(place, kept)
         self.all = self.names()
 
@@ -226,7 +226,7 @@ def main() -> int:
         recipe = Recipe(Path(scratch) / "work", Path(scratch) / "kept", wav, options.only)
         times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in recipe.seconds.items())
         print(f"undisturbed: {times}", flush=True)
-        moments = [0.3 + recipe.seconds[stage.name] for stage in recipe.disturbed]
+        moments = [0.2 + recipe.seconds[stage.name] for stage in recipe.disturbed]
         draw, told, turns = random.Random(options.seed), Counter[str](), 0
         while sum(told.values()) < options.kills:
             # a stage that takes longer has more moments

@@ -8,7 +8,9 @@ times. Like their originals they die with who started them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -251,12 +253,19 @@ def fork(work: Callable[[], int]) -> int:
     return process
 
 
-def ready() -> None:
-    """Once, before the first stage: this process is to be forked."""
+def warm_up(stages: Sequence[Stage], place: Path) -> None:
+    """Runs all in this process, which is to be forked then: what they import is imported."""
     torch.set_num_threads(1)  # no threads that a fork would lose
     averaged_jobs.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
         Popen=ForkedJobs, TimeoutExpired=subprocess.TimeoutExpired
     )
+    settings(place)
+    for stage in stages:
+        said = io.StringIO()
+        if stage.ranks == 1:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                code = work(stage, False)
+            assert code == 0, f"{stage.name}: {code}: {said.getvalue()}"
 
 
 def work(stage: Stage, overwrite: bool) -> int:

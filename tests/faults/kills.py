@@ -1,7 +1,7 @@
 """Kills and full disks in all stages of a small recipe, and what is left of each after them.
 
     python -m tests.faults.kills [--kills 1000] [--seed 1] [--only STAGE ...] [--work DIR]
-    python -m tests.faults.kills --disk [--only STAGE ...] [--work DIR]
+    python -m tests.faults.kills --disk [--sizes 0 0.3 0.8] [--kills 0] ...
 
 Goes through the stages (small_recipe.py) undisturbed, and then again and again: a stage's files are
 removed (or, in every third case, are to be replaced), it is started, killed (-9, or by SIGTERM) at
@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -173,12 +174,17 @@ def kill_at_random(recipe: Recipe, stage: Stage, draw: random.Random, told: Coun
 
 
 def fill_the_disk(recipe: Recipe, stage: Stage, disk: SmallDisk, share: float) -> str:
-    """Has a stage find too small a disk, and then one that is large enough; what went wrong."""
-    need = recipe.needs[stage.name]
-    recipe.clear(stage)
+    """Has a stage find too small a disk, and then one that is large enough; what went wrong.
+
+    With the largest share the old files are there, and are to be replaced.
+    """
+    overwrite = share == SIZES[-1] and stage.atomic
+    if not overwrite:
+        recipe.clear(stage)
     there = recipe.names()
+    need = recipe.needs[stage.name]
     with disk.room(int(share * need)):
-        running = Running(stage)
+        running = Running(stage, overwrite)
         code = running.wait(120.0)
         said = running.said()
     errors = [line for line in said.splitlines() if ": error: " in line]
@@ -192,58 +198,74 @@ def fill_the_disk(recipe: Recipe, stage: Stage, disk: SmallDisk, share: float) -
     left = [name for name in recipe.names() - there if ".tmp-" in name or ".lock" in name]
     if left:
         return f"left {left}"
-    wrong = orphans() or recipe.finish(stage, False) or recipe.check(stage)
+    old = tree(made(recipe.kept, stage), recipe.kept)
+    if overwrite and tree(made(recipe.place, stage), recipe.place) != old:
+        return "what was there is not"
+    wrong = orphans() or recipe.finish(stage, overwrite) or recipe.check(stage)
     recipe.restore(stage)
     return wrong
+
+
+def fill_disks(recipe: Recipe, disk: SmallDisk, sizes: list[float]) -> int:
+    """All stages with disks of these sizes; how many went wrong."""
+    found = 0
+    for stage in recipe.disturbed:
+        for share in sizes:
+            wrong = fill_the_disk(recipe, stage, disk, share)
+            print(f"{stage.name}, room for {share:.0%}: {wrong or 'good'}", flush=True)
+            if wrong:
+                found += 1
+                orphans()
+                recipe.reset()
+    return found
+
+
+def kill(recipe: Recipe, kills: int, seed: int) -> int:
+    """Random stages, until so many kills are made; how many went wrong."""
+    times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in recipe.seconds.items())
+    print(f"undisturbed: {times}", flush=True)
+    # a stage that takes longer has more moments
+    moments = [0.2 + recipe.seconds[stage.name] for stage in recipe.disturbed]
+    draw, told, turns, found = random.Random(seed), Counter[str](), 0, 0
+    while sum(told.values()) < kills:
+        stage = draw.choices(recipe.disturbed, moments)[0]
+        wrong = kill_at_random(recipe, stage, draw, told)
+        turns += 1
+        if wrong:
+            found += 1
+            print(f"{sum(told.values())} kills, {stage.name}: {wrong}", flush=True)
+            orphans()
+            recipe.reset()
+        elif turns % 20 == 0:
+            print(f"{sum(told.values())} kills, {turns} stages at their end", flush=True)
+    each = ", ".join(f"{name} {count}" for name, count in sorted(told.items()))
+    print(f"{sum(told.values())} kills ({each}), {turns} stages: {found} found", flush=True)
+    return found
 
 
 def main() -> int:
     """See above; the exit code is 1 when something was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--kills", type=int, help="default: 1000, with --disk none")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", action="store_true")
+    parser.add_argument("--sizes", nargs="*", type=float, default=SIZES, help="shares of the need")
     parser.add_argument("--only", nargs="*", help="names of stages")
     parser.add_argument("--work", type=Path, help="default: a new directory")
     options = parser.parse_args()
     adopt()
     found = 0
-    with tempfile.TemporaryDirectory(dir=options.work) as scratch:
-        wav = Path(scratch) / "wav"
+    with tempfile.TemporaryDirectory(dir=options.work) as scratch, ExitStack() as stack:
+        top = Path(scratch)
+        wav = top / "wav"
         write_corpus(wav)
-        if options.disk:
-            with small_disk(Path(scratch) / "disk") as disk:
-                recipe = Recipe(disk.path / "work", Path(scratch) / "kept", wav, options.only)
-                for stage in recipe.disturbed:
-                    for share in SIZES:
-                        wrong = fill_the_disk(recipe, stage, disk, share)
-                        print(f"{stage.name}, room for {share:.0%}: {wrong or 'good'}", flush=True)
-                        if wrong:
-                            found += 1
-                            orphans()
-                            recipe.reset()
-            return int(found > 0)
-        recipe = Recipe(Path(scratch) / "work", Path(scratch) / "kept", wav, options.only)
-        times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in recipe.seconds.items())
-        print(f"undisturbed: {times}", flush=True)
-        moments = [0.2 + recipe.seconds[stage.name] for stage in recipe.disturbed]
-        draw, told, turns = random.Random(options.seed), Counter[str](), 0
-        while sum(told.values()) < options.kills:
-            # a stage that takes longer has more moments
-            stage = draw.choices(recipe.disturbed, moments)[0]
-            wrong = kill_at_random(recipe, stage, draw, told)
-            turns += 1
-            if wrong:
-                found += 1
-                print(f"{sum(told.values())} kills, {stage.name}: {wrong}", flush=True)
-                orphans()
-                recipe.reset()
-            elif turns % 20 == 0:
-                print(
-                    f"{sum(told.values())} kills, {turns} stages brought to their end", flush=True
-                )
-        each = ", ".join(f"{name} {count}" for name, count in sorted(told.items()))
-        print(f"{sum(told.values())} kills ({each}), {turns} stages: {found} found", flush=True)
+        disk = stack.enter_context(small_disk(top / "disk")) if options.disk else None
+        place = (disk.path if disk else top) / "work"
+        recipe = Recipe(place, top / "kept", wav, options.only)
+        if disk:
+            found += fill_disks(recipe, disk, options.sizes)
+        kills = options.kills if options.kills is not None else 0 if disk else 1000
+        found += kill(recipe, kills, options.seed) if kills else 0
     return int(found > 0)
 
 

@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -22,7 +22,7 @@ def save(state: dict[str, Any], path: Path | str) -> None:
         OSError: from the file system (a full disk, say); `path` is then as it was.
     """
     with atomic_file(path, "wb") as file, for_library(file) as stream:
-        torch.save(state, stream)
+        torch.save(state, cast(IO[bytes], stream))
 
 
 def load(path: Path | str, device: str = "cpu", keys: Sequence[str] = ("model",)) -> dict[str, Any]:

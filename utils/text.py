@@ -1,4 +1,4 @@
-r"""Text files, read in one way by everything here: UTF-8, plain or `.gz`, line by line.
+r"""Text files, read in one way by everything here: UTF-8, plain or gzip, line by line.
 
 What counts as a line decides where a transcript ends, so it is said once: a line ends at \n or
 \r\n and nowhere else. (`str.splitlines` also ends one at U+2028, U+0085 and six more, which stand
@@ -13,10 +13,12 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from chainstitch.utils.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
+GZIP = b"\x1f\x8b"  # what a .gz by another name begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LONGEST = 1 << 26  # bytes of a line; no line of text is longer, but a damaged .gz may have one
 
@@ -46,7 +48,8 @@ def numbered_bytes(path: Path | str) -> Iterator[tuple[int, bytes]]:
     """The same before it is decoded, for who has to be fast."""
     number = 0
     with open(path, "rb") as opened:
-        stream = gzip.GzipFile(fileobj=opened) if str(path).endswith(".gz") else opened
+        zipped = str(path).endswith(".gz") or opened.peek(2).startswith(GZIP)
+        stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=opened) if zipped else opened
         try:
             while line := stream.readline(LONGEST):
                 number += 1

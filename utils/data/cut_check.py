@@ -59,8 +59,6 @@ def _mono_fault(cut: MonoCut) -> str | None:
     if cut.recording is not None and cut.channel not in cut.recording.channel_ids:
         has = ", ".join(map(str, cut.recording.channel_ids))
         return f"has channel {cut.channel}, its recording has {has}"
-    if cut.recording is None and cut.features is None:
-        return "has neither a recording nor features"
     if cut.features is not None:
         frames, key = cut.features.num_frames, cut.features.storage_key
         if not _is_count(frames) or not _is_text(key):

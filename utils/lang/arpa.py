@@ -12,14 +12,14 @@ sentence ends) pass without a word. So the file is read here first:
 Columns may be parted by tabs or blanks. A probability lies at 0 or below, up to rounding; weights
 of back-off may be above 0. `<s>` and `</s>` must be 1-grams.
 
-Speed: 1.2 million lines a second on one core of 2023, so that a file of 1 GB (30 million n-grams)
-takes half a minute; kaldilm, which reads it twice, takes longer.
+Speed: 1.2 million lines a second of processor time, so that a file of 1 GB (30 million n-grams)
+takes half a minute more.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chainstitch.utils import text as texts
@@ -44,15 +44,15 @@ def copy_checked(arpa: Path | str, plain: Path | str, called: str) -> None:
     try:
         lines = texts.numbered_bytes(arpa)
         with open(plain, "wb") as target:
-            target.writelines(line + b"\n" for line in _checked(lines, called))
+            _check(lines, lambda line: target.write(line + b"\n"), called)
     except FileNotFoundError:
         raise UserError(f"{called} does not exist; wanted an ARPA file") from None
     except IsADirectoryError:
         raise UserError(f"{called} is a directory; wanted an ARPA file") from None
 
 
-def _checked(lines: Lines, called: str) -> Iterator[bytes]:
-    """The lines that count, each once it was found good."""
+def _check(lines: Lines, write: Callable[[bytes], object], called: str) -> None:
+    """Writes the lines that count, each once it was found good."""
     section = _Section(called)
     counts: dict[int, int] = {}
     for section.number, line in lines:
@@ -60,12 +60,12 @@ def _checked(lines: Lines, called: str) -> Iterator[bytes]:
             break
     else:
         raise section.bad("the end, and no line \\data\\ before it")
-    yield line
+    write(line)
     for section.number, line in lines:
         found = _COUNT.fullmatch(line.strip())
         if found:
             counts[int(found[1])] = int(found[2])
-            yield line
+            write(line)
         elif line.strip():
             break
     if not counts or list(counts) != list(range(1, len(counts) + 1)):
@@ -73,18 +73,35 @@ def _checked(lines: Lines, called: str) -> Iterator[bytes]:
     for order, count in counts.items():
         if line.strip() != b"\\%d-grams:" % order:
             raise section.bad(f"found {_shown(line)}, wanted \\{order}-grams:")
-        yield line
+        write(line)
+        is_plain = _plain(order, order == len(counts))
         for section.number, line in lines:
-            if line.startswith(b"\\") and len(line.split()) == 1:
+            if is_plain(line):
+                section.seen += 1
+            elif line.startswith(b"\\") and len(line.split()) == 1:
                 break
-            if section.check(line, order, order == len(counts)):
-                yield line
+            elif not section.check(line, order, order == len(counts)):
+                continue
+            write(line)
         else:
             raise section.bad("the file ends here, without \\end\\; it was cut short")
         section.finish(order, count)
     if line.strip() != rb"\end" b"\\":
         raise section.bad(f"found {_shown(line)}, wanted \\end\\")
-    yield line
+    write(line)
+
+
+def _plain(order: int, highest: bool) -> Callable[[bytes], object]:
+    """Tells, four times as fast as `_Section.check`, lines that it would find good, most of them.
+
+    Those of ASCII, with numbers as they are usually written; but not 1-grams, which are few, and of
+    which two have to be there.
+    """
+    if order == 1:
+        return lambda _: None
+    number = rb"[0-9]{1,4}(?:\.[0-9]+)?"
+    backoff = b"" if highest else rb"(?:[ \t]+-?" + number + b")?"
+    return re.compile(b"-" + number + rb"(?:[ \t]+[!-~]+){%d}" % order + backoff).fullmatch
 
 
 class _Section:

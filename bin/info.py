@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.report import summary
 
@@ -78,7 +79,8 @@ def _network(
         given = configs.load(config, SpeechConfig).network
         text, subsampling = given.xconfig, given.subsampling
     else:
-        text, subsampling = (path / "network.xconfig" if path.is_dir() else path).read_text(), 3
+        text = texts.read(path / "network.xconfig" if path.is_dir() else path)
+        subsampling = 3
     if num_pdfs < 1:
         raise UsageError(f"{path} does not say how many outputs there are; add --num-pdfs 3000")
     network = Network(text, num_pdfs, subsampling)
@@ -89,6 +91,6 @@ def _network(
 def _own_pdfs(path: Path) -> int:
     """What the receipt of an experiment says; 0 if there is none."""
     try:
-        return int(json.loads((path / "receipt.json").read_text())["num_pdfs"])
-    except (OSError, ValueError, KeyError):
+        return int(json.loads((path / "receipt.json").read_bytes())["num_pdfs"])
+    except (OSError, ValueError, KeyError, TypeError):
         return 0

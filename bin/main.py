@@ -144,6 +144,7 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     keep_traceback = os.environ.get("CHAINSTITCH_TRACEBACK", "") not in ("", "0")
     code, message = 1, ""
     try:
+        _prepare_text(arguments, name)
         with orderly_end():
             code = cli(arguments, "chainstitch", standalone_mode=False, obj=arguments) or 0
             sys.stdout.flush()
@@ -173,6 +174,23 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     if message:
         print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
+
+
+def _prepare_text(arguments: Sequence[str], name: str) -> None:
+    """That whatever is printed can be, and whatever is stored (paths, above all) is UTF-8.
+
+    A job of `run` may have arguments of any bytes: they are only handed on.
+
+    Raises:
+        UsageError: an argument that is not UTF-8.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for argument in arguments:
+        if not argument.isascii() and name != "chainstitch run":
+            shown = os.fsencode(argument).decode(errors="backslashreplace")
+            if shown != argument:
+                raise UsageError(f"{shown} is not UTF-8; rename the file or directory")
 
 
 def _explained(arguments: Sequence[str]) -> str:

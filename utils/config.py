@@ -18,7 +18,8 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chainstitch.utils.errors import UsageError
+from chainstitch.utils import text as texts
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 
 T = TypeVar("T")
@@ -28,21 +29,31 @@ def load(path: Path | str, cls: type[T], overrides: typing.Sequence[str] = ()) -
     """Reads `path` (TOML) and the overrides ("a.b=value", value in TOML syntax or a bare string).
 
     Raises:
-        UsageError: no such file, bad TOML, an unknown key (the nearest known one is named), a value
-            of the wrong type, a number that is not finite.
+        UsageError: no such file, bad TOML or UTF-8, an unknown key (the nearest known one is
+            named), a value of the wrong type, a number that is not finite.
     """
-    path = Path(path)
+    tree = read_toml(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    return build(cls, tree, str(path))
+
+
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """What a TOML file says, unchecked.
+
+    Raises:
+        UsageError: no such file, or not TOML.
+    """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(texts.read(path))
     except FileNotFoundError:
         raise UsageError(f"config {path} does not exist; give the path of a .toml file") from None
     except OSError as error:
         raise UsageError(f"config {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UserError as error:
+        raise UsageError(f"config {error}") from None
+    except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, 1,000 brackets
         raise UsageError(f"config {path} is not valid TOML: {error}") from None
-    for override in overrides:
-        _apply_override(tree, override)
-    return build(cls, tree, str(path))
 
 
 def build(cls: type[T], tree: dict[str, Any], where: str, prefix: str = "") -> T:
@@ -139,6 +150,8 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--set {override[:60]!r}: {error}") from None
     node = tree
     *sections, key = name.strip().split(".")
     for section in sections:

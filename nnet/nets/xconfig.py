@@ -88,7 +88,7 @@ def parse_xconfig(text: str) -> list[LayerSpec]:
             used twice, an input that is not above; or the inputs or outputs are not as above.
     """
     layers: list[LayerSpec] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.partition("#")[0].strip()
         if not line:
             continue

@@ -213,7 +213,7 @@ class FeatureReader:
         again = f"run `chainstitch features ... --out {self.directory} --overwrite`"
         try:
             features = np.asarray(self._open(path)[self.index.keys[number]], dtype=np.float32)
-        except (OSError, KeyError, RuntimeError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: cannot read cut {name} ({error}); {again}") from None
         wanted = (int(self.index.frames[number]), self.config.num_ceps)
         if features.shape != wanted:

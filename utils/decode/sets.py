@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils import job_parts
+from chainstitch.utils import text as texts
 from chainstitch.utils.children import in_order, worker_pool
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
@@ -187,7 +188,7 @@ def merge_decode(
                     raise UsageError(
                         f"{share} has other files than {shares[0]}; run the jobs again"
                     )
-                lines += (share / name).read_text(encoding="utf-8").splitlines(keepends=True)
+                lines += [f"{line}\n" for line in texts.lines(share / name)]
             lines.sort(key=lambda line: line.split()[0])  # a stable sort: a ctm keeps its order
             found = [line.split()[0] for line in lines]
             if name == "ref" and found != sorted(utterances):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainstitch.utils import config
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.score.report import errors_text, per_speaker_text
@@ -102,7 +103,7 @@ def score_directory(
         total = scored[point].total
         summary = f"{total.wer_line()}\n{total.ser_line()}\n{_scored_line(scored[point])}\n"
         _write(directory / path.name.replace("hyp_", "wer_", 1), summary)
-    _write(directory / "hyp", points[best].read_text(encoding="utf-8"))
+    _write(directory / "hyp", texts.read(points[best]))
     _write(directory / "errors.txt", errors_text(scores, utt2spk))
     _write(directory / "per_spk", per_speaker_text(speakers, scores.total))
     config.save(choice, directory / "choice.toml")

@@ -30,7 +30,7 @@ def whole_numbers(name: str, values: Any) -> Tensor:
     Raises:
         ValueError: they are no whole numbers, no vector, negative or beyond MOST.
     """
-    tensor = torch.as_tensor(values).detach().cpu()
+    tensor = _on_host(values)
     if tensor.dtype == torch.bool or tensor.is_floating_point() or tensor.is_complex():
         raise ValueError(f"denominator graph: {name} wants whole numbers, found {tensor.dtype}")
     tensor = tensor.long()
@@ -50,7 +50,7 @@ def numbers(name: str, values: Any, least: float, most: float) -> Tensor:
     Raises:
         ValueError: they are no numbers, no vector, not finite or out of least..most.
     """
-    tensor = torch.as_tensor(values).detach().cpu()
+    tensor = _on_host(values)
     if tensor.dtype == torch.bool or tensor.is_complex():
         raise ValueError(f"denominator graph: {name} wants numbers, found {tensor.dtype}")
     tensor = tensor.double()
@@ -64,6 +64,12 @@ def numbers(name: str, values: Any, least: float, most: float) -> Tensor:
             f", found {float(tensor[at]):g} in place {at}"
         )
     return tensor
+
+
+def _on_host(values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    return torch.from_numpy(np.array(values))  # of a list, in float64
 
 
 def check_count(name: str, value: Any, least: int) -> int:

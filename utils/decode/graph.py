@@ -69,7 +69,8 @@ class Graph:
     @cached_property
     def hlg(self) -> Any:
         """The `kaldifst.StdVectorFst`: input labels pdf + 1, output labels words."""
-        return read_fst(self.path, "chainstitch decode (after removing it)")
+        made_by = "chainstitch decode (after removing it)"
+        return read_fst(self.path, made_by, most_input=self.num_pdfs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "hlg"}

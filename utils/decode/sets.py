@@ -8,11 +8,8 @@ each with its own copy of the graph. Results come back in order, and few are eve
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils import job_parts
+from chainstitch.utils import text as texts
+from chainstitch.utils.children import in_order, worker_pool
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
 from chainstitch.utils.errors import UsageError
@@ -127,18 +126,8 @@ def decode_items(
         return
     check_decoder(decoder)  # an error of a process that starts would not arrive
     settings = (decoder, graph, points, beam, lattice_beam)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(nj, context, _start_worker, settings) as pool:
-        waiting: deque[Future[Utterance]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(_work, item))
-                if len(waiting) >= WAITING * nj:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with worker_pool(nj, _start_worker, settings, "decoding") as pool:
+        yield from in_order(pool, _work, items, WAITING * nj)
 
 
 def write_decode(
@@ -199,7 +188,7 @@ def merge_decode(
                     raise UsageError(
                         f"{share} has other files than {shares[0]}; run the jobs again"
                     )
-                lines += (share / name).read_text(encoding="utf-8").splitlines(keepends=True)
+                lines += [f"{line}\n" for line in texts.lines(share / name)]
             lines.sort(key=lambda line: line.split()[0])  # a stable sort: a ctm keeps its order
             found = [line.split()[0] for line in lines]
             if name == "ref" and found != sorted(utterances):

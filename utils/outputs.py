@@ -68,7 +68,7 @@ FILES = {
     "FST text": rb"\A(\d+ \d+ \d+ \S+\n|\d+ \S+\n)",
     "i-vectors": rb"\A\x89HDF\r\n\x1a\n.*extractor",
     "exported model": rb"chainstitch\.json",
-    "picture": rb"\A\x89PNG\r\n\x1a\n.*chainstitch",
+    "picture": rb"\A\x89PNG\r\n\x1a\n.*tEXtSoftware\x00chainstitch",
     "results": rb"\A\s*(\Z|#|<!--)|<!-- chainstitch compare",
 }
 LOOK_BYTES = 65536  # at the beginning and at the end of a file

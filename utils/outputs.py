@@ -100,6 +100,11 @@ def check_directory(
     for given in inputs:
         if given is not None:
             check_apart(out, given, experiment is not None and Path(given) == Path(experiment))
+    if _is_around_us(out):
+        raise UsageError(
+            f"{out} is, or contains, the directory that you are in, and cannot be made anew; give "
+            "the output another name"
+        )
     if is_replaced(out):
         with locked(out):  # gives it its name back
             pass
@@ -247,6 +252,13 @@ def _check_place_in_experiment(out: Path, depth: int) -> None:
                 f"{out} lies in {one}, which chainstitch {DIRECTORIES[marked_kind(one) or '']} "
                 "made; give the output another name"
             )
+
+
+def _is_around_us(out: Path) -> bool:
+    try:
+        return _identity(out) in _lineage(Path.cwd())
+    except FileNotFoundError:  # it is gone
+        return False
 
 
 def _is_empty(path: Path) -> bool:

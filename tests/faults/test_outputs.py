@@ -252,6 +252,17 @@ def test_training_keeps_its_own_only_where_that_is_known(place: Path) -> None:
     assert own and own | {result_of(place, 0, 1).parent.name} <= {*OF_TRAINING}
 
 
+@pytest.mark.parametrize("name", [".", "..", "deep/.."])
+def test_where_one_is_cannot_be_made_anew(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    at = place / "empty" / "deep" if name == ".." else place / "empty"
+    (place / "empty" / "deep").mkdir(exist_ok=True)
+    monkeypatch.chdir(at)
+    command = f"lang {place}/lexicon --grammar uniform --out {name}"
+    refused(place, capsys, command, "the directory that you are in")
+
+
 def test_recordings_in_a_set_of_our_making_are_kept(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

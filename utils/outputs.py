@@ -106,7 +106,7 @@ def check_directory(
             "the output another name"
         )
     if is_replaced(out):
-        with locked(out):  # gives it its name back
+        with locked(out, nested=True):  # gives it its name back
             pass
     if not os.path.lexists(out) or (not out.is_symlink() and _is_empty(out)):
         return

@@ -19,14 +19,23 @@ def info(
         typer.Argument(help="data/<set>, data/lang, exp/<name>, or a network: .xconfig or .toml."),
     ],
     num_pdfs: Annotated[
-        int, typer.Option("--num-pdfs", help="Outputs of a network; a run knows its own.", min=0)
+        int,
+        typer.Option(
+            "--num-pdfs", help="Outputs of a network; a run knows its own.", min=0, max=10**9
+        ),
     ] = 0,
     hours: Annotated[
-        float, typer.Option(min=0, help="Of training data, all copies; says what training costs.")
+        float,
+        typer.Option(
+            min=0, max=1e9, help="Of training data, all copies; says what training costs."
+        ),
     ] = 0.0,
-    epochs: Annotated[float, typer.Option(min=0, help="With --hours: passes over them.")] = 4.0,
+    epochs: Annotated[
+        float, typer.Option(min=0, max=1e6, help="With --hours: passes over them.")
+    ] = 4.0,
     tflops: Annotated[
-        float, typer.Option(min=0.001, help="With --hours: 1e12 flops a second, sustained.")
+        float,
+        typer.Option(min=0.001, max=1e9, help="With --hours: 1e12 flops a second, sustained."),
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

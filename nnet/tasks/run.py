@@ -158,7 +158,7 @@ def begin(
             task.check_data(built)
             task.initialise(config, inputs, built)
             # everything was found good: now touch the disk
-            with atomic_directory(out, overwrite) as directory:
+            with atomic_directory(out, "experiment", overwrite) as directory:
                 more = task.write(directory, config, inputs, built)
                 for kept in beside.iterdir() if beside.is_dir() else ():
                     kept.rename(directory / kept.name)

@@ -55,11 +55,11 @@ def prepare(
         speaker = parts[0].replace(" ", "_") if len(parts) > 1 else key
         cuts.append(whole_cut(recording, _transcript(paths[key].with_suffix(".txt")), speaker))
     if not fractions:
-        write_set(out, cuts, overwrite)
+        write_set(out, cuts, overwrite, source)
         log.info("%s: %d utterances from %s", out, len(cuts), source)
         return {Path(out).name: len(cuts)}
     sets = split_cuts(cuts, fractions, seed)
-    write_sets(out, sets, overwrite)
+    write_sets(out, sets, overwrite, source)
     for name, members in sets.items():
         log.info("%s: %d utterances", Path(out) / name, len(members))
     return {name: len(members) for name, members in sets.items()}

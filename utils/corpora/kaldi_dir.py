@@ -28,6 +28,7 @@ from chainstitch.utils.data.manifests import (
 from chainstitch.utils.data.samples import refuse_foreign
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.outputs import check_directory
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def prepare(
     _warn("utterances have no text; `validate` will name them", known - texts.keys())
     if speakers:
         _warn("utterances are not in utt2spk: each its own speaker", known - speakers.keys())
-    write_set(out, cuts, overwrite)
+    write_set(out, cuts, overwrite, source)
     log.info("%s: %d utterances from %s", out, len(cuts), source)
     return {Path(out).name: len(cuts)}
 
@@ -103,7 +104,8 @@ def export(cuts_dir: Path | str, out: Path | str, *, overwrite: bool = False) ->
     for key in {key for name in tables for key in tables[name]}:
         if len(key.split()) != 1:
             raise UserError(f"{cuts_dir}: the id {key!r} has white space in it; Kaldi wants none")
-    with atomic_directory(out, overwrite) as temporary:
+    check_directory(out, "kaldi", overwrite, [cuts_dir])
+    with atomic_directory(out, "kaldi", overwrite) as temporary:
         for name, table in tables.items():
             lines = [f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table)]
             (temporary / name).write_text("".join(lines), encoding="utf-8")

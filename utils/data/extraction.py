@@ -43,6 +43,7 @@ from chainstitch.utils.data.features import (
 )
 from chainstitch.utils.data.manifests import (
     CUTS,
+    audio_files,
     check_cuts,
     cut_tracks,
     read_cuts,
@@ -53,8 +54,10 @@ from chainstitch.utils.data.samples import load_samples, refuse_foreign
 from chainstitch.utils.data.validate import joined_warning
 from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.job_parts import Part
+from chainstitch.utils.library_stream import for_library
+from chainstitch.utils.outputs import Given, check_directory, check_keeps
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,7 @@ def extract_set(
     overwrite: bool = False,
     part: Part | None = None,
     merge: int = 0,
+    more_inputs: Iterable[Given] = (),
     allow_commands: bool = False,
 ) -> Summary:
     """Writes the feature directory `out` for the set `data`.
@@ -89,18 +93,25 @@ def extract_set(
         nj: processes.
         part: compute this share only, and write it where `merge` looks for it.
         merge: make `out` of that many shares, and remove them.
+        more_inputs: what else is read and must not be replaced, the config say.
         allow_commands: run what makes audio, and fetch what lies behind URLs, as the cuts say.
 
     Raises:
-        UsageError: `out` exists; the sampling rate is not the config's; a share is missing, or was
-            made from another set or with another config.
+        UsageError: `out` exists, or has to do with an input; the sampling rate is not the
+            config's; a share is missing, or was made from another set or with another config.
         UserError: audio cannot be read or is too short, or wants a command that is not allowed;
             features are not finite.
     """
+    import h5py  # not for the processes that compute
+
     started = time.monotonic()
-    refuse_existing(out, overwrite)
+    inputs = [data, prior, *more_inputs]
+    check_directory(out, "features", overwrite, inputs)
+    if part is not None or merge:
+        job_parts.check(out, inputs)
     prior_mean = _prior(prior, config) if prior is not None else None
     cuts = read_cuts(data)
+    check_keeps(out, audio_files(cuts))
     if not allow_commands:
         refuse_foreign(cuts, data)
     if (warning := joined_warning(cuts, data)) is not None:
@@ -120,16 +131,21 @@ def extract_set(
     silence = silence_row(config)
     written: list[Cut] = []
     totals, counts, frames = [], [], 0
-    with atomic_directory(out, overwrite) as temporary:
+    with atomic_directory(out, "features", overwrite) as temporary:
         (temporary / STORE).parent.mkdir()
-        with NumpyHdf5Writer(temporary / STORE) as writer:
+        with (
+            open(temporary / STORE, "w+b") as file,
+            for_library(file) as stream,
+            h5py.File(stream, "w") as store,
+        ):
             compute = functools.partial(_cut_features, config=config, allow_commands=allow_commands)
             if merge:
                 results = _merged(copies, config, job_parts.all_of(merge, out), out)
             else:
                 results = ordered_map(compute, tasks, nj, "features")
             for (cut, volume), features in zip(tasks, results, strict=True):
-                writer.write(cut.id, features)
+                store.create_dataset(cut.id, data=features)  # as NumpyHdf5Writer does
+                stream.check()  # a full disk, before the next is computed
                 written.append(_with_features(cut, features, volume, config, Path(out) / STORE))
                 total, count = means.sums(features, silence)
                 totals.append(total)

@@ -19,7 +19,9 @@ import numpy as np
 
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.library_stream import for_library
+from chainstitch.utils.outputs import check_file
 
 STORE = "ivectors.h5"  # in a feature directory
 MODEL = "ivector.pt"  # in an i-vector experiment, in STORE, and where a network was trained
@@ -51,10 +53,13 @@ def write_ivectors(
     """
     import h5py
 
-    refuse_existing(path, overwrite)
+    check_file(path, "i-vectors", overwrite)
     count = 0
-    # HDF5 opens the same file by its temporary name; `stream` is there to flush and rename it
-    with atomic_file(path, "wb") as stream, h5py.File(stream.name, "w") as file:
+    with (
+        atomic_file(path, "w+b") as plain,
+        for_library(plain) as stream,
+        h5py.File(stream, "w") as file,
+    ):
         file.attrs.update({"period": period, "dim": dim, "extractor": digest(model)})
         file.create_dataset(MODEL, data=np.frombuffer(model, dtype=np.uint8))
         for name, matrix in matrices:
@@ -63,6 +68,7 @@ def write_ivectors(
             if not np.isfinite(matrix).all():
                 raise UserError(f"{path}: the i-vectors of {name} are not finite numbers")
             file.create_dataset(name, data=np.asarray(matrix, dtype=np.float32))
+            stream.check()  # a full disk, before the next is computed
             count += 1
     return count
 

@@ -25,7 +25,8 @@ from chainstitch.utils.data.audio_check import RATES, cut_short
 from chainstitch.utils.data.cut_check import cut_fault
 from chainstitch.utils.data.identifiers import check_apart
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_directory, atomic_file
+from chainstitch.utils.outputs import check_directory, check_keeps
 
 CUTS = "cuts.jsonl.gz"
 RECORDINGS = "recordings.jsonl.gz"
@@ -120,27 +121,54 @@ def whole_cut(recording: Recording, text: str, speaker: str, cut_id: str | None 
     return MonoCut(cut_id, 0.0, recording.duration, 0, [segment], recording=recording)
 
 
-def write_set(out: Path | str, cuts: Iterable[Cut], overwrite: bool = False) -> None:
+def audio_files(cuts: Iterable[Cut]) -> Iterator[str]:
+    """The audio files that cuts name; one may come more than once."""
+    for cut in cuts:
+        for track in cut_tracks(cut):
+            for source in track.recording.sources if track.has_recording else ():
+                if source.type == "file":
+                    yield str(source.source)
+
+
+def write_set(
+    out: Path | str, cuts: Iterable[Cut], overwrite: bool = False, source: Path | str | None = None
+) -> None:
     """Writes a set directory: all three files appear together, or none.
 
+    Args:
+        source: the corpus that the cuts come from.
+
     Raises:
-        UsageError: `out` exists already and `overwrite` is false.
+        UsageError: `out` exists already and `overwrite` is false, or it is no set that was written
+            here, or has to do with the source (outputs.py).
         UserError: there are no cuts, or two of them have the same id.
     """
-    cuts = check_cuts(cuts, out)
-    with atomic_directory(out, overwrite) as temporary:
+    write_sets(Path(out).parent, {Path(out).name: list(cuts)}, overwrite, source)
+
+
+def _write_set(out: Path, cuts: list[Cut], overwrite: bool) -> None:
+    with atomic_directory(out, "set", overwrite) as temporary:
         for name, items in _parts(cuts).items():
             (temporary / name).write_bytes(to_bytes(items))
 
 
-def write_sets(out: Path | str, sets: dict[str, list[Cut]], overwrite: bool = False) -> None:
-    """Writes `out/<name>/` for every named set; refuses before the first byte if one exists."""
+def write_sets(
+    out: Path | str,
+    sets: dict[str, list[Cut]],
+    overwrite: bool = False,
+    source: Path | str | None = None,
+) -> None:
+    """Writes `out/<name>/` for every named set; refuses before the first byte if one cannot be.
+
+    Args and errors are those of `write_set`.
+    """
     for name in sets:
-        refuse_existing(Path(out) / name, overwrite)
+        check_directory(Path(out) / name, "set", overwrite, [source])
+    sets = {name: check_cuts(cuts, Path(out) / name) for name, cuts in sets.items()}
     for name, cuts in sets.items():
-        check_cuts(cuts, Path(out) / name)
+        check_keeps(Path(out) / name, audio_files(cuts))
     for name, cuts in sets.items():
-        write_set(Path(out) / name, cuts, overwrite)
+        _write_set(Path(out) / name, cuts, overwrite)
 
 
 def replace_cuts(directory: Path | str, cuts: Iterable[Cut]) -> None:

@@ -138,7 +138,7 @@ def write_lang(
     phones = compose.phone_table(lexicon, highest + 1)  # the last one is silence's
     plain = [(word, pron) for word in sorted(lexicon) for pron in lexicon[word]]
     p = silence_probability
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "lang", overwrite) as directory:
         write_table(words, directory / "words.txt")
         write_table(phones, directory / "phones.txt")
         write_lexicon(lexicon, directory / "lexicon.txt")

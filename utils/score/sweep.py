@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainstitch.utils import config
@@ -31,11 +31,12 @@ CENTRE_LMWT, CENTRE_WIP = 10.0, 0.0  # Kaldi's usual LM weight; no insertion pen
 class Choice:
     """The content of `choice.toml`."""
 
-    lmwt: float
-    wip: float
+    lmwt: float = field(metadata={"bounds": "(0, inf)"})
+    wip: float = field(metadata={"bounds": "any"})
     set: str  # where it was chosen
     line: str  # the %WER line there
-    points: int  # how many it was chosen from; 1 = fixed beforehand
+    # how many it was chosen from; 1 = fixed beforehand
+    points: int = field(metadata={"bounds": "[1, 1000000000]"})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import numpy as np
 from chainstitch.utils.data.manifests import cut_text, cut_tracks, read_cuts
 from chainstitch.utils.data.samples import load_samples
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import check_file
 
 FRAME = 0.01  # seconds
 
@@ -54,7 +55,7 @@ def main() -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     options = parser.parse_args()
     try:
-        refuse_existing(options.out, options.overwrite)
+        check_file(options.out, None, options.overwrite, [options.data])
         lines = ctm_lines(options.data, options.below)
         with atomic_file(options.out) as stream:
             stream.writelines(lines)

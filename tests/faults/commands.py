@@ -284,7 +284,7 @@ COMMANDS = {
          for out in ("dev_hires", "lang", "exp/a_s0", ".")],
     ),
     "transcribe": Command(
-        "transcribe exp/a_s0 wav/s0/0.wav --choice exp/a_s0/decode_dev/choice.toml",
+        "transcribe exp/a_s0 wav/s0/0.wav --lang lang --choice exp/a_s0/decode_dev/choice.toml",
         {**MODEL, **MODELS_LANG, **INPUTS, **FEATURES, **WAV, **_lang(), **GRAPH,
          "exp/a_s0/graph_lang_*/HLG.fst": "fst",
          "exp/a_s0/decode_dev/choice.toml": "choice.toml"},

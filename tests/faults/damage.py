@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -79,15 +80,16 @@ def file(path: Path) -> None:
 
 
 def edited(old: str, new: str) -> Damage:
-    """Other words in a text, which may be compressed, wherever it has them."""
+    """Other words in a text, which may be compressed, wherever the pattern is found."""
 
     def damage(path: Path) -> None:
-        content = path.read_bytes()
-        packed = content[:2] == b"\x1f\x8b"
-        text = (gzip.decompress(content) if packed else content).decode()
-        assert old in text, f"{path} has no {old!r}"
-        made = text.replace(old, new).encode()
-        write(path, gzip.compress(made, mtime=0) if packed else made)
+        found = path.read_bytes()
+        packed = found[:2] == b"\x1f\x8b"
+        text = (gzip.decompress(found) if packed else found).decode()
+        made, count = re.subn(old, lambda _: new, text)
+        assert count, f"{path} has no {old!r}"
+        content = made.encode()
+        write(path, gzip.compress(content, mtime=0) if packed else content)
 
     return damage
 
@@ -176,12 +178,14 @@ def untyped_model(path: Path) -> None:
 
 
 def datasets(change: Callable[[np.ndarray], Any]) -> Damage:
-    """Other arrays in an HDF5 file."""
+    """Other matrices in an HDF5 file."""
 
     def damage(path: Path) -> None:
         content = io.BytesIO(path.read_bytes())
         with h5py.File(content, "r+") as store:
             for name in list(store):
+                if store[name].ndim < 2:
+                    continue
                 changed = change(store[name][()])
                 del store[name]
                 store[name] = changed

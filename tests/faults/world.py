@@ -7,6 +7,7 @@ its place, and never writes into it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import hashlib
@@ -54,9 +55,8 @@ class World:
                 link(self.good / name, self.place / name)
 
     def file(self, name: str) -> Path:
-        """A file of the copy; in its name there may be a `*`."""
-        (found,) = self.place.glob(name)
-        return found
+        """A file of the copy, the first of those that a name with a `*` in it means."""
+        return sorted(self.place.glob(name))[0] if "*" in name else self.place / name
 
 
 def make(top: Path) -> World:
@@ -69,13 +69,14 @@ def make(top: Path) -> World:
 
 
 def _everything(place: Path) -> None:
-    toy = build(place)
-    _speech(place, toy)
+    with contextlib.chdir(place):  # what a run was made from is where it was, seen from here
+        build(place)
+        _speech(Path(), Toy(Path()))
+        _images(Path())
     _corpora(place)
-    _images(place)
     (place / "arpa").write_text(ARPA)
     (place / "arpa.gz").write_bytes(gzip.compress(ARPA.encode(), mtime=0))
-    DenominatorGraph.load(toy.den).write_fst_text(place / "den.txt")
+    DenominatorGraph.load(place / "den.npz").write_fst_text(place / "den.txt")
     kaldifst.compile((place / "den.txt").read_text(), acceptor=True).write(str(place / "den.fst"))
     (place / "text.txt").write_text("low high\nrise low\nhiss\n")
     (place / "queue.toml").write_text(QUEUE)
@@ -101,8 +102,9 @@ def _speech(place: Path, toy: Toy) -> None:
     assert run(*toy.arguments(begun, *quick, *jobs, "--jobs-cmd", "false")) == 1
     align_evenly(toy, toy.train, place / "ali")
     (place / "ivector.toml").write_text(IVECTOR)
-    voices = "input name=ivector dim=3\ninput name=input dim=13"
-    (place / "v.toml").write_text(TRAINING.replace("input name=input dim=13", voices))
+    plain, both = "name=input dim=13", "name=ivector dim=3\ninput name=input dim=13"
+    around = ("Append(-1,0,1)", "Append(-1,0,1,ReplaceIndex(ivector,t,0))")
+    (place / "v.toml").write_text(TRAINING.replace(plain, both).replace(*around))
     for arguments in (
         ["decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out", exp / "decode_dev",
          "--lmwt", "9:10", "--wip", "0", "--nj", "1"],

@@ -16,8 +16,12 @@ Source = Annotated[Path, typer.Argument(help="Directory of the corpus.")]
 Sets = Annotated[Path, typer.Argument(help="Directory that gets train/, dev/, test/ or the like.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing sets.")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable audio out.")]
-MaxTrain = Annotated[int, typer.Option(min=0, help="Only the first N training images; 0: all.")]
-MaxTest = Annotated[int, typer.Option(min=0, help="Only the first N test images; 0: all.")]
+MaxTrain = Annotated[
+    int, typer.Option(min=0, max=10**9, help="Only the first N training images; 0: all.")
+]
+MaxTest = Annotated[
+    int, typer.Option(min=0, max=10**9, help="Only the first N test images; 0: all.")
+]
 Unofficial = Annotated[
     bool, typer.Option("--unofficial", help="Accept whole files of another md5.")
 ]
@@ -48,7 +52,9 @@ def digits(
     source: Source,
     out: Sets,
     protocol: Annotated[str, typer.Option(help="official, or heldout-SPEAKER.")] = "official",
-    seed: Annotated[int, typer.Option(help="Which digits make a string.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Which digits make a string.")
+    ] = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """The Free Spoken Digit Dataset: isolated digits, and strings of them.
@@ -86,7 +92,7 @@ def folder(
         typer.Argument(help="The set directory; with --split, the one that gets train/, dev/."),
     ],
     split: Annotated[str, typer.Option(help="Sets to hold out: dev=0.1,test=0.1.")] = "",
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split.")] = 1,
     skip_broken: SkipBroken = False,
     overwrite: Overwrite = False,
 ) -> None:

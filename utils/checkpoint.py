@@ -12,11 +12,16 @@ import torch
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.library_stream import for_library
 
 
 def save(state: dict[str, Any], path: Path | str) -> None:
-    """Writes `state` (nested dicts, lists, tensors, numbers) so that `path` is whole or absent."""
-    with atomic_file(path, "wb") as stream:
+    """Writes `state` (nested dicts, lists, tensors, numbers) so that `path` is whole or absent.
+
+    Raises:
+        OSError: from the file system (a full disk, say); `path` is then as it was.
+    """
+    with atomic_file(path, "wb") as file, for_library(file) as stream:
         torch.save(state, stream)
 
 

@@ -22,24 +22,30 @@ from chainstitch.nnet.optim import generators
 from chainstitch.nnet.optim.backstitch import Backstitch
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.nnet.optim.sgd import SGD
+from chainstitch.utils.bounds import check_fields
 
 
 @dataclass
 class BackstitchOptions:
     """[optim.backstitch]"""
 
-    scale: float = field(default=0.0, metadata={"help": "alpha; 0 switches backstitch off"})
-    interval: int = field(default=4, metadata={"help": "every so many minibatches are treated"})
+    scale: float = field(
+        default=0.0, metadata={"help": "alpha; 0 switches backstitch off", "bounds": "[0, inf)"}
+    )
+    interval: int = field(
+        default=4,
+        metadata={"help": "every so many minibatches are treated", "bounds": "[1, 1000000]"},
+    )
     slow_start: int = field(
-        default=15, metadata={"help": "iterations in which alpha rises from 0 to `scale`"}
+        default=15,
+        metadata={
+            "help": "iterations in which alpha rises from 0 to `scale`",
+            "bounds": "[0, 1000000]",
+        },
     )
 
     def __post_init__(self) -> None:
-        if self.scale < 0 or self.interval < 1 or self.slow_start < 0:
-            raise ValueError(
-                "optim.backstitch: wanted scale >= 0, interval >= 1 and slow_start >= 0, found "
-                f"{self.scale}, {self.interval} and {self.slow_start}"
-            )
+        check_fields(self)
 
 
 @dataclass
@@ -50,10 +56,15 @@ class StepOptions:
     wrapper: str = field(
         default="backstitch", metadata={"help": "what drives the optimizer: backstitch"}
     )
-    momentum: float = field(default=0.0, metadata={"help": "of sgd; not with backstitch"})
+    momentum: float = field(
+        default=0.0, metadata={"help": "of sgd; not with backstitch", "bounds": "[0, 1)"}
+    )
     max_change: float = field(
         default=2.0,
-        metadata={"help": "of sgd: limit of a step of all parameters, Euclidean; 0: none"},
+        metadata={
+            "help": "of sgd: limit of a step of all parameters, Euclidean; 0: none",
+            "bounds": "[0, inf)",
+        },
     )
     layer_max_change: bool = field(
         default=True, metadata={"help": "of sgd: false ignores the limits of the layers themselves"}
@@ -73,10 +84,7 @@ class StepOptions:
                 raise ValueError(
                     f"optim.{name}: wanted {' or '.join(rows)}, found {getattr(self, name)!r}"
                 )
-        if self.max_change < 0:
-            raise ValueError(f"optim: wanted max_change >= 0, found {self.max_change}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"optim.momentum: wanted 0 <= momentum < 1, found {self.momentum}")
+        check_fields(self)
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"optim.momentum is of sgd; {self.optimizer} has none, set it to 0")
         if self.momentum and self.backstitch.scale:

@@ -14,7 +14,7 @@ from typing import Any
 
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import TEMPORARY
+from chainstitch.utils.unfinished import clear_files
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class Checkpoints:
         Raises:
             UserError: it belongs to a run of another length.
         """
-        for leftover in self.directory.glob(f"{TEMPORARY}*") if self.writes else ():
-            leftover.unlink()
+        if self.writes:
+            clear_files(self.directory, r"\d+\.pt|paused\.pt|train\.jsonl")
         numbers = checkpoint.iterations(self.directory)
         for path, keys in self._newest_first(numbers):
             try:

@@ -198,7 +198,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     if kind == "onnx":
         pytest.importorskip("onnxscript")
     exp, out = experiment(toy, tmp_path / "exp", LSTM), tmp_path / "model"
-    out.write_text("the old one")
+    out.write_text("the old one has a chainstitch.json, too")
     write, load = formats.FORMATS[kind]
 
     def damaged(module: Any, about: str) -> bytes:

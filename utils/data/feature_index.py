@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainstitch.utils.data.array_file import ArrayFile, ArrayWriter, Damaged, Texts, checksum
+from chainstitch.utils.data.identifiers import field_fault, utterance_fault
 from chainstitch.utils.data.manifests import CUTS, one_speaker, read_cuts, spoken
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
@@ -217,6 +218,8 @@ def _columns(rows: Iterator[Row]) -> dict[str, np.ndarray]:
     speakers: dict[str, int] = {}
     texts: dict[str, int] = {}
     for row in rows:
+        if (fault := utterance_fault(row.id) or field_fault(row.speaker)) is not None:
+            raise UserError(f"cut {row.id!r} of the speaker {row.speaker!r}: one {fault}")
         ids.add(row.id)
         keys.add(row.key)
         frames.append(row.frames)

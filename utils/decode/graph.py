@@ -29,6 +29,7 @@ from chainstitch.utils.lang.directory import (
     real_phones,
 )
 from chainstitch.utils.lang.lexicon import SILENCE
+from chainstitch.utils.lock import locked
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ class Graph:
     @cached_property
     def hlg(self) -> Any:
         """The `kaldifst.StdVectorFst`: input labels pdf + 1, output labels words."""
-        return read_fst(self.path, "chainstitch decode (after removing it)")
+        made_by = "chainstitch decode (after removing it)"
+        return read_fst(self.path, made_by, most_input=self.num_pdfs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "hlg"}
@@ -94,16 +96,18 @@ def load_graph(exp: Path | str, lang: Path | str, leaves: Leaves | None = None) 
     if path.is_file():
         log.info("using the graph in %s", directory)
     else:
-        log.info("building the graph %s", path)
-        hmm = hmm_fst(known.num_phones, known.disambiguation, leaves)
-        hlg = build_hlg(hmm, known.fst("L_disambig.fst"), known.fst("G.fst"))
-        try:
-            with atomic_directory(directory) as temporary:
-                write_fst(hlg, temporary / "HLG.fst")
-        except (UsageError, OSError):
-            if not path.is_file():  # else another job was faster, with the same graph
-                raise
+        with locked(directory, wait=True):  # another job may be building it
+            if not path.is_file():
+                _build(path, known, leaves)
     return make_graph(path, known, leaves)
+
+
+def _build(path: Path, lang: Lang, leaves: Leaves | None) -> None:
+    log.info("building the graph %s", path)
+    with atomic_directory(path.parent, "graph") as temporary:
+        hmm = hmm_fst(lang.num_phones, lang.disambiguation, leaves)
+        hlg = build_hlg(hmm, lang.fst("L_disambig.fst"), lang.fst("G.fst"))
+        write_fst(hlg, temporary / path.name)
 
 
 def make_graph(path: Path, lang: Lang, leaves: Leaves | None = None) -> Graph:

@@ -8,11 +8,8 @@ each with its own copy of the graph. Results come back in order, and few are eve
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils import job_parts
+from chainstitch.utils import text as texts
+from chainstitch.utils.children import in_order, worker_pool
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.optional import load_k2
+from chainstitch.utils.outputs import MARK
 
 log = logging.getLogger(__name__)
 
@@ -126,18 +126,8 @@ def decode_items(
         return
     check_decoder(decoder)  # an error of a process that starts would not arrive
     settings = (decoder, graph, points, beam, lattice_beam)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(nj, context, _start_worker, settings) as pool:
-        waiting: deque[Future[Utterance]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(_work, item))
-                if len(waiting) >= WAITING * nj:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with worker_pool(nj, _start_worker, settings, "decoding") as pool:
+        yield from in_order(pool, _work, items, WAITING * nj)
 
 
 def write_decode(
@@ -158,7 +148,7 @@ def write_decode(
     Raises:
         UsageError: `out` exists and `overwrite` is false.
     """
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "decoding", overwrite) as directory:
         done = {u.name: u for u in _reported(utterances, len(refs))}
         names = sorted(done)
         _write_lines(directory / "ref", (f"{n} {refs[n]}" for n in names))
@@ -189,16 +179,16 @@ def merge_decode(
             this set, or not all swept over the same points.
     """
     shares = [part.directory(out) for part in job_parts.all_of(count, out)]
-    names = sorted(path.name for path in shares[0].iterdir())
-    with atomic_directory(out, overwrite) as directory:
+    names = _files(shares[0])
+    with atomic_directory(out, "decoding", overwrite) as directory:
         for name in names:
             lines: list[str] = []
             for share in shares:
-                if sorted(path.name for path in share.iterdir()) != names:
+                if _files(share) != names:
                     raise UsageError(
                         f"{share} has other files than {shares[0]}; run the jobs again"
                     )
-                lines += (share / name).read_text(encoding="utf-8").splitlines(keepends=True)
+                lines += [f"{line}\n" for line in texts.lines(share / name)]
             lines.sort(key=lambda line: line.split()[0])  # a stable sort: a ctm keeps its order
             found = [line.split()[0] for line in lines]
             if name == "ref" and found != sorted(utterances):
@@ -254,6 +244,10 @@ def _work(item: Item) -> Utterance:
     if _worker is None:
         raise RuntimeError("the worker was not started")
     return _decode(_worker[0], item, _worker[1])
+
+
+def _files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if path.name != MARK)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

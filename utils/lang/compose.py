@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.lang.fst_check import wrong_in
 from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
 
 log = logging.getLogger(__name__)
@@ -152,18 +155,26 @@ def num_arcs(fst: Any) -> int:
     return sum(fst.num_arcs(state) for state in range(fst.num_states))
 
 
-def read_fst(path: Path | str, made_by: str = "chainstitch lang") -> Any:
-    """The `kaldifst.StdVectorFst` stored at `path`.
+def read_fst(
+    path: Path | str, made_by: str = "chainstitch lang", most_input: int | None = None
+) -> Any:
+    """The `kaldifst.StdVectorFst` stored at `path`, every arc of which was looked at.
+
+    Args:
+        most_input: the highest input label that may occur.
 
     Raises:
         UserError: it is missing or damaged.
     """
     import kaldifst
 
-    fst = kaldifst.StdVectorFst.read(str(path)) if Path(path).is_file() else None
+    path = Path(path)
+    fst = kaldifst.StdVectorFst.read(str(path)) if path.is_file() else None
     if fst is None:
-        what = "is not an FST or is damaged" if Path(path).exists() else "does not exist"
+        what = "is not an FST or is damaged" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}; run `{made_by}` again")
+    if wrong := wrong_in(fst, path, most_input):
+        raise UserError(f"{path} is damaged ({wrong}); run `{made_by}` again")
     return fst
 
 
@@ -173,8 +184,14 @@ def write_fst(fst: Any, path: Path | str) -> None:
     Raises:
         OSError: it could not be written.
     """
-    if not fst.write(str(path)):
-        raise OSError(f"{path}: the FST could not be written; is the disk full?")
+    # Through memory, where there are such files: OpenFst does not say why it could not write.
+    descriptor = os.memfd_create("fst") if hasattr(os, "memfd_create") else -1
+    written = fst.write(f"/proc/self/fd/{descriptor}" if descriptor >= 0 else str(path))
+    if descriptor >= 0:
+        with open(descriptor, "rb") as memory, open(path, "wb") as file:
+            shutil.copyfileobj(memory, file)
+    if not written:
+        raise OSError(f"{path}: the FST could not be written; is the disk or the memory full?")
 
 
 def _number(symbols: Sequence[str]) -> dict[str, int]:

@@ -1,0 +1,86 @@
+"""What OpenFst reads without a look, and then follows: states and labels that are not there.
+
+A binary FST file ("vector", "standard") is a header, then state by state its final weight and the
+number of its arcs (12 bytes), and the arcs (input label, output label, weight, next state: 16
+bytes). OpenFst notices a file that was cut short, not a next state of 10^9; composition or a search
+then reads whatever is at that place. So does a decoder with an input label above the network's
+outputs. Here every arc is looked at once, some 0.3 s for a million states.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_LENGTH = struct.Struct("<i")
+_HEADER = struct.Struct("<iiQqqq")  # version, flags, properties, start, states, arcs
+_ARCS = struct.Struct("<q")
+SYMBOLS = 3  # in the flags: a symbol table of the input, of the output
+
+
+def wrong_in(fst: Any, path: Path, most_input: int | None = None) -> str:
+    """What is wrong in an FST, or "".
+
+    Args:
+        fst: the `kaldifst.StdVectorFst` that was read from `path`.
+        most_input: the highest input label that may occur.
+    """
+    data = path.read_bytes()
+    at = _LENGTH.size
+    for _ in ("vector", "standard"):
+        at += _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
+    _, flags, _, start, states, _ = _HEADER.unpack_from(data, at)
+    if flags & SYMBOLS:
+        arcs, ends = _by_iterator(fst)
+    else:
+        arcs, ends = _by_place(data, at + _HEADER.size, states)
+    if not -1 <= start < states:
+        return f"it starts in state {start} of {states}"
+    inputs, outputs, weights, following = arcs
+    for name, values, least, most in (
+        ("next state", following, 0, states - 1),
+        ("input label", inputs, 0, most_input),
+        ("output label", outputs, 0, None),
+    ):
+        if len(values) and int(values.min()) < least:
+            return f"{name} {values.min()} occurs"
+        if len(values) and most is not None and int(values.max()) > most:
+            return f"{name} {values.max()} occurs, the highest that may is {most}"
+    for values in (weights, ends):
+        if bool((np.isnan(values) | (values == -np.inf)).any()):
+            return "a weight is not a number"
+    return ""
+
+
+def _by_place(data: bytes, begin: int, states: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Columns of all arcs, and the final weights, of a file without symbol tables."""
+    places, counts = np.empty(states, np.int64), np.empty(states, np.int64)
+    at, read = 0, _ARCS.unpack_from
+    for state in range(states):
+        (count,) = read(data, begin + at + 4)
+        places[state], counts[state] = at, count
+        at += 12 + 16 * count
+    words = np.frombuffer(data, "<i4", at // 4, begin)
+    before = np.cumsum(counts) - counts  # arcs before those of a state
+    first = np.repeat(places // 4 + 3 - 4 * before, counts) + 4 * np.arange(counts.sum())
+    columns = [words[first + n] for n in range(4)]
+    columns[2] = columns[2].view("<f4")
+    return columns, words[places // 4].view("<f4")
+
+
+def _by_iterator(fst: Any) -> tuple[list[np.ndarray], np.ndarray]:
+    """The same of any FST, two microseconds an arc."""
+    import kaldifst
+
+    rows = [
+        (arc.ilabel, arc.olabel, arc.weight.value, arc.nextstate)
+        for state in kaldifst.StateIterator(fst)
+        for arc in kaldifst.ArcIterator(fst, state)
+    ]
+    ends = np.array([fst.final(state).value for state in range(fst.num_states)], np.float32)
+    table = np.array(rows, np.float64).reshape(-1, 4).T
+    whole = table.astype(np.int64)
+    return [whole[0], whole[1], table[2], whole[3]], ends

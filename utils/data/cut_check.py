@@ -44,6 +44,15 @@ def cut_fault(cut: Cut) -> str | None:
     return None if any(isinstance(track.cut, MonoCut) for track in cut.tracks) else "has no tracks"
 
 
+def material_fault(cut: Cut) -> str | None:
+    """That a part of a cut has nothing to hear or to compute with; a cut of words alone is one."""
+    tracks = [track.cut for track in cut.tracks] if isinstance(cut, MixedCut) else [cut]
+    for track in tracks:
+        if isinstance(track, MonoCut) and track.recording is None and track.features is None:
+            return "has neither a recording nor features"
+    return None
+
+
 def _mono_fault(cut: MonoCut) -> str | None:
     if not _is_number(cut.start) or not _is_number(cut.duration) or cut.duration <= 0:
         return f"has start {cut.start!r} and duration {cut.duration!r}, wanted seconds"

@@ -283,7 +283,10 @@ class Backstitch(torch.optim.Optimizer):
 
     def _two_steps(self, closure: Callable[[], Tensor]) -> Tensor:
         states, buffers = generators.states(), self._buffers()
-        undo = [lambda: generators.rewind(states), lambda: _put_back(buffers)]
+        undo: list[Callable[[], None]] = [
+            lambda: generators.rewind(states),
+            lambda: _put_back(buffers),
+        ]
         try:
             with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
                 loss = self._gradients(closure)

@@ -6,14 +6,16 @@ is what one process would have written, to the byte.
 
 from __future__ import annotations
 
+import contextlib
 import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from chainstitch.utils.errors import UsageError
+from chainstitch.utils.outputs import Given, check_apart, marked_kind
+from chainstitch.utils.unfinished import remove as remove_directory
 
 T = TypeVar("T")
 
@@ -44,10 +46,10 @@ def parse(text: str) -> Part:
     Raises:
         UsageError: not of that form, or no such share.
     """
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     part = Part(int(found[1]), int(found[2])) if found else Part(0, 0)
     if not 1 <= part.number <= part.count:
-        raise UsageError(f"--part {text!r}: wanted e.g. 3/8, the third of eight shares")
+        raise UsageError(f"--part {text[:40]!r}: wanted e.g. 3/8, the third of eight shares")
     return part
 
 
@@ -67,9 +69,25 @@ def all_of(count: int, out: Path | str) -> list[Part]:
     return parts
 
 
+def check(out: Path | str, inputs: Iterable[Given], experiment: Given = None) -> None:
+    """That the shares may be written where they belong; as `outputs.check_directory`.
+
+    Raises:
+        UsageError: an input is there, or they would lie in one.
+    """
+    for given in inputs:
+        if given is not None:
+            check_apart(_place(out), given, given == experiment)
+
+
 def remove(out: Path | str) -> None:
-    """Removes the shares of OUT, those of another count as well."""
-    shutil.rmtree(_place(out), ignore_errors=True)
+    """Removes the shares of OUT, those of another count as well, and nothing else."""
+    place = _place(out)
+    for share in place.iterdir() if place.is_dir() else ():
+        if re.fullmatch(r"\d+of\d+", share.name) and marked_kind(share) is not None:
+            remove_directory(share)
+    with contextlib.suppress(OSError):  # it may be gone, and may hold things of others
+        place.rmdir()
 
 
 def _place(out: Path | str) -> Path:

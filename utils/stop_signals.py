@@ -4,12 +4,16 @@ Long work looks at `received` where it can stop, saves what it has, and raises `
 signals change nothing: a scheduler may send its own to every process of a job, another to the job's
 first process, which hands it on, and both again when the time of grace is over. Ctrl-C (SIGINT) and
 SIGKILL end the work at once.
+
+Other work ends at once by SIGTERM, too, and by SIGHUP, but as an exception ends it: what it has
+begun is removed and its processes are ended on the way out (`orderly_end`).
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +23,46 @@ from chainstitch.utils.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 PUT_BACK = 144  # the exit code of a job that saved its state and wants to be started again
+
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+SAME_SECONDS = 5.0  # within which several signals are one: to the group, and handed on
+
+
+class Ended(BaseException):
+    """A signal ends the work at once; no UserError, as nobody may take it for a failure."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(f"ended by {number.name}")
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """Has the signals of ENDING raise `Ended` in the block; those that are ignored stay so.
+
+    In a thread other than the main one it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    last = -SAME_SECONDS
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SAME_SECONDS:  # else it would end the cleaning up
+            last = time.monotonic()
+            raise Ended(signal.Signals(number))
+
+    before: dict[signal.Signals, Any] = {}
+    for each in ENDING:
+        if signal.getsignal(each) == signal.SIG_DFL:
+            before[each] = signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 class Stopped(UserError):

@@ -51,11 +51,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from chainstitch.nnet.chain.numerator import NumeratorGraph
 from chainstitch.utils.arguments import check_numbers
+from chainstitch.utils.compiled import njit
 from chainstitch.utils.hmm.pdf_acceptor import Place, first_place, may_end, next_places
 from chainstitch.utils.hmm.phone_graph import PhoneGraph
 from chainstitch.utils.hmm.topology import Leaves
@@ -196,7 +196,7 @@ def _search(arcs: NumeratorGraph, log_likes: np.ndarray, scale: float) -> tuple[
     return float(score), path
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, boundscheck=False)
 def _viterbi(in_start, in_state, in_pdf, in_log_prob, final, y, scale, psi):  # type: ignore[no-untyped-def]
     """(2) and (3) into psi, and the way back."""
     frames, states = y.shape[0], len(final)

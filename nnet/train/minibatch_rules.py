@@ -25,7 +25,8 @@ from collections.abc import Sequence
 
 from chainstitch.utils.errors import UsageError
 
-RULE = re.compile(r"(?:([0-9]+)=)?([0-9]+(?::[0-9]+)?(?:,[0-9]+(?::[0-9]+)?)*)")
+_N = "[0-9]{1,9}"
+RULE = re.compile(rf"(?:({_N})=)?({_N}(?::{_N})?(?:,{_N}(?::{_N})?)*)")
 
 
 class MinibatchRules:

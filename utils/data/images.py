@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.library_stream import for_library
 
 IMAGES, LABELS, CLASSES = "images.npy", "labels.npy", "classes.txt"
 
@@ -36,9 +38,11 @@ def write_images(images: ImageSet, directory: Path, overwrite: bool = False) -> 
     Raises:
         UsageError: the directory exists and `overwrite` is false.
     """
-    with atomic_directory(directory, overwrite) as temporary:
-        np.save(temporary / IMAGES, images.pixels)
-        np.save(temporary / LABELS, images.labels)
+    with atomic_directory(directory, "images", overwrite) as temporary:
+        for name, array in ((IMAGES, images.pixels), (LABELS, images.labels)):
+            # numpy's own way to write to a file does not say why it failed
+            with open(temporary / name, "wb") as file, for_library(file) as stream:
+                np.save(stream, array)
         lines = "".join(f"{name}\n" for name in images.classes)
         (temporary / CLASSES).write_text(lines, encoding="utf-8")
 
@@ -85,11 +89,9 @@ def read_classes(path: Path) -> list[str]:
         UserError: no such file, or no name, a blank or a double one in it.
     """
     try:
-        names = path.read_text(encoding="utf-8").splitlines()
+        names = texts.lines(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; `chainstitch prepare` writes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
     if not names or len(set(names)) < len(names) or any(len(n.split()) != 1 for n in names):
         raise UserError(f"{path}: wanted different names without spaces, one a line")
     return names

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -182,8 +184,14 @@ def write_fst(fst: Any, path: Path | str) -> None:
     Raises:
         OSError: it could not be written.
     """
-    if not fst.write(str(path)):
-        raise OSError(f"{path}: the FST could not be written; is the disk full?")
+    # Through memory, where there are such files: OpenFst does not say why it could not write.
+    descriptor = os.memfd_create("fst") if hasattr(os, "memfd_create") else -1
+    written = fst.write(f"/proc/self/fd/{descriptor}" if descriptor >= 0 else str(path))
+    if descriptor >= 0:
+        with open(descriptor, "rb") as memory, open(path, "wb") as file:
+            shutil.copyfileobj(memory, file)
+    if not written:
+        raise OSError(f"{path}: the FST could not be written; is the disk or the memory full?")
 
 
 def _number(symbols: Sequence[str]) -> dict[str, int]:

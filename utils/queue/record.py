@@ -9,13 +9,16 @@ A batch whose logs are in `exp/a/log` (or in `exp/a`) has a directory `exp/a/q/<
     outcome.json      how all jobs ended, written when whoever started them knows
 
 What only a running batch needs is removed when all went well. A later batch with the same logs
-replaces the directory of an earlier one that has come to its end.
+replaces the directory of an earlier one that has come to its end; while that one is watched, it is
+refused. Who watches a batch holds a lock (flock) on its batch.json, which ends with the process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import logging
 import os
 import shutil
 import socket
@@ -25,10 +28,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chainstitch.utils.files import TEMPORARY, atomic_file
-from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.lock import locked
+from chainstitch.utils.queue.grammar import MOST_JOBS, Ended, Jobs, Resources
+from chainstitch.utils.unfinished import TEMPORARY
 
 BATCH, OUTCOME, EXITS = "batch.json", "outcome.json", "exits"
+PATIENCE = 5.0  # seconds for a batch that is being stopped, as one whose driver was killed
+LOOK_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,27 +65,37 @@ class Record:
         return Path(self.cwd, self.jobs.job(number).log)
 
     def watched(self) -> bool:
-        """Whether the process that watches the batch is there, as far as can be seen from here."""
-        if self.host != socket.gethostname():
-            return not self.finished()
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
+        """Whether the process that watches the batch is there."""
+        if self.finished():
             return False
-        except PermissionError:
-            pass
-        return not self.finished()
+        try:
+            descriptor = os.open(self.directory / BATCH, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a disk without locks: as far as can be seen from here
+            return self.host != socket.gethostname() or Path("/proc", str(self.pid)).exists()
+        finally:
+            os.close(descriptor)
+        return False
 
     def finished(self) -> bool:
         """Whether the outcome is known."""
         return (self.directory / OUTCOME).is_file()
 
 
+_watching: dict[Path, int] = {}  # batches that this process watches, and what holds the lock
+
+
 def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     """Makes the directory of a new batch, and removes the logs of an earlier one with these names.
 
     Raises:
-        OSError: from the file system.
+        OSError: from the file system; the earlier logs are then as they were.
+        UserError: another batch that is still watched writes to one of these logs.
     """
     place = queue_directory(Path.cwd() / jobs.log)
     stem = Path(jobs.log).name.removesuffix(".log")
@@ -85,18 +105,66 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     host, pid = socket.gethostname(), os.getpid()
     directory = place / f"{stem}-{stamp}-{pid}"
     record = Record(directory, backend, jobs, resources, os.getcwd(), host, pid, now)
-    for other in batches(place):
-        if record.log(jobs.first) == other.log(other.jobs.first) and not other.watched():
-            shutil.rmtree(other.directory, ignore_errors=True)
+    try:
+        with locked(place, wait=True):  # of two that begin at a time one is first
+            ended = _refuse_watched(record, place)
+            record.log(jobs.first).parent.mkdir(parents=True, exist_ok=True)
+            (directory / EXITS).mkdir(parents=True)
+            content = asdict(record)
+            del content["directory"]
+            _write(directory / BATCH, content, keep=directory)
+    except BaseException:
+        _leave(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    for other in ended:
+        shutil.rmtree(other.directory, ignore_errors=True)
     for number in jobs.numbers:
         if record.log(number).is_file():  # and no device or directory
             record.log(number).unlink(missing_ok=True)
-    record.log(jobs.first).parent.mkdir(parents=True, exist_ok=True)
-    (directory / EXITS).mkdir(parents=True)
-    content = asdict(record)
-    del content["directory"]
-    _write(directory / BATCH, content)
     return record
+
+
+def _refuse_watched(record: Record, place: Path) -> list[Record]:
+    """The earlier batches that ended and have the same logs.
+
+    Raises:
+        UserError: one that is still watched has one of these logs, for longer than PATIENCE.
+    """
+    logs: set[Path] = set()
+    deadline = time.monotonic() + PATIENCE
+    told = False
+    while True:
+        same, busy = [], None
+        for other in batches(place):
+            if record.log(record.jobs.first) == other.log(other.jobs.first):
+                same.append(other)
+            logs = logs or {record.log(number) for number in record.jobs.numbers}
+            shared = logs.intersection(map(other.log, other.jobs.numbers))
+            # what is no file, as /dev/null, may have many writers
+            if any(path.is_file() or not path.exists() for path in shared) and other.watched():
+                busy = other, min(shared)
+        if busy is None:
+            return same
+        other, path = busy
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other.started))
+        who = f"process {other.pid} on {other.host}, since {since}"
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{path} is the log of a job that runs, started by {who}; wait for it, or stop it, "
+                "or give another log"
+            )
+        if not told:
+            log.info("waiting for %s, which has the log %s", who, path)
+        told = True
+        time.sleep(LOOK_SECONDS)
+
+
+def _leave(directory: Path) -> None:
+    """Ends this process's watch."""
+    descriptor = _watching.pop(directory, None)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def queue_directory(log: Path) -> Path:
@@ -115,8 +183,10 @@ def read(directory: Path) -> Record:
         ValueError, KeyError, TypeError: it is damaged.
     """
     content = json.loads((directory / BATCH).read_text(encoding="utf-8"))
-    jobs = content["jobs"] | {"command": tuple(content["jobs"]["command"])}
-    content |= {"jobs": Jobs(**jobs), "resources": Resources(**content["resources"])}
+    jobs = Jobs(**content["jobs"] | {"command": tuple(content["jobs"]["command"])})
+    if len(jobs.numbers) > MOST_JOBS:
+        raise ValueError(f"{len(jobs.numbers)} jobs")
+    content |= {"jobs": jobs, "resources": Resources(**content["resources"])}
     return Record(directory=directory, **content)
 
 
@@ -179,7 +249,10 @@ def finish(record: Record, ended: Mapping[int, Ended]) -> None:
     failed = {str(number): asdict(end) for number, end in ended.items() if end.code != 0}
     unknown = [number for number in record.jobs.numbers if number not in ended]
     content = {"failed": failed, "unknown": unknown, "ended": time.time()}
-    _write(record.directory / OUTCOME, content)
+    try:
+        _write(record.directory / OUTCOME, content)
+    finally:
+        _leave(record.directory)
     if failed or unknown:
         return
     for path in record.directory.iterdir():
@@ -198,6 +271,11 @@ def outcome(record: Record) -> dict[str, Any] | None:
     return content
 
 
-def _write(path: Path, content: Any) -> None:
+def _write(path: Path, content: Any, keep: Path | None = None) -> None:
+    """Writes JSON; `keep` names the batch whose lock it is to be, held before it can be seen."""
     with atomic_file(path) as stream:
         json.dump(content, stream)
+        if keep is not None:
+            _watching[keep] = os.dup(stream.fileno())
+            with contextlib.suppress(OSError):  # a disk without locks
+                fcntl.flock(_watching[keep], fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -28,7 +28,7 @@ import chainstitch.nnet.tasks.speech  # noqa: F401
 from chainstitch.bin import main
 from chainstitch.nnet.train import averaged_jobs
 from chainstitch.utils import checkpoint
-from chainstitch.utils.queue.process import die_with_us
+from chainstitch.utils.children import die_with_us
 from tests.toy import rows, same_tensors
 
 SAID = tempfile.TemporaryFile("w+")  # noqa: SIM115  what the training that runs says

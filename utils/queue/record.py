@@ -180,21 +180,33 @@ def read(directory: Path) -> Record:
 
     Raises:
         FileNotFoundError: it is not there, or not visible yet.
-        ValueError, KeyError, TypeError: it is damaged.
+        ValueError, KeyError, TypeError, OverflowError: it is damaged.
     """
     content = json.loads((directory / BATCH).read_text(encoding="utf-8"))
     jobs = Jobs(**content["jobs"] | {"command": tuple(content["jobs"]["command"])})
     if len(jobs.numbers) > MOST_JOBS:
         raise ValueError(f"{len(jobs.numbers)} jobs")
     content |= {"jobs": jobs, "resources": Resources(**content["resources"])}
-    return Record(directory=directory, **content)
+    record = Record(directory=directory, **content)
+    for name, wanted in _TYPES.items():
+        if not isinstance(content[name], wanted):
+            raise TypeError(f"{name} is {content[name]!r}")
+    if not all(isinstance(word, str) and "\0" not in word for word in (jobs.log, record.cwd)):
+        raise TypeError(f"the log is {jobs.log!r}, in {record.cwd!r}")
+    time.localtime(record.started)
+    return record
+
+
+_TYPES = {
+    "backend": str, "cwd": str, "host": str, "pid": int, "started": int | float,
+}  # fmt: skip
 
 
 def batches(place: Path) -> Iterator[Record]:
     """The readable batches in a `q` directory, oldest first."""
     found = []
     for file in place.glob(f"*/{BATCH}"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
             found.append(read(file.parent))
     yield from sorted(found, key=lambda record: record.started)
 
@@ -263,12 +275,22 @@ def finish(record: Record, ended: Mapping[int, Ended]) -> None:
 
 
 def outcome(record: Record) -> dict[str, Any] | None:
-    """What `finish` wrote: {"failed": {number: end}, "unknown": [number], "ended": time}."""
+    """What `finish` wrote: {"failed": {number: end}, "unknown": [number], "ended": time}.
+
+    None if it is not there, or damaged: what the logs say then counts.
+    """
+    path = record.directory / OUTCOME
     try:
-        content: dict[str, Any] = json.loads((record.directory / OUTCOME).read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
+        for end in content["failed"].values():
+            Ended(**end)
+        set(content["unknown"])
     except FileNotFoundError:
         return None
-    return content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s is damaged (%s); the jobs' logs are looked at instead", path, error)
+        return None
+    return dict(content)
 
 
 def _write(path: Path, content: Any, keep: Path | None = None) -> None:

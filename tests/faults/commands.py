@@ -54,26 +54,28 @@ def _lang(name: str = "lang") -> dict[str, str]:
 GRAPH = {"lang/L_disambig.fst": "fst", "lang/G.fst": "fst"}
 MODEL = {
     "exp/a_s0": "directory", "exp/a_s0/final.pt": "checkpoint", "exp/a_s0/config.toml": "config",
-    "exp/a_s0/network.xconfig": "network.xconfig",
 }  # fmt: skip
 MODELS_LANG = {"exp/a_s0/den.npz": "den", "exp/a_s0/phones.txt": "phones.txt"}
 INPUTS = {"exp/a_s0/inputs.toml": "inputs.toml"}
 FEATURES = {"exp/a_s0/features.toml": "features.toml"}
 WAV = {"wav/s0/0.wav": "wav"}
 NOTHING, READS = "", "it writes nothing"
+SETS = "place/new$"  # the directory of the sets, empty
 CPU = "--device cpu --num-threads 1"
 
 COMMANDS = {
     "prepare yesno": Command(
         "prepare yesno yesno place/new",
         {"yesno": "directory", "yesno/0_0_0_0_0_0_0_0.wav": "wav"},
-        "place", ["prepare yesno yesno yesno --overwrite", "prepare yesno yesno . --overwrite"],
+        "place", ["prepare yesno yesno yesno --overwrite"],
+        stays=SETS,
     ),
     "prepare digits": Command(
         "prepare digits digits place/new",
         {"digits": "directory", "digits/recordings": "directory",
          "digits/recordings/0_george_0.wav": "wav"},
         "place", ["prepare digits digits digits --overwrite"],
+        stays=SETS,
     ),
     "prepare kaldi": Command(
         "prepare kaldi kaldi place/new",
@@ -89,16 +91,19 @@ COMMANDS = {
         "place", ["prepare folder wav wav --overwrite", "prepare folder wav . --overwrite",
                   "prepare folder wav wav/s0 --overwrite",
                   "prepare folder . . --split wav=0.2 --overwrite"],
+        stays=SETS,
     ),
     "prepare cifar10": Command(
         "prepare cifar10 cifar10 place/new --unofficial",
         {"cifar10": "directory", "cifar10/data_batch_1": "batch", "cifar10/batches.meta": "meta"},
         "place", ["prepare cifar10 cifar10 cifar10 --unofficial --overwrite"],
+        stays=SETS,
     ),
     "prepare cifar100": Command(
         "prepare cifar100 cifar100 place/new --unofficial",
         {"cifar100": "directory", "cifar100/train": "batch", "cifar100/meta": "meta"},
-        "place", ["prepare cifar100 cifar100 . --unofficial --overwrite"],
+        "place", ["prepare cifar100 cifar100 cifar100 --unofficial --overwrite"],
+        stays=SETS,
     ),
     "validate": Command(
         "validate train dev --lexicon lexicon",
@@ -235,7 +240,7 @@ COMMANDS = {
         f"train-job exp/jobs_s0 --iteration 0 --job 1 {CPU}",
         {"exp/jobs_s0": "directory", "exp/jobs_s0/0.pt": "checkpoint",
          "exp/jobs_s0/config.toml": "config", "exp/jobs_s0/inputs.toml": "inputs.toml",
-         "exp/jobs_s0/den.npz": "den", "exp/jobs_s0/network.xconfig": "network.xconfig",
+         "exp/jobs_s0/den.npz": "den",
          "train_hires/cuts.jsonl.gz": "feature cuts"},
         "exp", "it writes beside what it reads",
         needs="train_hires dev_hires lang den.npz",
@@ -244,7 +249,7 @@ COMMANDS = {
         f"combine exp/a_s0 --overwrite {CPU}",
         {"exp/a_s0": "directory", "exp/a_s0/1.pt": "checkpoint", "exp/a_s0/config.toml": "config",
          "exp/a_s0/inputs.toml": "inputs.toml", "exp/a_s0/den.npz": "den",
-         "exp/a_s0/network.xconfig": "network.xconfig", "exp/a_s0/train.jsonl": "train.jsonl",
+         "exp/a_s0/train.jsonl": "train.jsonl",
          "dev_hires/cuts.jsonl.gz": "feature cuts"},
         "exp", "it writes beside what it reads",
         needs="train_hires dev_hires lang den.npz",
@@ -350,10 +355,11 @@ COMMANDS = {
         "run --config queue.toml place/log/a.log true",
         {"queue.toml": "queue.toml"},
         "place", ["run --config queue.toml queue.toml true", "run jobs/q true"], needs="jobs",
+        stays="place/(q|log)$",
     ),
     "run status": Command(
         "run --status jobs",
-        {"jobs": "directory", "jobs/q/a/batch.json": "record", "jobs/q/a/outcome.json": "record"},
+        {"jobs": "directory", "jobs/q/a/batch.json": "record", "jobs/q/a/outcome.json": "outcome"},
         NOTHING, READS,
     ),
     "doctor": Command("doctor", {}, NOTHING, READS),
@@ -366,8 +372,7 @@ COMMANDS = {
     "info experiment": Command(
         "info exp/a_s0",
         {"exp/a_s0": "directory", "exp/a_s0/config.toml": "config", "exp/a_s0/receipt.json":
-         "receipt", "exp/a_s0/train.jsonl": "train.jsonl", "exp/a_s0/den.npz": "den",
-         "exp/a_s0/network.xconfig": "network.xconfig"},
+         "receipt", "exp/a_s0/train.jsonl": "train.jsonl", "exp/a_s0/den.npz": "den"},
         NOTHING, READS, needs="exp/a_s0",
     ),
     "info network": Command(

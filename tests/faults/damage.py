@@ -145,7 +145,7 @@ def array(change: Callable[[np.ndarray], Any]) -> Damage:
 
 
 def state(change: Callable[[dict[str, Any]], Any]) -> Damage:
-    """Another content of a checkpoint; `change` changes it in place, or returns what is put there."""
+    """Another content of a checkpoint; `change` changes it, or returns what is put there."""
 
     def damage(path: Path) -> None:
         found = torch.load(path, weights_only=True)

@@ -19,7 +19,7 @@ from chainstitch.bin.main import COMMANDS as PROGRAMS
 from tests.faults import engine
 from tests.faults.commands import COMMANDS, Command
 from tests.faults.expected import EXPECTED, NO_PATH, Fails, Well
-from tests.faults.kinds import CONTENT, FAULTS, KINDS, PLACE
+from tests.faults.kinds import CONTENT, FAULTS, KINDS
 from tests.faults.world import World
 
 LOG = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING) ")
@@ -74,7 +74,9 @@ def parameters() -> list[object]:
 def setting(world: World, command: Command) -> Path:
     """A copy of what a command needs of the world."""
     named = [word for word in command.line.split() if not word.startswith("-")]
-    world.fresh(["place", *named, *command.needs.split(), *(f.split("/*")[0] for f in command.reads)])
+    world.fresh(
+        ["place", *named, *command.needs.split(), *(f.split("/*")[0] for f in command.reads)]
+    )
     return world.place
 
 
@@ -104,6 +106,7 @@ def test_fault(row: Row, world: World) -> None:
     assert not seen.left, "processes of it are still there"
     if isinstance(expected, Well):
         assert seen.code == 0, seen.err
+        assert re.search(expected.says, seen.err), seen.err
         assert not debris(seen)
         return
     line = refused(seen)
@@ -190,7 +193,11 @@ def programs() -> dict[str, typing.Any]:
 
 @pytest.mark.parametrize("name", programs())
 def test_every_command_has_rows_for_every_fault(name: str) -> None:
-    own = {key: command for key, command in COMMANDS.items() if key == name or key.startswith(name + " ")}
+    own = {
+        key: command
+        for key, command in COMMANDS.items()
+        if key == name or key.startswith(name + " ")
+    }
     assert own, f"{name} has no rows: see tests/faults/README.md"
     given = {row.fault for row in rows() if row.command in own}
     reasons = {fault for command in own.values() for fault in command.reasons}
@@ -219,5 +226,7 @@ def test_every_path_that_a_command_is_given_is_in_the_table(name: str) -> None:
         if "Path" not in str(kind) or (name, parameter) in NO_PATH:
             continue
         option = f"--{parameter.rstrip('_').replace('_', '-')}"
-        is_argument = "ArgumentInfo" in str(typing.get_type_hints(function, include_extras=True)[parameter])
+        is_argument = "ArgumentInfo" in str(
+            typing.get_type_hints(function, include_extras=True)[parameter]
+        )
         assert is_argument or option in lines, f"no line of {name} has {option}"

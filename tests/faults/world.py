@@ -120,7 +120,7 @@ def _speech(place: Path, toy: Toy) -> None:
     ):  # fmt: skip
         assert run(*arguments) == 0, arguments
     (place / "ctm").write_bytes((place / "ali_dev/ctm").read_bytes())
-    cuts = [cut for cut in read_cuts(toy.dev)]
+    cuts = read_cuts(toy.dev)
     for cut in cuts:
         (whole,), cut.features = cut.supervisions, None
         words = whole.text.split()

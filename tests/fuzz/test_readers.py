@@ -39,8 +39,9 @@ def test_a_mutated_file_is_read_or_refused(
     assert worker.failure(path) == "", "the file as it was"
 
     @settings(
-        max_examples=examples // (10 if reader.slow else 1), derandomize=True, database=None, deadline=None,
-        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+        max_examples=examples // (10 if reader.slow else 1), derandomize=True, database=None,
+        deadline=None, phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(mutations)
     def attempt(mutation: tuple[list[Edit], int]) -> None:

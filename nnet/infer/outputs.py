@@ -107,7 +107,9 @@ def check_features(exp: Path, model: Model, reader: FeatureReader) -> None:
     """
     remedy = f"make the features with the settings of {exp / CONFIG}"
     if (exp / CONFIG).is_file():
-        check_same_features(configs.load(exp / CONFIG, FeatureConfig), exp, reader, remedy)
+        settings = configs.load(exp / CONFIG, FeatureConfig)
+        _check_dim(settings, exp / CONFIG, exp, model)
+        check_same_features(settings, exp, reader, remedy)
     _check_dim(reader.config, reader.directory / CONFIG, exp, model)
 
 

@@ -152,10 +152,10 @@ def load_extractor(exp: Path, model: Model) -> IvectorModel | None:
             f"one, the {MODEL} of `chainstitch ivectors train`, to this place"
         )
     extractor = IvectorModel.load(exp)
-    found = extractor.extractor.dim, len(extractor.front.mean)
-    if found != (model.ivector_dim, model.input_dim):
+    dims = extractor.extractor.dim, len(extractor.front.mean)
+    if dims != (model.ivector_dim, model.input_dim):
         raise UserError(
-            f"{path} makes i-vectors of {found[0]} dimensions from {found[1]} features, the "
+            f"{path} makes i-vectors of {dims[0]} dimensions from {dims[1]} features, the "
             f"network takes {model.ivector_dim} and {model.input_dim}; copy the one that it was "
             "trained with"
         )

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from chainstitch.utils.errors import UsageError
+from chainstitch.utils.outputs import check_apart, check_directory
 
 Source = Annotated[Path, typer.Argument(help="Directory of the corpus.")]
 Sets = Annotated[Path, typer.Argument(help="Directory that gets train/, dev/, test/ or the like.")]
@@ -45,7 +46,8 @@ def yesno(source: Source, out: Sets, overwrite: Overwrite = False) -> None:
     """
     from chainstitch.utils.corpora import yesno as corpus
 
-    _report(out, corpus.prepare(_existing(source), out, overwrite=overwrite))
+    counts = corpus.prepare(_existing(source, beside=out), out, overwrite=overwrite)
+    _report(out, counts)
 
 
 def digits(
@@ -64,7 +66,7 @@ def digits(
     from chainstitch.utils.corpora import digits as corpus
 
     counts = corpus.prepare(
-        _existing(source), out, protocol=protocol, seed=seed, overwrite=overwrite
+        _existing(source, beside=out), out, protocol=protocol, seed=seed, overwrite=overwrite
     )
     _report(out, counts)
 
@@ -81,6 +83,7 @@ def kaldi(
     """
     from chainstitch.utils.corpora import kaldi_dir as corpus
 
+    check_directory(out, "set", overwrite, [source])
     counts = corpus.prepare(_existing(source), out, skip_broken=skip_broken, overwrite=overwrite)
     _report(out.parent, counts)
 
@@ -102,9 +105,12 @@ def folder(
     """
     from chainstitch.utils.corpora import folder as corpus
 
+    if not split:
+        check_directory(out, "set", overwrite, [source])
     counts = corpus.prepare(
-        _existing(source), out, split=split, seed=seed, skip_broken=skip_broken, overwrite=overwrite
-    )
+        _existing(source, beside=out if split else None), out,
+        split=split, seed=seed, skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
     _report(out if split else out.parent, counts)
 
 
@@ -148,9 +154,12 @@ def cifar100(
     _report(out, counts, "images")
 
 
-def _existing(source: Path) -> Path:
+def _existing(source: Path, beside: Path | None = None) -> Path:
+    """The source; its sets may not lie in it, which is known before it is read."""
     if not source.is_dir():
         raise UsageError(f"{source} is not a directory; give the one that holds the corpus")
+    if beside is not None:
+        check_apart(beside / "train", source)
     return source
 
 

@@ -47,7 +47,7 @@ def open_closed_streams() -> None:
 class _Output(io.FileIO):
     """Stdout, which is named in its errors as other files are in theirs."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:

@@ -107,7 +107,9 @@ def check_features(exp: Path, model: Model, reader: FeatureReader) -> None:
     """
     remedy = f"make the features with the settings of {exp / CONFIG}"
     if (exp / CONFIG).is_file():
-        check_same_features(configs.load(exp / CONFIG, FeatureConfig), exp, reader, remedy)
+        settings = configs.load(exp / CONFIG, FeatureConfig)
+        _check_dim(settings, exp / CONFIG, exp, model)
+        check_same_features(settings, exp, reader, remedy)
     _check_dim(reader.config, reader.directory / CONFIG, exp, model)
 
 
@@ -150,10 +152,10 @@ def load_extractor(exp: Path, model: Model) -> IvectorModel | None:
             f"one, the {MODEL} of `chainstitch ivectors train`, to this place"
         )
     extractor = IvectorModel.load(exp)
-    found = extractor.extractor.dim, len(extractor.front.mean)
-    if found != (model.ivector_dim, model.input_dim):
+    dims = extractor.extractor.dim, len(extractor.front.mean)
+    if dims != (model.ivector_dim, model.input_dim):
         raise UserError(
-            f"{path} makes i-vectors of {found[0]} dimensions from {found[1]} features, the "
+            f"{path} makes i-vectors of {dims[0]} dimensions from {dims[1]} features, the "
             f"network takes {model.ivector_dim} and {model.input_dim}; copy the one that it was "
             "trained with"
         )

@@ -41,6 +41,7 @@ from chainstitch.utils.data.workers import report_progress
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.log import environment
+from chainstitch.utils.memory import refuse_more
 from chainstitch.utils.outputs import Given, check_directory, check_file
 
 BATCH = 64  # groups at a time, offline
@@ -113,6 +114,10 @@ def train_set(
         UserError: damaged features; too few of them; names the utterance where there is one.
     """
     check_directory(out, "ivectors", overwrite, [data, *more_inputs])
+    refuse_more(
+        8.0 * config.num_gauss * config.dim * (3 * config.pca_dim + config.dim),
+        f"num_gauss = {config.num_gauss} with dim = {config.dim}", "set one of them smaller",
+    )  # fmt: skip
     started = time.monotonic()
     reader = FeatureReader(data)
     lines: list[dict[str, Any]] = []

@@ -93,6 +93,7 @@ def align(
     aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
     if data is not None:
         reader = FeatureReader(data)
+        infer.check_features(exp, model, reader)
         ivectors = infer.ivector_reader(model, data)
         items, total = force_align.set_items(reader, ivectors), len(reader.cuts)
     else:

@@ -80,6 +80,7 @@ def decode(
     refs = {cut.id: cut_text(cut) for cut in decoded}
     speakers = {cut.id: cut_speaker(cut) for cut in decoded}
     model = networks.load_model(exp, pick_device(device))
+    networks.check_features(exp, model, reader)
     ivectors = networks.ivector_reader(model, data)
     graph = load_graph(exp, lang, load_leaves(exp))
     logging.getLogger(__name__).info(

@@ -14,7 +14,6 @@ import difflib
 import errno
 import importlib
 import inspect
-import math
 import os
 import re
 import sys
@@ -70,18 +69,7 @@ def _version(wanted: bool) -> None:
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help shows options of one `rich_help_panel` together, under its title.
-
-    NaN lies between any bounds: it is refused here, for all options of all commands.
-    """
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs it."""
-        for parameter in self.get_params(ctx):
-            value = ctx.params.get(parameter.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"{parameter.opts[0]} wants a finite number, found {value}")
-        return super().invoke(ctx)
+    """A command whose help shows options of one `rich_help_panel` together, under its title."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments and options without a panel come first."""

@@ -50,7 +50,7 @@ class Bounds:
 
     def __str__(self) -> str:
         """In words, to follow "wants"."""
-        low, high = (f"{end:,.12g}".replace(",", "") for end in (self.least, self.most))
+        low, high = (f"{end:.15g}" for end in (self.least, self.most))
         words = []
         if self.least == -math.inf and self.most == math.inf:
             words.append("a finite number")

@@ -180,7 +180,7 @@ def _convert(wanted: Any, value: Any, where: str, key: str, bounds: Bounds | Non
         try:
             value = float(value)
         except OverflowError:
-            value = math.copysign(math.inf, value)
+            value = math.inf if value > 0 else -math.inf
     if type(value) is not wanted:
         raise UsageError(
             f"{where}: {key} wants a value of type {wanted.__name__}, found {_shown(value)}"

@@ -24,6 +24,6 @@ def refuse_more(wanted: float, what: str, remedy: str) -> None:
     there = total_memory()
     if wanted > there:
         raise UsageError(
-            f"{what} wants {wanted / 1e9:.3g} GB of memory, this machine has {there / 1e9:.3g} GB; "
+            f"{what} wants {wanted / 1e9:.0f} GB of memory, this machine has {there / 1e9:.0f} GB; "
             f"{remedy}"
         )

@@ -3,8 +3,7 @@
 a closed stdin, stdout or stderr    /dev/null takes its place. Otherwise the next file that is
                                     opened would get its number, and what is meant for a
                                     terminal would end up in that file
-stdout in another encoding          UTF-8, as all files here are; names of files that are not
-                                    UTF-8 come out as they are
+stdout in another encoding          UTF-8, as all files here are
 no PATH                             the system's default, as libraries take one for granted
 a directory that is gone            a UsageError, as libraries cannot be loaded from it
 NUMBA_NUM_THREADS=0                 a UsageError; Numba would end with a traceback
@@ -41,14 +40,14 @@ def open_closed_streams() -> None:
         sys.stdout.flush()
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Output(1, "w", closefd=False)), encoding="utf-8",
-            errors="surrogateescape", line_buffering=os.isatty(1),
+            errors="backslashreplace", line_buffering=os.isatty(1),
         )  # fmt: skip
 
 
 class _Output(io.FileIO):
     """Stdout, which is named in its errors as other files are in theirs."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:

@@ -18,6 +18,7 @@ from torch import Tensor
 from chainstitch.nnet.chain.graph_check import MOST
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.lang.fst_check import read_vector
 
 _MAGIC = (2125659606).to_bytes(4, "little")  # of a binary OpenFst file
 
@@ -90,7 +91,7 @@ def write_fst_text(arcs: Arcs, path: Path | str) -> None:
 def _read_binary(path: Path) -> _Fst:
     import kaldifst
 
-    graph = kaldifst.StdVectorFst.read(str(path))
+    graph = read_vector(path)
     if graph is None:
         raise UserError(f"{path} is damaged, or no vector FST of standard arcs; copy it again")
     fst = _Fst(graph.start)

@@ -27,7 +27,13 @@ from chainstitch.nnet.ivector.model import IvectorModel
 from chainstitch.nnet.ivector.ubm import train_ubm
 from chainstitch.utils import config as configs
 from chainstitch.utils.bounds import SEED, check_fields
-from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, silence_row
+from chainstitch.utils.data.features import (
+    CONFIG,
+    FeatureConfig,
+    FeatureReader,
+    check_same_features,
+    silence_row,
+)
 from chainstitch.utils.data.ivectors import MODEL, STORE, write_ivectors
 from chainstitch.utils.data.manifests import cut_speaker
 from chainstitch.utils.data.means import Features
@@ -35,6 +41,7 @@ from chainstitch.utils.data.workers import report_progress
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.log import environment
+from chainstitch.utils.memory import refuse_more
 from chainstitch.utils.outputs import Given, check_directory, check_file
 
 BATCH = 64  # groups at a time, offline
@@ -107,6 +114,10 @@ def train_set(
         UserError: damaged features; too few of them; names the utterance where there is one.
     """
     check_directory(out, "ivectors", overwrite, [data, *more_inputs])
+    refuse_more(
+        8.0 * config.num_gauss * config.dim * (3 * config.pca_dim + config.dim),
+        f"num_gauss = {config.num_gauss} with dim = {config.dim}", "set one of them smaller",
+    )  # fmt: skip
     started = time.monotonic()
     reader = FeatureReader(data)
     lines: list[dict[str, Any]] = []
@@ -212,7 +223,13 @@ def extract_set(
             f"--utterances {utterances}: wanted 0 or more, together with --per-speaker"
         )
     model, reader = IvectorModel.load(exp), FeatureReader(data)
-    _check_same_features(Path(exp), reader)
+    settings = configs.load(Path(exp) / CONFIG, FeatureConfig)
+    check_same_features(settings, exp, reader, "extract features with one config for both")
+    if settings.num_ceps != len(model.front.mean):
+        raise UserError(
+            f"{Path(exp) / CONFIG} has num_ceps = {settings.num_ceps}, {MODEL} beside it takes "
+            f"{len(model.front.mean)}; put back the files that `chainstitch ivectors train` wrote"
+        )
     groups = _groups(reader, utterances if per_speaker else 1)
 
     def loaded(group: Sequence[Any]) -> list[tuple[str, Features]]:
@@ -262,14 +279,3 @@ def _groups(reader: FeatureReader, limit: int) -> list[list[Any]]:
         for cuts in speakers.values()
         for begin in range(0, len(cuts), limit or len(cuts))
     ]
-
-
-def _check_same_features(exp: Path, reader: FeatureReader) -> None:
-    ours = dataclasses.asdict(configs.load(exp / CONFIG, FeatureConfig))
-    for key in ("sampling_rate", "num_mel_bins", "num_ceps", "low_freq", "high_freq"):
-        theirs = getattr(reader.config, key)
-        if ours[key] != theirs:
-            raise UsageError(
-                f"{reader.directory} has {key} = {theirs}, {exp} was trained with {ours[key]}; "
-                "extract features with one config for both"
-            )

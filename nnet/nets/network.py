@@ -65,6 +65,11 @@ class Network(Trainable):
         self, xconfig: str, num_outputs: int, subsampling: int = 3, infer_grid: bool = True
     ) -> None:
         super().__init__()
+        if num_outputs < 1 or subsampling < 1:
+            raise UsageError(
+                f"a network wants 1 or more outputs and a subsampling of 1 or more, found "
+                f"{num_outputs} and {subsampling}"
+            )
         self.specs = parse_xconfig(xconfig)
         self.nodes = expand(self.specs)
         self.subsampling, self.num_outputs = subsampling, num_outputs

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from chainstitch.nnet.optim import generators
 from chainstitch.nnet.optim.backstitch import Backstitch
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
+from chainstitch.nnet.optim.saved_state import check_natural_gradient, check_optimizer
 from chainstitch.nnet.optim.sgd import SGD
 from chainstitch.utils.bounds import check_fields
 
@@ -270,7 +271,13 @@ class Stepper:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from `state_dict`."""
+        """Goes on from `state_dict`.
+
+        Raises:
+            ValueError, KeyError, TypeError, RuntimeError: it is of something else.
+        """
+        check_optimizer(state["optimizer"], self.optimizer)
+        check_natural_gradient(state["natural_gradient"], self.natural_gradient)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.natural_gradient is not None:
             self.natural_gradient.load_state_dict(state["natural_gradient"])

@@ -214,11 +214,9 @@ def load(
         raise UserError(f"{exp} has no {name}; finish training and run `chainstitch combine {exp}`")
     facts = checkpoint.load(path, device, ("model", "num_outputs"))
     model = facts.pop("model")
-    try:
-        network = task_called(task, str(exp)).open_network(exp, config, facts)
-        network.load_state_dict(model)
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path} does not fit {exp / CONFIG}: {error}") from None
+    network = task_called(task, str(exp)).open_network(exp, config, facts)
+    checkpoint.check_model(model, network.state_dict(), path, str(exp / CONFIG))
+    network.load_state_dict(model)
     return network.to(device).eval(), config, facts
 
 

@@ -76,7 +76,7 @@ def parse_split(text: str) -> dict[str, float]:
             raise UsageError(
                 f"--split {text!r}: wanted name=fraction, e.g. dev=0.1,test=0.1"
             ) from None
-        if not name or name == "train" or "/" in name or not 0 < fractions[name] < 1:
+        if name in ("", "train", ".", "..") or "/" in name or not 0 < fractions[name] < 1:
             raise UsageError(
                 f"--split {text!r}: {part!r}: wanted a set other than train and 0 < fraction < 1"
             )

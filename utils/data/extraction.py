@@ -116,6 +116,7 @@ def extract_set(
         refuse_foreign(cuts, data)
     if (warning := joined_warning(cuts, data)) is not None:
         log.warning("%s", warning)
+    _check_audio(cuts, data)
     _check_rates(cuts, data, config)
     _check_lengths(cuts, data)
     copies = check_cuts(speed_copies(cuts, config.speed) if augment else cuts, data)
@@ -256,6 +257,12 @@ def _prior(directory: Path | str, config: FeatureConfig) -> means.Array:
     return reader.global_mean
 
 
+def _check_audio(cuts: list[Cut], data: Path | str) -> None:
+    for cut in cuts:
+        if not all(track.has_recording and track.recording.sources for track in cut_tracks(cut)):
+            raise UserError(f"{data}: cut {cut.id} has no audio; give the set `prepare` wrote")
+
+
 def _check_rates(cuts: list[Cut], data: Path | str, config: FeatureConfig) -> None:
     for cut in cuts:
         if cut.sampling_rate != config.sampling_rate:
@@ -269,8 +276,6 @@ def _check_lengths(cuts: list[Cut], data: Path | str) -> None:
     # lhotse fills up to half a second missing at the end of a file with a mirror image, silently.
     checked: dict[str, tuple[str, str] | None] = {}
     for cut in cuts:
-        if not all(track.has_recording for track in cut_tracks(cut)):
-            raise UserError(f"{data}: cut {cut.id} has no audio; give the set `prepare` wrote")
         for recording in [track.recording for track in cut_tracks(cut)]:
             if recording.id not in checked:
                 checked[recording.id] = check_length(recording)

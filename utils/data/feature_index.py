@@ -263,8 +263,15 @@ def _mean_arrays(
         with np.load(path) as table:
             names, totals, counts = (table[k] for k in ("cut_ids", "cut_sums", "cut_counts"))
             prior = table["prior"]
-        if not len(names) == len(totals) == len(counts):
-            raise ValueError(f"{len(names)} ids for {len(totals)} sums and {len(counts)} counts")
+        if not names.shape == totals.shape[:1] == counts.shape or totals.ndim != 2:
+            raise ValueError(f"ids {names.shape}, sums {totals.shape} and counts {counts.shape}")
+        if prior.shape != totals.shape[1:]:
+            raise ValueError(f"sums of {totals.shape[1]} numbers, a prior of {prior.shape}")
+        for array in (totals, counts, prior):
+            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+                raise ValueError("sums that are not finite numbers")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `chainstitch features` again") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged ({error}); run `chainstitch features` again") from None
     mean = totals.sum(axis=0) / max(counts.sum(), 1.0)

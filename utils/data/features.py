@@ -84,6 +84,26 @@ class FeatureConfig:
             raise ValueError(f"volume = {self.volume}: wanted [lowest, highest], above 0")
 
 
+SAME = ("sampling_rate", "num_mel_bins", "num_ceps", "low_freq", "high_freq")
+
+
+def check_same_features(
+    wanted: FeatureConfig, source: Path | str, reader: FeatureReader, remedy: str
+) -> None:
+    """That features were made with settings like `wanted`, those of `source`, but for the mean.
+
+    Raises:
+        UsageError: they were not; names the first difference.
+    """
+    for key in SAME:
+        ours, theirs = getattr(wanted, key), getattr(reader.config, key)
+        if ours != theirs:
+            raise UsageError(
+                f"{reader.directory} has {key} = {theirs}, {source} was trained with {ours}; "
+                f"{remedy}"
+            )
+
+
 def check_mean(mean: str) -> None:
     """Raises ValueError when `mean` is not a known kind."""
     if mean not in means.KINDS:
@@ -175,6 +195,13 @@ class FeatureReader:
                 raise UsageError(str(error)) from None
             self.config = dataclasses.replace(self.config, mean=mean)
         self.index = open_index(self.directory)
+        found = self.index.global_mean.shape, self.index.prior.shape
+        if found != ((self.config.num_ceps,),) * 2:
+            raise UserError(
+                f"{self.directory / MEANS} has means of {found[0]} and {found[1]} numbers, "
+                f"{self.directory / CONFIG} says num_ceps = {self.config.num_ceps}; run "
+                "`chainstitch features` again"
+            )
         self.prior: Array = np.array(self.index.prior)  # copies, as who takes them may write
         self.global_mean: Array = np.array(self.index.global_mean)
         self._silence = silence_row(self.config)

@@ -17,7 +17,7 @@ from lhotse.cut import Cut, MonoCut
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.data.audio_check import check_recording
-from chainstitch.utils.data.cut_check import cut_fault
+from chainstitch.utils.data.cut_check import cut_fault, material_fault
 from chainstitch.utils.data.identifiers import check_apart, field_fault
 from chainstitch.utils.data.manifests import cut_text, cut_tracks, read_any_cuts
 from chainstitch.utils.data.samples import foreign_source
@@ -136,7 +136,7 @@ def check_set(
         None if lexicon is None else Path(lexicon),
     )
     for position, cut in enumerate(report.cuts):
-        if (fault := cut_fault(cut)) is not None:
+        if (fault := cut_fault(cut) or material_fault(cut)) is not None:
             report.problems["broken"][position] = f"{cut.id!r} {fault}"
         elif not allow_commands and (found := foreign_source(cut)) is not None:
             report.problems["foreign"][position] = found

@@ -89,6 +89,8 @@ def _check(lines: Lines, write: Callable[[bytes], object], called: str) -> None:
     if line.strip() != rb"\end" b"\\":
         raise section.bad(f"found {_shown(line)}, wanted \\end\\")
     write(line)
+    for _ in lines:  # of a .gz: its checksum stands at the end
+        pass
 
 
 def _plain(order: int, highest: bool) -> Callable[[bytes], object]:

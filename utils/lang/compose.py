@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.lang.fst_check import wrong_in
+from chainstitch.utils.lang.fst_check import read_vector, wrong_in
 from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
 
 log = logging.getLogger(__name__)
@@ -166,10 +166,8 @@ def read_fst(
     Raises:
         UserError: it is missing or damaged.
     """
-    import kaldifst
-
     path = Path(path)
-    fst = kaldifst.StdVectorFst.read(str(path)) if path.is_file() else None
+    fst = read_vector(path) if path.is_file() else None
     if fst is None:
         what = "is not an FST or is damaged" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}; run `{made_by}` again")

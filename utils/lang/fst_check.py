@@ -18,7 +18,26 @@ import numpy as np
 _LENGTH = struct.Struct("<i")
 _HEADER = struct.Struct("<iiQqqq")  # version, flags, properties, start, states, arcs
 _ARCS = struct.Struct("<q")
+_LEAST = 12  # bytes of a state without arcs
 SYMBOLS = 3  # in the flags: a symbol table of the input, of the output
+
+
+def read_vector(path: Path) -> Any:
+    """The `kaldifst.StdVectorFst` in a file; None if it is none, or not as long as it says.
+
+    OpenFst makes room for as many states, and in each for as many arcs, as the file says it has,
+    before it reads the first.
+    """
+    import kaldifst
+
+    data = path.read_bytes()
+    try:
+        _, _, states, begin = _head(data)
+        if not 0 <= states <= (len(data) - begin) // _LEAST:
+            return None
+        return kaldifst.StdVectorFst.read(str(path))
+    except (ValueError, struct.error, MemoryError):
+        return None
 
 
 def wrong_in(fst: Any, path: Path, most_input: int | None = None) -> str:
@@ -29,14 +48,11 @@ def wrong_in(fst: Any, path: Path, most_input: int | None = None) -> str:
         most_input: the highest input label that may occur.
     """
     data = path.read_bytes()
-    at = _LENGTH.size
-    for _ in ("vector", "standard"):
-        at += _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
-    _, flags, _, start, states, _ = _HEADER.unpack_from(data, at)
+    flags, start, states, begin = _head(data)
     if flags & SYMBOLS:
         arcs, ends = _by_iterator(fst)
     else:
-        arcs, ends = _by_place(data, at + _HEADER.size, states)
+        arcs, ends = _by_place(data, begin, states)
     if not -1 <= start < states:
         return f"it starts in state {start} of {states}"
     inputs, outputs, weights, following = arcs
@@ -55,6 +71,23 @@ def wrong_in(fst: Any, path: Path, most_input: int | None = None) -> str:
     return ""
 
 
+def _head(data: bytes) -> tuple[int, int, int, int]:
+    """Flags, start, number of states, and where what follows the header begins.
+
+    Raises:
+        ValueError, struct.error: it is not the header of such a file.
+    """
+    at = _LENGTH.size
+    for wanted in (b"vector", b"standard"):
+        (size,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size
+        if data[at : at + max(size, 0)] != wanted:
+            raise ValueError(f"no FST of type {wanted.decode()}")
+        at += size
+    _, flags, _, start, states, _ = _HEADER.unpack_from(data, at)
+    return flags, start, states, at + _HEADER.size
+
+
 def _by_place(data: bytes, begin: int, states: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Columns of all arcs, and the final weights, of a file without symbol tables."""
     places, counts = np.empty(states, np.int64), np.empty(states, np.int64)
@@ -62,7 +95,7 @@ def _by_place(data: bytes, begin: int, states: int) -> tuple[list[np.ndarray], n
     for state in range(states):
         (count,) = read(data, begin + at + 4)
         places[state], counts[state] = at, count
-        at += 12 + 16 * count
+        at += _LEAST + 16 * count
     words = np.frombuffer(data, "<i4", at // 4, begin)
     before = np.cumsum(counts) - counts  # arcs before those of a state
     first = np.repeat(places // 4 + 3 - 4 * before, counts) + 4 * np.arange(counts.sum())

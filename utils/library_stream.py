@@ -22,7 +22,7 @@ class LibraryStream:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream: Any = stream
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self._place = 0  # where the library believes to be, after an error
         self._end = 0
 
@@ -72,7 +72,7 @@ class LibraryStream:
             return None
         try:
             return call(*arguments)
-        except OSError as error:
+        except BaseException as error:  # a signal's, too: they are no better at that
             self._error = error
             return None
 

@@ -12,6 +12,7 @@ begun is removed and its processes are ended on the way out (`orderly_end`).
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ PUT_BACK = 144  # the exit code of a job that saved its state and wants to be st
 
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
+AGAIN_SECONDS = 0.01
 SAME_SECONDS = 5.0  # within which several signals are one: to the group, and handed on
 
 
@@ -41,26 +43,39 @@ class Ended(BaseException):
 def orderly_end() -> Iterator[None]:
     """Has the signals of ENDING raise `Ended` in the block; those that are ignored stay so.
 
+    Python drops an exception that is raised while it runs a `__del__` or the callback of a weak
+    reference. Then it is raised again a moment later.
+
     In a thread other than the main one it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    last = -SAME_SECONDS
+    first, last = signal.SIGTERM, -SAME_SECONDS
+    complain = sys.unraisablehook
 
     def end(number: int, frame: FrameType | None) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SAME_SECONDS:  # else it would end the cleaning up
-            last = time.monotonic()
-            raise Ended(signal.Signals(number))
+        nonlocal first, last
+        if number != signal.SIGALRM:
+            if time.monotonic() - last < SAME_SECONDS:
+                return  # it would end the cleaning up
+            first, last = signal.Signals(number), time.monotonic()
+        raise Ended(first)
 
-    before: dict[signal.Signals, Any] = {}
-    for each in ENDING:
-        if signal.getsignal(each) == signal.SIG_DFL:
-            before[each] = signal.signal(each, end)
+    def dropped(what: Any) -> None:
+        if issubclass(what.exc_type, Ended):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        else:
+            complain(what)
+
+    numbers = [each for each in ENDING if signal.getsignal(each) == signal.SIG_DFL]
+    before = {each: signal.signal(each, end) for each in [*numbers, signal.SIGALRM]}
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = complain
         for each, handler in before.items():
             signal.signal(each, handler)
 

@@ -28,6 +28,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from chainstitch.nnet.parallel.all_reduce import sum_together
+from chainstitch.utils.children import die_with_us
 from chainstitch.utils.errors import UsageError, UserError
 
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # variables that torchrun sets
@@ -138,6 +139,7 @@ def launched_ranks() -> Iterator[Ranks]:
             "start the processes with torchrun"
         )
     rank, size = _number("RANK"), _number("WORLD_SIZE")
+    die_with_us()  # torchrun's processes would train on, and hold the lock, where that is killed
     try:
         # tensors go by where they are: through gloo from the host, through NCCL from a GPU
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")

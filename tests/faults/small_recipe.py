@@ -8,7 +8,9 @@ times. Like their originals they die with who started them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -66,6 +68,11 @@ class Stage:
     lines: list[list[str]]
     outs: list[str]
     ranks: int = 1
+
+    @property
+    def atomic(self) -> bool:
+        """Whether its files, one or one directory, are there at once or not at all."""
+        return self.lines[0][0] not in ("train", "score", "prepare") and len(self.outs) == 1
 
 
 def stages(place: Path, wav: Path) -> list[Stage]:
@@ -145,6 +152,12 @@ def remove(paths: Sequence[Path]) -> None:
     """Deletes files and directories."""
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def size(paths: Sequence[Path]) -> int:
+    """Bytes on the disk."""
+    files = (path for top in paths for path in [top, *top.rglob("*")])
+    return sum(path.stat().st_blocks * 512 for path in files)
 
 
 def content(path: Path) -> Any:
@@ -240,19 +253,26 @@ def fork(work: Callable[[], int]) -> int:
     return process
 
 
-def ready() -> None:
-    """Once, before the first stage: this process is to be forked."""
+def warm_up(stages: Sequence[Stage], place: Path) -> None:
+    """Runs all in this process, which is to be forked then: what they import is imported."""
     torch.set_num_threads(1)  # no threads that a fork would lose
     averaged_jobs.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
         Popen=ForkedJobs, TimeoutExpired=subprocess.TimeoutExpired
     )
+    settings(place)
+    for stage in stages:
+        said = io.StringIO()
+        if stage.ranks == 1:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                code = work(stage, False)
+            assert code == 0, f"{stage.name}: {code}: {said.getvalue()}"
 
 
 def work(stage: Stage, overwrite: bool) -> int:
     """The exit code of a stage in this process, which may fork."""
     more = ["--overwrite"] if overwrite else []
     for line in stage.lines:
-        takes = [] if line[0] in ("score", "plot", "compare") or "--part" in line else more
+        takes = [] if line[0] in ("score", "plot", "compare") else more
         if "--overwrite" in takes and line[0] == "train":
             line = [word for word in line if word not in ("--resume", "auto")]
         code = _together(line, stage.ranks) if stage.ranks > 1 else command([*line, *takes])

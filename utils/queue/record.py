@@ -110,6 +110,8 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     host, pid = socket.gethostname(), os.getpid()
     directory = place / f"{stem}-{stamp}-{pid}"
+    while directory.exists():  # of this process and second
+        directory = directory.with_name(f"{directory.name}+")
     record = Record(directory, backend, jobs, resources, os.getcwd(), host, pid, now)
     try:
         with locked(place, wait=True):  # of two that begin at a time one is first
@@ -166,7 +168,7 @@ def _refuse_watched(record: Record, place: Path) -> list[Record]:
     Raises:
         UserError: one that is still watched has one of these logs, for longer than PATIENCE.
     """
-    logs: set[Path] = set()
+    logs: set[str] = set()
     deadline = time.monotonic() + PATIENCE
     told = False
     while True:
@@ -174,10 +176,10 @@ def _refuse_watched(record: Record, place: Path) -> list[Record]:
         for other in batches(place):
             if record.log(record.jobs.first) == other.log(other.jobs.first):
                 same.append(other)
-            logs = logs or {record.log(number) for number in record.jobs.numbers}
-            shared = logs.intersection(map(other.log, other.jobs.numbers))
+            logs = logs or set(_logs(record))
+            shared = logs.intersection(_logs(other))
             # what is no file, as /dev/null, may have many writers
-            if any(path.is_file() or not path.exists() for path in shared) and other.watched():
+            if any(os.path.isfile(p) or not os.path.exists(p) for p in shared) and other.watched():
                 busy = other, min(shared)
         if busy is None:
             return same
@@ -193,6 +195,11 @@ def _refuse_watched(record: Record, place: Path) -> list[Record]:
             log.info("waiting for %s, which has the log %s", who, path)
         told = True
         time.sleep(LOOK_SECONDS)
+
+
+def _logs(record: Record) -> Iterator[str]:
+    """Of all jobs, each log by one name."""
+    return (os.path.abspath(record.log(number)) for number in record.jobs.numbers)
 
 
 def _leave(directory: Path) -> None:

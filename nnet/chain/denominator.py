@@ -157,7 +157,7 @@ class DenominatorGraph:
             pdfs = check_count("num_pdfs", arrays["num_pdfs"].item(), 1)
             return cls(
                 arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
-                arrays["start"].item(), pdfs, phones, arrays.get("final"),
+                check_count("start", arrays["start"].item(), 0), pdfs, phones, arrays.get("final"),
                 None if table is None else Leaves(table, pdfs),
             )  # fmt: skip
         except FileNotFoundError:

@@ -156,8 +156,9 @@ class ChainLoss(nn.Module):
                     f"chain loss: {name} must be {tuple(shape)}, got {tuple(tensor.shape)}"
                 )
         for name, tensor in (("weights", weights), ("frame_weights", frame_weights)):
-            here = tensor is not None and tensor.device.type == "cpu"  # a GPU would be waited for
-            if here and not bool(torch.isfinite(tensor).all()):
+            if tensor is None or tensor.device.type != "cpu":  # a GPU would be waited for
+                continue
+            if not bool(torch.isfinite(tensor).all()):
                 raise ValueError(f"chain loss: {name} holds a NaN or an infinity")
         if frame_weights is not None:
             factors = frame_weights.to(log_likes)[:, :, None]

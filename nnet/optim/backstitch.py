@@ -19,10 +19,11 @@ act more like fresh data. What else is touched by both passes must not notice th
 - **state of an adaptive optimiser** (AdaDelta, Adam): the first step works on a copy of it, which
   is thrown away, so that the second starts from the state before the minibatch, unless
   `freeze_state` is false;
-- **an error**: where the second pass, or either step, raises (an interrupt from the keyboard, too),
-  all of it is taken back: parameters, buffers, generators, the optimiser's state, the count. For
-  that the parameters are copied before (13), as a step that is added and subtracted again leaves
-  other digits: their size in memory until (14), and a pass over memory in time;
+- **an error**: where a pass or a step raises (an interrupt from the keyboard, too), all of it is
+  taken back: parameters, buffers, generators, the optimiser's state, the count. For that the
+  parameters are copied before (13), as a step that is added and subtracted again leaves other
+  digits, and an adaptive optimiser's state before (14): their size in memory, meanwhile. What
+  stays is that natural gradient has seen the minibatch where (14) itself fails;
 - **loss scaling**: both steps go through the `torch.amp.GradScaler`, which takes its scale out of
   the gradients (the natural gradient of scaled gradients is scaled as they are); an overflow in
   the first pass skips the minibatch;
@@ -250,8 +251,8 @@ class Backstitch(torch.optim.Optimizer):
         """One minibatch. `closure` zeroes gradients, runs forward and backward, returns the loss.
 
         Returns the loss at the unperturbed parameters (first step, or the only one). An error on
-        the way leaves everything as it was before, but for what a plain minibatch's own pass did
-        to buffers and generators.
+        the way leaves a backstitched minibatch undone, as the module's text says; a plain one as
+        torch does, but that it keeps its turn.
 
         Raises:
             TypeError, ValueError: no closure, or what has been set since is out of bounds, or
@@ -282,7 +283,10 @@ class Backstitch(torch.optim.Optimizer):
 
     def _two_steps(self, closure: Callable[[], Tensor]) -> Tensor:
         states, buffers = generators.states(), self._buffers()
-        undo = [lambda: generators.rewind(states), lambda: _put_back(buffers)]
+        undo: list[Callable[[], None]] = [
+            lambda: generators.rewind(states),
+            lambda: _put_back(buffers),
+        ]
         try:
             with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
                 loss = self._gradients(closure)
@@ -293,6 +297,7 @@ class Backstitch(torch.optim.Optimizer):
                 return loss
             generators.rewind(states)
             second = self._gradients(closure)
+            undo.append(_snapshot(self.optimizer))
             self._step(1.0 + self.scale, 1.0 + self.scale)  # (14)
         except BaseException:
             for each in reversed(undo):
@@ -306,13 +311,12 @@ class Backstitch(torch.optim.Optimizer):
         groups = self.param_groups
         parameters = [(p, p.detach().clone()) for group in groups for p in group["params"]]
         undo: list[Callable[[], None]] = [lambda: _put_back(parameters)]
-        if isinstance(self.optimizer, SGD):  # without momentum it has no state
+        if isinstance(self.optimizer, SGD):
             statistics = self.optimizer.statistics
             counted = dict(vars(statistics))
             undo.append(lambda: vars(statistics).update(counted))
         elif not self.freeze_state:  # else the first step works on a copy
-            state = {key: _copied(value) for key, value in self.optimizer.state.items()}
-            undo.append(lambda: _replace(self.optimizer.state, state))
+            undo.append(_snapshot(self.optimizer))
         if self.scaler is not None and self.scaler.is_enabled():
             scaler, scaling = self.scaler, self.scaler.state_dict()
             undo.append(lambda: scaler.load_state_dict(scaling))
@@ -377,23 +381,44 @@ def _state_kept(optimizer: torch.optim.Optimizer) -> Iterator[None]:
     So do the parameter groups, where some optimisers count their steps. The dicts stay the same
     objects, as others may hold them.
     """
-    kept: list[tuple[dict[Any, Any], dict[Any, Any]]] = [(optimizer.state, dict(optimizer.state))]
-    for group in optimizer.param_groups:
-        kept.append((group, dict(group)))
-    optimizer.state.update({key: _copied(value) for key, value in optimizer.state.items()})
-    for group in optimizer.param_groups:
-        group.update(
-            {
-                key: _copied(value)
-                for key, value in group.items()
-                if key != "params" and isinstance(value, Tensor | dict | list)
-            }
-        )
+    own = [(values, dict(values)) for values in _dicts(optimizer)]
+    for values, copied in _copies(optimizer):
+        values.update(copied)
     try:
         yield
     finally:
-        for lent, own in kept:
-            _replace(lent, own)
+        for values, before in own:
+            _replace(values, before)
+
+
+def _snapshot(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """What puts the optimiser's state and groups back as they are now, in copies."""
+    copies = _copies(optimizer)
+
+    def put_back() -> None:
+        for values, copied in copies:
+            _replace(values, copied)
+
+    return put_back
+
+
+def _dicts(optimizer: torch.optim.Optimizer) -> list[dict[Any, Any]]:
+    return [optimizer.state, *optimizer.param_groups]
+
+
+def _copies(optimizer: torch.optim.Optimizer) -> list[tuple[dict[Any, Any], dict[Any, Any]]]:
+    """State and groups, each with a copy; parameters and what torch cannot change are no copies."""
+    state = {key: _copied(value) for key, value in optimizer.state.items()}
+    groups = [
+        {
+            key: _copied(value)
+            if key != "params" and isinstance(value, Tensor | dict | list)
+            else value
+            for key, value in group.items()
+        }
+        for group in optimizer.param_groups
+    ]
+    return list(zip(_dicts(optimizer), [state, *groups], strict=True))
 
 
 def _replace(values: dict[Any, Any], by: dict[Any, Any]) -> None:

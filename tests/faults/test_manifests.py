@@ -307,7 +307,7 @@ BROKEN: dict[str, tuple[Callable[[Item], None], str]] = {
     "no samples": (_set("recording", "num_samples", 0), "0 samples"),
     "file with a NUL": (_set("recording", "sources", 0, "source", "a\0"), "whose file is"),
     "file that is a number": (_set("recording", "sources", 0, "source", 7), "whose file is 7"),
-    "no source": (_set("recording", "sources", []), "without a source"),
+    "no source": (_set("recording", "sources", []), "has no audio"),
     "endless padding": (_padded, "padding of 1000000000.0 seconds"),
 }
 
@@ -318,11 +318,13 @@ def test_cuts_that_cannot_be_are_named(
 ) -> None:
     change, wanted = BROKEN[name]
     edit(lambda items: change(items[1]))
-    if name != "no source":  # such a one has no channel either
-        line = refused(FEATURES, place, capsys)
-        assert f"{manifests.CUTS}:2: cut 'b'" in line and wanted in line, line
+    line = refused(FEATURES, place, capsys)
+    assert wanted in line, line
+    if name != "no source":  # a cut may well be read that only has words
+        assert f"{manifests.CUTS}:2: cut 'b'" in line
     code, said, line = outcome(["validate", "data"], capsys)
-    assert code == 1 and "that cannot be (1)" in line and wanted in said
+    assert code == 1 and "that cannot be (1)" in line
+    assert wanted in said or "'b' has a recording without a source" in said
     assert outcome(["validate", "data", "--fix"], capsys)[0] == 0
     assert [cut.id for cut in manifests.read_cuts("data")] == ["a", "c"]
 

@@ -48,8 +48,12 @@ def material_fault(cut: Cut) -> str | None:
     """That a part of a cut has nothing to hear or to compute with; a cut of words alone is one."""
     tracks = [track.cut for track in cut.tracks] if isinstance(cut, MixedCut) else [cut]
     for track in tracks:
-        if isinstance(track, MonoCut) and track.recording is None and track.features is None:
+        if not isinstance(track, MonoCut):
+            continue
+        if track.recording is None and track.features is None:
             return "has neither a recording nor features"
+        if track.recording is not None and not track.recording.sources:
+            return "has a recording without a source"
     return None
 
 
@@ -65,7 +69,8 @@ def _mono_fault(cut: MonoCut) -> str | None:
             return fault
     if cut.recording is not None and (fault := _recording_fault(cut.recording)) is not None:
         return fault
-    if cut.recording is not None and cut.channel not in cut.recording.channel_ids:
+    heard = cut.recording is not None and cut.recording.sources
+    if heard and cut.channel not in cut.recording.channel_ids:
         has = ", ".join(map(str, cut.recording.channel_ids))
         return f"has channel {cut.channel}, its recording has {has}"
     if cut.features is not None:
@@ -91,8 +96,6 @@ def _recording_fault(recording: Recording) -> str | None:
     rate, samples, duration = recording.sampling_rate, recording.num_samples, recording.duration
     if not (_is_count(rate) and _is_count(samples) and _is_number(duration) and duration > 0):
         return f"has a recording of {samples!r} samples, {rate!r} Hz and {duration!r} s"
-    if not recording.sources:
-        return "has a recording without a source"
     for source in recording.sources:
         if not _is_text(source.source) and source.type != "memory":
             return f"has a recording whose file is {source.source!r}"

@@ -259,7 +259,7 @@ def _prior(directory: Path | str, config: FeatureConfig) -> means.Array:
 
 def _check_audio(cuts: list[Cut], data: Path | str) -> None:
     for cut in cuts:
-        if not all(track.has_recording for track in cut_tracks(cut)):
+        if not all(track.has_recording and track.recording.sources for track in cut_tracks(cut)):
             raise UserError(f"{data}: cut {cut.id} has no audio; give the set `prepare` wrote")
 
 

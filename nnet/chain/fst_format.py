@@ -18,7 +18,7 @@ from torch import Tensor
 from chainstitch.nnet.chain.graph_check import MOST
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
-from chainstitch.utils.lang.fst_check import read_vector
+from chainstitch.utils.lang.fst_check import read_checked
 
 _MAGIC = (2125659606).to_bytes(4, "little")  # of a binary OpenFst file
 
@@ -91,7 +91,7 @@ def write_fst_text(arcs: Arcs, path: Path | str) -> None:
 def _read_binary(path: Path) -> _Fst:
     import kaldifst
 
-    graph = read_vector(path)
+    graph, _ = read_checked(path)  # graph_check.py looks at its arcs
     if graph is None:
         raise UserError(f"{path} is damaged, or no vector FST of standard arcs; copy it again")
     fst = _Fst(graph.start)

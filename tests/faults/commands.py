@@ -228,13 +228,11 @@ COMMANDS = {
     ),
     "train resume": Command(
         "train train.toml --data train_hires --valid dev_hires --lang lang --den den.npz"
-        " --out exp/jobs_s0 --resume auto --nj 1 --set training.epochs=1"
-        " --set training.minibatch_size=8 --set training.frames_per_iteration=1000"
-        f" --set training.jobs_initial=2 --set training.jobs_final=2 {CPU}",
-        {"exp/jobs_s0/0.pt": "checkpoint", "exp/jobs_s0/config.toml": "config",
-         "exp/jobs_s0/inputs.toml": "inputs.toml"},
+        f" --out exp/begun_s0 --resume auto --set training.epochs=1 {CPU}",
+        {"exp/begun_s0/1.pt": "checkpoint", "exp/begun_s0/config.toml": "config",
+         "exp/begun_s0/inputs.toml": "inputs.toml"},
         "exp", "it goes on in what it reads",
-        needs="train.toml train_hires dev_hires lang den.npz exp/jobs_s0",
+        needs="exp/begun_s0",
     ),
     "train-job": Command(
         f"train-job exp/jobs_s0 --iteration 0 --job 1 {CPU}",
@@ -244,12 +242,12 @@ COMMANDS = {
          "train_hires/cuts.jsonl.gz": "feature cuts"},
         "exp", "it writes beside what it reads",
         needs="train_hires dev_hires lang den.npz",
+        stays="exp/jobs_s0/jobs$",
     ),
     "combine": Command(
         f"combine exp/a_s0 --overwrite {CPU}",
         {"exp/a_s0": "directory", "exp/a_s0/1.pt": "checkpoint", "exp/a_s0/config.toml": "config",
          "exp/a_s0/inputs.toml": "inputs.toml", "exp/a_s0/den.npz": "den",
-         "exp/a_s0/train.jsonl": "train.jsonl",
          "dev_hires/cuts.jsonl.gz": "feature cuts"},
         "exp", "it writes beside what it reads",
         needs="train_hires dev_hires lang den.npz",

@@ -98,7 +98,10 @@ def _speech(place: Path, toy: Toy) -> None:
     assert run("combine", exp) == 0
     jobs = ["--set", "training.jobs_initial=2", "--set", "training.jobs_final=2"]
     jobs += ["--set", "training.frames_per_iteration=1000"]
-    begun = place / "exp/jobs_s0"
+    begun = place / "exp/begun_s0"  # and killed after the first of two iterations
+    assert run(*toy.arguments(begun, "--set", "training.epochs=1")) == 0
+    (begun / "2.pt").unlink()
+    begun = place / "exp/jobs_s0"  # whose first jobs failed
     assert run(*toy.arguments(begun, *quick, *jobs, "--jobs-cmd", "false")) == 1
     align_evenly(toy, toy.train, place / "ali")
     (place / "ivector.toml").write_text(IVECTOR)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from chainstitch.utils import text as texts
+from chainstitch.utils.arrays import load_array
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.library_stream import for_library
@@ -59,10 +60,10 @@ def read_images(directory: Path | str) -> ImageSet:
     for name, dtype, dims in ((IMAGES, np.uint8, 4), (LABELS, np.int64, 1)):
         path = directory / name
         try:
-            array = np.load(path, allow_pickle=False)
+            array = load_array(path)
         except FileNotFoundError:
             raise UserError(f"{path} does not exist; {again}") from None
-        except (OSError, ValueError, EOFError) as error:
+        except ValueError as error:
             raise UserError(f"{path} is damaged ({error}); {again} --overwrite") from None
         if array.dtype != dtype or array.ndim != dims:
             raise UserError(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.lang.fst_check import read_vector, wrong_in
+from chainstitch.utils.lang.fst_check import read_checked
 from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
 
 log = logging.getLogger(__name__)
@@ -167,11 +167,11 @@ def read_fst(
         UserError: it is missing or damaged.
     """
     path = Path(path)
-    fst = read_vector(path) if path.is_file() else None
+    fst, wrong = read_checked(path, most_input) if path.is_file() else (None, "")
     if fst is None:
         what = "is not an FST or is damaged" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}; run `{made_by}` again")
-    if wrong := wrong_in(fst, path, most_input):
+    if wrong:
         raise UserError(f"{path} is damaged ({wrong}); run `{made_by}` again")
     return fst
 

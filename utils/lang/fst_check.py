@@ -22,37 +22,35 @@ _LEAST = 12  # bytes of a state without arcs
 SYMBOLS = 3  # in the flags: a symbol table of the input, of the output
 
 
-def read_vector(path: Path) -> Any:
-    """The `kaldifst.StdVectorFst` in a file; None if it is none, or not as long as it says.
+def read_checked(path: Path, most_input: int | None = None) -> tuple[Any, str]:
+    """The `kaldifst.StdVectorFst` in a file, and what is wrong in it, or "".
 
-    OpenFst makes room for as many states, and in each for as many arcs, as the file says it has,
-    before it reads the first.
+    It is None where the file is no such FST, or not as long as it says: OpenFst makes room for all
+    states and arcs that a file says it has before it reads them, and prints what it misses.
+
+    Args:
+        most_input: the highest input label that may occur.
     """
     import kaldifst
 
     data = path.read_bytes()
     try:
-        _, _, states, begin = _head(data)
+        flags, start, states, begin = _head(data)
         if not 0 <= states <= (len(data) - begin) // _LEAST:
-            return None
-        return kaldifst.StdVectorFst.read(str(path))
+            return None, ""
+        places = None if flags & SYMBOLS else _places(data, begin, states)
+        fst = kaldifst.StdVectorFst.read(str(path))
     except (ValueError, struct.error, MemoryError):
-        return None
+        return None, ""
+    if fst is None:
+        return None, ""
+    arcs, ends = _by_iterator(fst) if places is None else _by_place(data, begin, *places)
+    return fst, _wrong_in(start, states, arcs, ends, most_input)
 
 
-def wrong_in(fst: Any, path: Path, most_input: int | None = None) -> str:
-    """What is wrong in an FST, or "".
-
-    Args:
-        fst: the `kaldifst.StdVectorFst` that was read from `path`.
-        most_input: the highest input label that may occur.
-    """
-    data = path.read_bytes()
-    flags, start, states, begin = _head(data)
-    if flags & SYMBOLS:
-        arcs, ends = _by_iterator(fst)
-    else:
-        arcs, ends = _by_place(data, begin, states)
+def _wrong_in(
+    start: int, states: int, arcs: list[np.ndarray], ends: np.ndarray, most_input: int | None
+) -> str:
     if not -1 <= start < states:
         return f"it starts in state {start} of {states}"
     inputs, outputs, weights, following = arcs
@@ -88,15 +86,30 @@ def _head(data: bytes) -> tuple[int, int, int, int]:
     return flags, start, states, at + _HEADER.size
 
 
-def _by_place(data: bytes, begin: int, states: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Columns of all arcs, and the final weights, of a file without symbol tables."""
+def _places(data: bytes, begin: int, states: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each state of a file without symbol tables, where it is behind `begin`, and its arcs.
+
+    Raises:
+        ValueError, struct.error: the file ends before they do.
+    """
     places, counts = np.empty(states, np.int64), np.empty(states, np.int64)
-    at, read = 0, _ARCS.unpack_from
+    at, read, end = 0, _ARCS.unpack_from, len(data) - begin
     for state in range(states):
         (count,) = read(data, begin + at + 4)
+        if not 0 <= count <= end:
+            raise ValueError(f"state {state} has {count} arcs")
         places[state], counts[state] = at, count
         at += _LEAST + 16 * count
-    words = np.frombuffer(data, "<i4", at // 4, begin)
+    if at > end:
+        raise ValueError("it ends before its arcs do")
+    return places, counts
+
+
+def _by_place(
+    data: bytes, begin: int, places: np.ndarray, counts: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Columns of all arcs, and the final weights, of a file without symbol tables."""
+    words = np.frombuffer(data, "<i4", (len(data) - begin) // 4, begin)
     before = np.cumsum(counts) - counts  # arcs before those of a state
     first = np.repeat(places // 4 + 3 - 4 * before, counts) + 4 * np.arange(counts.sum())
     columns = [words[first + n] for n in range(4)]

@@ -16,7 +16,7 @@ def classify(
     out: Annotated[Path, typer.Option(help="Directory to write, EXP/decode_<set>.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")

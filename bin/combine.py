@@ -10,7 +10,9 @@ import typer
 
 def combine(
     exp: Annotated[Path, typer.Argument(help="Experiment directory that `train` wrote.")],
-    max_models: Annotated[int, typer.Option(min=1, help="Combine at most the last N models.")] = 20,
+    max_models: Annotated[
+        int, typer.Option(min=1, max=10000, help="Combine at most the last N models.")
+    ] = 20,
     method: Annotated[
         str, typer.Option(help="average: the best running average; bfgs: weights optimised.")
     ] = "average",
@@ -22,7 +24,7 @@ def combine(
     ] = "valid",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing final.pt.")

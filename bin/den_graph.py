@@ -22,7 +22,9 @@ def den_graph(
     tree: Annotated[
         Path | None, typer.Option(help="Directory that `tree` wrote; default: two pdfs a phone.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the silences drawn into the text.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the silences drawn into the text.")
+    ] = 0,
     text: Annotated[
         Path | None, typer.Option(help="Also write the graph as OpenFst text, for fstcompile.")
     ] = None,

@@ -20,7 +20,10 @@ def export(
         typer.Option(help="Feature directory to check the file with; default: features of noise."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Allowed difference, as a share of the largest output.")
+        float,
+        typer.Option(
+            min=0.0, max=1e6, help="Allowed difference, as a share of the largest output."
+        ),
     ] = 1e-4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:

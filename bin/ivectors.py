@@ -54,7 +54,10 @@ def extract(
         bool, typer.Option("--per-speaker", help="A speaker's utterances share statistics.")
     ] = False,
     utterances: Annotated[
-        int, typer.Option(min=0, help="At most so many share them (2 for training sets); 0: all.")
+        int,
+        typer.Option(
+            min=0, max=10**9, help="At most so many share them (2 for training sets); 0: all."
+        ),
     ] = 0,
     overwrite: Overwrite = False,
 ) -> None:

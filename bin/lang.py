@@ -23,7 +23,9 @@ def lang(
     grammar: Annotated[
         str | None, typer.Option(help="uniform: any words in any order, all as likely")
     ] = None,
-    ngram_order: Annotated[int, typer.Option(help="order of the LM that --text makes")] = 3,
+    ngram_order: Annotated[
+        int, typer.Option(min=1, max=20, help="order of the LM that --text makes")
+    ] = 3,
     words_from: Annotated[
         list[Path] | None,
         typer.Option(help="the lexicon must have this text's words, too; may be repeated"),

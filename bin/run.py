@@ -46,13 +46,18 @@ def run(
         list[str] | None, typer.Argument(metavar="[JOB=1:N] LOG COMMAND...", show_default=False)
     ] = None,
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(backends.NAMES)}.")] = "local",
-    gpu: Annotated[int, typer.Option(min=0, help="GPUs for each job.")] = 0,
+    gpu: Annotated[int, typer.Option(min=0, max=10000, help="GPUs for each job.")] = 0,
     mem: Annotated[str | None, typer.Option(help="Memory for each job; local: no limit.")] = None,
-    num_threads: Annotated[int | None, typer.Option(min=1, help="Threads for each job.")] = None,
-    max_jobs_run: Annotated[int | None, typer.Option(min=1, help="Most jobs at a time.")] = None,
+    num_threads: Annotated[
+        int | None, typer.Option(min=1, max=100000, help="Threads for each job.")
+    ] = None,
+    max_jobs_run: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="Most jobs at a time.")
+    ] = None,
     max_time: Annotated[str | None, typer.Option(help="For each job: 30m, 4h, 1:30:00.")] = None,
     max_requeues: Annotated[
-        int, typer.Option(min=0, help="How often a job that exits with 144 starts again.")
+        int,
+        typer.Option(min=0, max=10**9, help="How often a job that exits with 144 starts again."),
     ] = 20,
     config: Annotated[
         Path | None, typer.Option(help="What options mean here; default: conf/queue.toml, if any.")

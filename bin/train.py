@@ -48,16 +48,22 @@ def train(
             help="Alignments of VALID; default: ALI has them, too.", rich_help_panel=SPEECH
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, shuffles, dropout.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, shuffles, dropout.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
     nj: Annotated[
-        int, typer.Option(min=0, help="Processes that make numerators; 0: one for each core.")
+        int,
+        typer.Option(min=0, max=4096, help="Processes that make numerators; 0: one for each core."),
     ] = 0,
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes, one for each GPU, that share every minibatch.")
+        int,
+        typer.Option(
+            min=1, max=4096, help="Processes, one for each GPU, that share every minibatch."
+        ),
     ] = 1,
     precision: Annotated[
         str, typer.Option(help="float32, bf16, or auto: bf16 on a GPU. Default: CONF's.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.faults.world import World
     from tests.toy import Toy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,6 +126,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     from tests.toy import build
 
     return build(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One of everything that a command reads, for tests to have broken copies of."""
+    from tests.faults.world import make
+
+    return make(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ usage="Usage: tests/run.sh [--lint-only | --unit-only | --recipes-only] [--thoro
   --recipes-only   the recipes alone (some minutes)
   --thorough       an argument of pytest: killed, forked and parallel trainings at length and in all their
                    variants (some minutes more); CHAINSTITCH_TEST_KILLS=200 sets how many kills at random
+                   and CHAINSTITCH_FUZZ=100 tries a hundred times as many mutated files
 Tests run in two processes, file by file and all recipes in one of them; -n 0 runs them one after the
 other, as pytest by itself does.
 CHAINSTITCH_DATA names the directory of the corpora (default ../shared/data); tests that need a corpus

@@ -77,7 +77,7 @@ def atomic_directory(path: Path | str, kind: str, overwrite: bool = False) -> It
         UserError: another process is making it.
     """
     path = Path(path)
-    with locked(path):
+    with locked(path, nested=True):
         check_directory(path, kind, overwrite)
         temporary = temporary_name(path)
         remove(temporary)

@@ -46,10 +46,10 @@ def parse(text: str) -> Part:
     Raises:
         UsageError: not of that form, or no such share.
     """
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     part = Part(int(found[1]), int(found[2])) if found else Part(0, 0)
     if not 1 <= part.number <= part.count:
-        raise UsageError(f"--part {text!r}: wanted e.g. 3/8, the third of eight shares")
+        raise UsageError(f"--part {text[:40]!r}: wanted e.g. 3/8, the third of eight shares")
     return part
 
 

@@ -78,7 +78,7 @@ class LibraryStream:
 
 
 @contextmanager
-def for_library(stream: IO[bytes]) -> Iterator[LibraryStream]:
+def for_library(stream: IO[bytes]) -> Iterator[Any]:
     """The stream for a library to write to, and its error, if any, when the block ends.
 
     Raises:

@@ -41,13 +41,14 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @contextmanager
-def locked(directory: Path | str, wait: bool = False) -> Iterator[None]:
-    """Holds `.<name>.lock` beside `directory` while the block runs; within it, may be nested.
+def locked(directory: Path | str, wait: bool = False, nested: bool = False) -> Iterator[None]:
+    """Holds `.<name>.lock` beside `directory` while the block runs.
 
     What killed processes left of their attempts to make the directory is removed first.
 
     Args:
         wait: until another process that holds it is done, instead of an error.
+        nested: this process may hold it already.
 
     Raises:
         UserError: another process holds it (says which, on which machine, since when); or what is
@@ -55,7 +56,7 @@ def locked(directory: Path | str, wait: bool = False) -> Iterator[None]:
     """
     directory = Path(directory).absolute()
     path = directory.parent / f".{directory.name}.lock"
-    if path in _held:
+    if nested and path in _held:
         yield
         return
     directory.parent.mkdir(parents=True, exist_ok=True)

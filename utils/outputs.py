@@ -14,9 +14,9 @@ and what is there already, unless it is an empty directory, is replaced only whe
 
 The mark is a small file `.chainstitch` that says of what kind a directory is. `atomic_directory`
 (files.py), which makes all of them, writes it, so that no command can forget to. What has no mark
-was not made by this program, or before there were marks (0.2.0): it is for its owner to delete. A
-symbolic link is never replaced, nor what it points to: its target may be somebody's other disk.
-While the new directory is made the old one is whole, and a kill loses neither (files.py).
+was not made by this program, or by a version without marks (0.2.0): it is for its owner to delete.
+A symbolic link is never replaced, nor what it points to: that may be somebody's other disk. While
+the new directory is made the old one is whole, and a kill loses neither (files.py).
 
 One exception to (1): what is made from an experiment (decode, align, classify) may lie in it, as
 EXP/decode_dev does. It may not be it, or contain it, or lie in what training keeps there (log,
@@ -68,7 +68,7 @@ FILES = {
     "FST text": rb"\A(\d+ \d+ \d+ \S+\n|\d+ \S+\n)",
     "i-vectors": rb"\A\x89HDF\r\n\x1a\n.*extractor",
     "exported model": rb"chainstitch\.json",
-    "picture": rb"\A\x89PNG\r\n\x1a\n.*chainstitch",
+    "picture": rb"\A\x89PNG\r\n\x1a\n.*tEXtSoftware\x00chainstitch",
     "results": rb"\A\s*(\Z|#|<!--)|<!-- chainstitch compare",
 }
 LOOK_BYTES = 65536  # at the beginning and at the end of a file
@@ -100,8 +100,13 @@ def check_directory(
     for given in inputs:
         if given is not None:
             check_apart(out, given, experiment is not None and Path(given) == Path(experiment))
+    if _is_around_us(out):
+        raise UsageError(
+            f"{out} is, or contains, the directory that you are in, and cannot be made anew; give "
+            "the output another name"
+        )
     if is_replaced(out):
-        with locked(out):  # gives it its name back
+        with locked(out, nested=True):  # gives it its name back
             pass
     if not os.path.lexists(out) or (not out.is_symlink() and _is_empty(out)):
         return
@@ -121,24 +126,26 @@ def check_file(
         kind: of FILES; None: one that cannot be told from others.
     """
     out = Path(out)
+    above, known = _lineage(out), [(given, _identity(Path(given))) for given in inputs if given]
+    for given, this in known:
+        if this == above[0]:
+            raise UsageError(
+                f"{out} is an input, too ({given}); nothing was written: give the output another "
+                "name"
+            )
     if not os.path.lexists(out):
         return
     mode = out.lstat().st_mode
     if not stat.S_ISREG(mode):
         what = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory"}
         raise _in_the_way(out, f"it is {what.get(stat.S_IFMT(mode), 'no plain file')}")
-    above = _lineage(out)
-    for given in inputs:
-        if given is not None:
-            this = _identity(Path(given))
-            if this == above[0]:
-                raise UsageError(f"{out} is an input, too ({given}); give the output another name")
-            if this in above and kind is None:
-                raise _in_the_way(out, f"it lies in the input {given}")
-    if not overwrite:
-        raise _exists(out)
+    for given, this in known:
+        if this in above and kind is None:
+            raise _in_the_way(out, f"it lies in the input {given}")
     if kind is not None and not _looks_like(out, kind):
         raise _in_the_way(out, f"it does not look like a file of this kind ({kind})")
+    if not overwrite:
+        raise _exists(out)
 
 
 def check_apart(out: Path, given: Path | str, may_lie_in: bool = False) -> None:
@@ -245,6 +252,13 @@ def _check_place_in_experiment(out: Path, depth: int) -> None:
                 f"{out} lies in {one}, which chainstitch {DIRECTORIES[marked_kind(one) or '']} "
                 "made; give the output another name"
             )
+
+
+def _is_around_us(out: Path) -> bool:
+    try:
+        return _identity(out) in _lineage(Path.cwd())
+    except FileNotFoundError:  # it is gone
+        return False
 
 
 def _is_empty(path: Path) -> bool:

@@ -26,7 +26,14 @@ from chainstitch.nnet.ivector.front_end import FrontEnd, estimate_pca
 from chainstitch.nnet.ivector.model import IvectorModel
 from chainstitch.nnet.ivector.ubm import train_ubm
 from chainstitch.utils import config as configs
-from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, silence_row
+from chainstitch.utils.bounds import SEED, check_fields
+from chainstitch.utils.data.features import (
+    CONFIG,
+    FeatureConfig,
+    FeatureReader,
+    check_same_features,
+    silence_row,
+)
 from chainstitch.utils.data.ivectors import MODEL, STORE, write_ivectors
 from chainstitch.utils.data.manifests import cut_speaker
 from chainstitch.utils.data.means import Features
@@ -34,6 +41,7 @@ from chainstitch.utils.data.workers import report_progress
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.log import environment
+from chainstitch.utils.memory import refuse_more
 from chainstitch.utils.outputs import Given, check_directory, check_file
 
 BATCH = 64  # groups at a time, offline
@@ -56,39 +64,27 @@ class IvectorConfig:
             extraction, see IvectorModel.
     """
 
-    dim: int = 100
-    num_gauss: int = 512
-    context: int = 3
-    pca_dim: int = 40
-    prior_frames: float = 200.0
-    pca_utterances: int = 5000
-    ubm_frames: int = 500000
-    ubm_iterations: int = 20
-    iterations: int = 10
-    num_gselect: int = 5
-    min_post: float = 0.025
-    posterior_scale: float = 0.1
-    max_count: float = 100.0
-    period: int = 10
-    max_remembered_frames: float = 1000.0
-    seed: int = 0
+    dim: int = dataclasses.field(default=100, metadata={"bounds": "[1, 10000]"})
+    num_gauss: int = dataclasses.field(default=512, metadata={"bounds": "[1, 65536]"})
+    context: int = dataclasses.field(default=3, metadata={"bounds": "[0, 100]"})
+    pca_dim: int = dataclasses.field(default=40, metadata={"bounds": "[1, 10000]"})
+    prior_frames: float = dataclasses.field(default=200.0, metadata={"bounds": "(0, inf)"})
+    pca_utterances: int = dataclasses.field(default=5000, metadata={"bounds": "[1, 1000000000]"})
+    ubm_frames: int = dataclasses.field(default=500000, metadata={"bounds": "[1, 1000000000]"})
+    ubm_iterations: int = dataclasses.field(default=20, metadata={"bounds": "[1, 10000]"})
+    iterations: int = dataclasses.field(default=10, metadata={"bounds": "[1, 10000]"})
+    num_gselect: int = dataclasses.field(default=5, metadata={"bounds": "[1, 65536]"})
+    min_post: float = dataclasses.field(default=0.025, metadata={"bounds": "[0, 0.5]"})
+    posterior_scale: float = dataclasses.field(default=0.1, metadata={"bounds": "(0, 1]"})
+    max_count: float = dataclasses.field(default=100.0, metadata={"bounds": "[0, inf)"})
+    period: int = dataclasses.field(default=10, metadata={"bounds": "[1, 100000]"})
+    max_remembered_frames: float = dataclasses.field(
+        default=1000.0, metadata={"bounds": "[0, inf)"}
+    )
+    seed: int = dataclasses.field(default=0, metadata={"bounds": SEED})
 
     def __post_init__(self) -> None:
-        at_least = dict.fromkeys(
-            ("dim", "num_gauss", "pca_dim", "pca_utterances", "ubm_frames", "ubm_iterations",
-             "iterations", "num_gselect", "period"), 1
-        ) | dict.fromkeys(
-            ("context", "min_post", "max_count", "max_remembered_frames", "seed"), 0
-        )  # fmt: skip
-        for key, least in at_least.items():
-            if getattr(self, key) < least:
-                raise ValueError(f"{key} = {getattr(self, key)}: wanted {least} or more")
-        for key, most in (("min_post", 0.5), ("posterior_scale", 1.0)):
-            if getattr(self, key) > most:
-                raise ValueError(f"{key} = {getattr(self, key)}: wanted {most} or less")
-        for key in ("prior_frames", "posterior_scale"):
-            if not getattr(self, key) > 0:
-                raise ValueError(f"{key} = {getattr(self, key)}: wanted more than 0")
+        check_fields(self)
 
     def extraction(self) -> dict[str, Any]:
         """The constants that IvectorModel takes."""
@@ -118,6 +114,10 @@ def train_set(
         UserError: damaged features; too few of them; names the utterance where there is one.
     """
     check_directory(out, "ivectors", overwrite, [data, *more_inputs])
+    refuse_more(
+        8.0 * config.num_gauss * config.dim * (3 * config.pca_dim + config.dim),
+        f"num_gauss = {config.num_gauss} with dim = {config.dim}", "set one of them smaller",
+    )  # fmt: skip
     started = time.monotonic()
     reader = FeatureReader(data)
     lines: list[dict[str, Any]] = []
@@ -223,7 +223,13 @@ def extract_set(
             f"--utterances {utterances}: wanted 0 or more, together with --per-speaker"
         )
     model, reader = IvectorModel.load(exp), FeatureReader(data)
-    _check_same_features(Path(exp), reader)
+    settings = configs.load(Path(exp) / CONFIG, FeatureConfig)
+    check_same_features(settings, exp, reader, "extract features with one config for both")
+    if settings.num_ceps != len(model.front.mean):
+        raise UserError(
+            f"{Path(exp) / CONFIG} has num_ceps = {settings.num_ceps}, {MODEL} beside it takes "
+            f"{len(model.front.mean)}; put back the files that `chainstitch ivectors train` wrote"
+        )
     groups = _groups(reader, utterances if per_speaker else 1)
 
     def loaded(group: Sequence[Any]) -> list[tuple[str, Features]]:
@@ -273,14 +279,3 @@ def _groups(reader: FeatureReader, limit: int) -> list[list[Any]]:
         for cuts in speakers.values()
         for begin in range(0, len(cuts), limit or len(cuts))
     ]
-
-
-def _check_same_features(exp: Path, reader: FeatureReader) -> None:
-    ours = dataclasses.asdict(configs.load(exp / CONFIG, FeatureConfig))
-    for key in ("sampling_rate", "num_mel_bins", "num_ceps", "low_freq", "high_freq"):
-        theirs = getattr(reader.config, key)
-        if ours[key] != theirs:
-            raise UsageError(
-                f"{reader.directory} has {key} = {theirs}, {exp} was trained with {ours[key]}; "
-                "extract features with one config for both"
-            )

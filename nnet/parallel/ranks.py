@@ -18,6 +18,7 @@ The process of rank 0 alone writes: the directory, checkpoints, log.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -103,7 +104,21 @@ class Ranks:
 
 def launched() -> bool:
     """Whether torchrun (or who sets the same variables) started this process, beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _number("WORLD_SIZE", "1") > 1
+
+
+def _number(name: str, default: str = "") -> int:
+    """A variable that torchrun sets.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    text = os.environ.get(name, default)
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise UsageError(
+            f"the variable {name} is {text!r}; start the processes with torchrun, or unset it"
+        )
+    return int(text)
 
 
 @contextmanager
@@ -123,7 +138,7 @@ def launched_ranks() -> Iterator[Ranks]:
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {' and '.join(missing)} not set; "
             "start the processes with torchrun"
         )
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size = _number("RANK"), _number("WORLD_SIZE")
     die_with_us()  # torchrun's processes would train on, and hold the lock, where that is killed
     try:
         # tensors go by where they are: through gloo from the host, through NCCL from a GPU
@@ -151,7 +166,7 @@ def local_device(device: str) -> str:
     With as many processes on a machine as it has visible GPUs each has its own.
     """
     if launched() and device in ("auto", "cuda") and torch.cuda.is_available():
-        number = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+        number = _number("LOCAL_RANK") % torch.cuda.device_count()
         torch.cuda.set_device(number)
         return f"cuda:{number}"
     return device

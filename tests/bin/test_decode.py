@@ -58,6 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     infer.log_likes = lambda model, features, ivectors: _log_likes(model, features)
     infer.ivector_reader = lambda model, data: None
+    infer.check_features = lambda exp, model, reader: None
     monkeypatch.setitem(sys.modules, "chainstitch.nnet.infer.outputs", infer)
     monkeypatch.setattr("chainstitch.nnet.infer.outputs", infer, raising=False)
     monkeypatch.setattr("chainstitch.utils.data.features.FeatureReader", _Reader)

@@ -49,7 +49,7 @@ def write_ivectors(
 
     Raises:
         UsageError: `path` exists and `overwrite` is false.
-        UserError: i-vectors that are not finite; names the utterance.
+        UserError: i-vectors that are not finite, or an utterance called MODEL; names it.
     """
     import h5py
 
@@ -63,6 +63,8 @@ def write_ivectors(
         file.attrs.update({"period": period, "dim": dim, "extractor": digest(model)})
         file.create_dataset(MODEL, data=np.frombuffer(model, dtype=np.uint8))
         for name, matrix in matrices:
+            if name.split("/")[0] == MODEL:
+                raise UserError(f"{path}: the utterance {name!r} has the name of the extractor")
             if not np.isfinite(matrix).all():
                 raise UserError(f"{path}: the i-vectors of {name} are not finite numbers")
             file.create_dataset(name, data=np.asarray(matrix, dtype=np.float32))
@@ -102,7 +104,9 @@ class IvectorReader:
             attributes = self._open().attrs
             self.period, self.dim = int(attributes["period"]), int(attributes["dim"])
             self.extractor = str(attributes["extractor"])
-        except (OSError, KeyError, RuntimeError) as error:
+            if self.period < 0 or self.dim < 1:
+                raise ValueError(f"period {self.period}, dim {self.dim}")
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{self.path} is damaged ({error}); {self._again}") from None
 
     @property
@@ -124,7 +128,7 @@ class IvectorReader:
         """
         try:
             found = bytes(np.asarray(self._open()[MODEL], dtype=np.uint8))
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{self.path} has no {MODEL} ({error}); {self._again}") from None
         if digest(found) != self.extractor:
             raise UserError(f"{self.path}: its {MODEL} is damaged; {self._again}")
@@ -147,7 +151,7 @@ class IvectorReader:
             if frame is not None and self.period > 0:
                 number = min(number, frame // self.period)
             ivector = np.asarray(rows[number], dtype=np.float32)
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(
                 f"{self.path}: cannot read the i-vectors of {cut_id} ({error}); {self._again}"
             ) from None

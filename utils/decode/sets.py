@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils import job_parts
+from chainstitch.utils import text as texts
 from chainstitch.utils.children import in_order, worker_pool
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
@@ -33,6 +34,8 @@ Item = tuple[str, NDArray[np.float32]]  # utterance, log-likes (frames, pdfs)
 
 DECODERS = ("kaldi", "k2")
 
+MAX_POINTS = 1000  # of a sweep
+MAX_VALUE = 1000  # of an LM weight or a word insertion penalty, either side of 0
 WAITING = 4  # utterances per process that are in work or wait for it
 REPORT_SECONDS = 30.0
 
@@ -82,11 +85,17 @@ def sweep_points(lmwt: str, wip: str) -> list[Point]:
     """The points of `--lmwt 7:17 --wip 0,0.5,1.0`: a range (both ends, step 1) or a list each.
 
     Raises:
-        UsageError: not of that form, or an lmwt that is not positive.
+        UsageError: not of that form, an lmwt that is not positive, or more than MAX_POINTS.
     """
     weights, penalties = _numbers("--lmwt", lmwt, "7:17"), _numbers("--wip", wip, "0,0.5,1.0")
     if min(weights) <= 0.0:
         raise UsageError(f"--lmwt {lmwt!r}: an LM weight must be above 0, e.g. 7:17")
+    found = len(weights) * len(penalties)
+    if found > MAX_POINTS:
+        raise UsageError(
+            f"--lmwt and --wip are {len(weights)} and {len(penalties)} values, {found} points; "
+            f"wanted at most {MAX_POINTS}"
+        )
     return [(weight, penalty) for weight in weights for penalty in penalties]
 
 
@@ -187,7 +196,7 @@ def merge_decode(
                     raise UsageError(
                         f"{share} has other files than {shares[0]}; run the jobs again"
                     )
-                lines += (share / name).read_text(encoding="utf-8").splitlines(keepends=True)
+                lines += [f"{line}\n" for line in texts.lines(share / name)]
             lines.sort(key=lambda line: line.split()[0])  # a stable sort: a ctm keeps its order
             found = [line.split()[0] for line in lines]
             if name == "ref" and found != sorted(utterances):
@@ -257,11 +266,24 @@ def _numbers(option: str, text: str, example: str) -> list[float]:
     try:
         if ":" in text:
             first, last = (int(part) for part in text.split(":"))
+            if last - first >= MAX_POINTS:
+                raise UsageError(
+                    f"{option} {text:.60}: these are more values than {MAX_POINTS}; wanted a "
+                    f"range like {example}"
+                )
             numbers = [float(n) for n in range(first, last + 1)]
         else:
             numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not numbers or not np.isfinite(numbers).all() or len(set(numbers)) < len(numbers):
-        raise UsageError(f"{option} {text!r}: wanted a range or a list of numbers, e.g. {example}")
+        raise UsageError(
+            f"{option} {text[:60]!r}: wanted a range or a list of numbers, e.g. {example}"
+        )
+    wrong = [n for n in numbers if abs(n) > MAX_VALUE or round(n, 3) != n]
+    if wrong:  # they stand in the names of files
+        raise UsageError(
+            f"{option} {text[:60]!r}: {wrong[0]} is beyond {MAX_VALUE} or has more than three "
+            f"decimals; wanted numbers as in {example}"
+        )
     return numbers

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.lang.fst_check import read_checked
 from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
 
 log = logging.getLogger(__name__)
@@ -154,18 +155,24 @@ def num_arcs(fst: Any) -> int:
     return sum(fst.num_arcs(state) for state in range(fst.num_states))
 
 
-def read_fst(path: Path | str, made_by: str = "chainstitch lang") -> Any:
-    """The `kaldifst.StdVectorFst` stored at `path`.
+def read_fst(
+    path: Path | str, made_by: str = "chainstitch lang", most_input: int | None = None
+) -> Any:
+    """The `kaldifst.StdVectorFst` stored at `path`, every arc of which was looked at.
+
+    Args:
+        most_input: the highest input label that may occur.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    import kaldifst
-
-    fst = kaldifst.StdVectorFst.read(str(path)) if Path(path).is_file() else None
+    path = Path(path)
+    fst, wrong = read_checked(path, most_input) if path.is_file() else (None, "")
     if fst is None:
-        what = "is not an FST or is damaged" if Path(path).exists() else "does not exist"
+        what = "is not an FST or is damaged" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}; run `{made_by}` again")
+    if wrong:
+        raise UserError(f"{path} is damaged ({wrong}); run `{made_by}` again")
     return fst
 
 

@@ -18,6 +18,7 @@ MEMORY = re.compile(r"[1-9]\d*(\.\d+)?[KMGT]?")
 CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 DURATION = re.compile(r"([1-9]\d*)([smhd])")
 MOST_JOBS = 100_000  # of a batch; as each has a log, no disk would like more
+MOST_SECONDS = 366 * 24 * 3600
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -145,6 +146,8 @@ def seconds(text: str) -> int:
     elif match := CLOCK.fullmatch(text):
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         found = ((days * 24 + hours) * 60 + minutes) * 60 + rest
-    if not found:
-        raise UsageError(f"--max-time {text!r}: wanted e.g. 90s, 30m, 4h, 2d or 1:30:00")
+    if not 0 < found <= MOST_SECONDS:
+        raise UsageError(
+            f"--max-time {text[:40]!r}: wanted e.g. 90s, 30m, 4h, 2d or 1:30:00, a year at most"
+        )
     return found

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import time
@@ -28,7 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chainstitch.utils.errors import UserError
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.lock import locked
 from chainstitch.utils.queue.grammar import MOST_JOBS, Ended, Jobs, Resources
@@ -37,6 +39,7 @@ from chainstitch.utils.unfinished import TEMPORARY
 BATCH, OUTCOME, EXITS = "batch.json", "outcome.json", "exits"
 PATIENCE = 5.0  # seconds for a batch that is being stopped, as one whose driver was killed
 LOOK_SECONDS = 0.1
+LOOKED_AT = 1 << 16  # bytes of a file that may be a log
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +99,10 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     Raises:
         OSError: from the file system; the earlier logs are then as they were.
         UserError: another batch that is still watched writes to one of these logs.
+        UsageError: what has the name of a log is none.
     """
+    for number in jobs.numbers:
+        _refuse_foreign(Path.cwd() / jobs.job(number).log)
     place = queue_directory(Path.cwd() / jobs.log)
     stem = Path(jobs.log).name.removesuffix(".log")
     place.mkdir(parents=True, exist_ok=True)
@@ -110,6 +116,7 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     try:
         with locked(place, wait=True):  # of two that begin at a time one is first
             ended = _refuse_watched(record, place)
+            _clear_unfinished(place, stem)
             record.log(jobs.first).parent.mkdir(parents=True, exist_ok=True)
             (directory / EXITS).mkdir(parents=True)
             content = asdict(record)
@@ -125,6 +132,34 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
         if record.log(number).is_file():  # and no device or directory
             record.log(number).unlink(missing_ok=True)
     return record
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Logs are replaced without being asked; a script whose name stands in a log's place is not.
+
+    Raises:
+        UsageError: there is a directory, or a file that does not begin as logs do and is not named
+            as one.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory; wanted LOG COMMAND..., with a file as LOG")
+    if path.suffix == ".log" or not path.is_file():
+        return
+    with open(path, "rb") as stream:
+        head = stream.read(LOOKED_AT)
+    if head and not (head.startswith(b"# ") and b"\n# Started at " in head):
+        raise UsageError(
+            f"{path} exists and is no log that `chainstitch run` wrote; wanted LOG COMMAND..., "
+            "give another name for the log"
+        )
+
+
+def _clear_unfinished(place: Path, stem: str) -> None:
+    """Removes what who was killed in `begin` left; for who holds the lock of `place`."""
+    for other in place.glob(f"{glob.escape(stem)}-*"):
+        name = re.fullmatch(r"\d{8}-\d{6}-\d+", other.name.removeprefix(f"{stem}-"))
+        if name and not (other / BATCH).exists():
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _refuse_watched(record: Record, place: Path) -> list[Record]:
@@ -187,22 +222,38 @@ def read(directory: Path) -> Record:
 
     Raises:
         FileNotFoundError: it is not there, or not visible yet.
-        ValueError, KeyError, TypeError: it is damaged.
+        ValueError, KeyError, TypeError, OverflowError: it is damaged.
     """
     content = json.loads((directory / BATCH).read_text(encoding="utf-8"))
     jobs = Jobs(**content["jobs"] | {"command": tuple(content["jobs"]["command"])})
     if len(jobs.numbers) > MOST_JOBS:
         raise ValueError(f"{len(jobs.numbers)} jobs")
     content |= {"jobs": jobs, "resources": Resources(**content["resources"])}
-    return Record(directory=directory, **content)
+    record = Record(directory=directory, **content)
+    for name, wanted in _TYPES.items():
+        if not isinstance(content[name], wanted):
+            raise TypeError(f"{name} is {content[name]!r}")
+    if not all(isinstance(word, str) and "\0" not in word for word in (jobs.log, record.cwd)):
+        raise TypeError(f"the log is {jobs.log!r}, in {record.cwd!r}")
+    time.localtime(record.started)
+    return record
+
+
+_TYPES = {
+    "backend": str, "cwd": str, "host": str, "pid": int, "started": int | float,
+}  # fmt: skip
 
 
 def batches(place: Path) -> Iterator[Record]:
     """The readable batches in a `q` directory, oldest first."""
     found = []
     for file in place.glob(f"*/{BATCH}"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        try:
             found.append(read(file.parent))
+        except OSError:  # it is just being made, or removed
+            continue
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            log.warning("%s is damaged (%s) and is left out", file, error)
     yield from sorted(found, key=lambda record: record.started)
 
 
@@ -270,12 +321,22 @@ def finish(record: Record, ended: Mapping[int, Ended]) -> None:
 
 
 def outcome(record: Record) -> dict[str, Any] | None:
-    """What `finish` wrote: {"failed": {number: end}, "unknown": [number], "ended": time}."""
+    """What `finish` wrote: {"failed": {number: end}, "unknown": [number], "ended": time}.
+
+    None if it is not there, or damaged: what the logs say then counts.
+    """
+    path = record.directory / OUTCOME
     try:
-        content: dict[str, Any] = json.loads((record.directory / OUTCOME).read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
+        for end in content["failed"].values():
+            Ended(**end)
+        set(content["unknown"])
     except FileNotFoundError:
         return None
-    return content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s is damaged (%s); the jobs' logs are looked at instead", path, error)
+        return None
+    return dict(content)
 
 
 def _write(path: Path, content: Any, keep: Path | None = None) -> None:

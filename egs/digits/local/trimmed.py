@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from chainstitch.utils.data.manifests import cut_text, cut_tracks, read_cuts
+from chainstitch.utils.data.samples import load_samples
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.outputs import check_file
@@ -41,7 +42,7 @@ def ctm_lines(data: Path, below: float) -> list[str]:
     for cut in read_cuts(data):
         offsets = [track.offset for track in getattr(cut, "tracks", [])] or [0.0]
         for offset, track in zip(offsets, cut_tracks(cut), strict=True):
-            begin, end = loud_part(track.load_audio()[0], track.sampling_rate, below)
+            begin, end = loud_part(load_samples(track), track.sampling_rate, below)
             lines.append(f"{cut.id} 1 {offset + begin:.4f} {end - begin:.4f} {cut_text(track)}\n")
     return lines
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.queue.signals import Signals
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -58,6 +59,11 @@ def worker_pool(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, _start, (os.getpid(), start, arguments))
     try:
+        with Signals(children=False) as kept:  # a process that is just being started is in no list
+            for _ in range(count):  # each starts one, as none is idle yet
+                pool.submit(os.getpid)
+        for number in kept.take():
+            signal.raise_signal(number)
         yield pool
     except BrokenProcessPool:
         raise UserError(

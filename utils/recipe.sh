@@ -91,10 +91,11 @@ _recipe_end() {
 trap _recipe_end EXIT
 
 # bash runs no trap while a command runs in the foreground, so that the recipe would end and its
-# training train on. In the background commands ignore Ctrl-C; they get SIGTERM in its place.
+# training train on. So commands run in the background. They get one signal, SIGTERM, also for Ctrl-C,
+# which the terminal would send to them as well.
 _recipe_run() {
   local status=0
-  exec "$@" <&0 &
+  (trap '' INT && exec "$@") <&0 &
   wait $! || status=$?
   return "$status"
 }

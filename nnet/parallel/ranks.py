@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from chainstitch.nnet.parallel.all_reduce import sum_together
 from chainstitch.utils.children import die_with_us
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.stop_signals import end_at_once
 
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # variables that torchrun sets
 
@@ -142,7 +143,8 @@ def launched_ranks() -> Iterator[Ranks]:
     die_with_us()  # torchrun's processes would train on, and hold the lock, where that is killed
     try:
         # tensors go by where they are: through gloo from the host, through NCCL from a GPU
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        with end_at_once():  # it waits for the others, half an hour if need be
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         try:
             yield Ranks(rank, size, dist.group.WORLD)
         finally:

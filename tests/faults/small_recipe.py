@@ -295,10 +295,16 @@ def _together(line: Sequence[str], ranks: int) -> int:
 
     def hand_on(number: int, _: Any) -> None:
         for process in processes:
-            os.kill(process, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     signal.signal(signal.SIGTERM, hand_on)  # as torchrun does
-    codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+    codes = []
+    for _ in range(ranks):
+        code = os.waitstatus_to_exitcode(os.wait()[1])
+        codes.append(code)
+        if code:  # so do the others, which may wait for this one
+            hand_on(signal.SIGTERM, None)
     return next((code for code in codes if code), 0)
 
 

@@ -238,7 +238,7 @@ def test_features_that_are_told_to_end_leave_nothing(toy: Toy, tmp_path: Path) -
     _, said = process.communicate(timeout=50)
     assert process.returncode == 143
     errors = [line for line in said.splitlines() if " INFO " not in line]
-    assert errors == ["chainstitch features: error: ended by SIGTERM"]
+    assert errors == ["chainstitch features: error: ended by SIGTERM"], said
     assert list(tmp_path.iterdir()) == []
     wait_for(lambda: all(map(gone, workers)), 10)
 

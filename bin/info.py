@@ -92,7 +92,10 @@ def _network(
         subsampling = 3
     if num_pdfs < 1:
         raise UsageError(f"{path} does not say how many outputs there are; add --num-pdfs 3000")
-    network = Network(text, num_pdfs, subsampling)
+    try:
+        network = Network(text, num_pdfs, subsampling)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     costs = cost(network, Job(hours, epochs), tflops) if hours else {}
     return describe(network) | {name: float(f"{value:.4g}") for name, value in costs.items()}
 

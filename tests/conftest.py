@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = "tests/recipes/"
+FAULTS = ("tests/faults/", "tests/fuzz/")  # marked `fault`
 LONGEST = (  # files, and the recipes as one
     RECIPES,
+    "tests/faults/test_commands.py",
+    "tests/fuzz/test_readers.py",
+    "tests/faults/test_queue.py",
     "tests/nnet/train/test_averaged_jobs.py",
     "tests/bin/test_torchrun.py",
     "tests/nnet/train/test_survival.py",
@@ -58,12 +62,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)  # before the markers are looked at
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Recipes last: they take minutes, and a failed unit test says more.
 
     Where tests run side by side the longest files come first, so that none is left alone at the
     end.
     """
+    for item in items:
+        if item.nodeid.startswith(FAULTS):
+            item.add_marker("fault")
     if not config.getoption("thorough"):
         longer = [item for item in items if item.get_closest_marker("thorough")]
         items[:] = [item for item in items if item not in longer]

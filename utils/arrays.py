@@ -6,6 +6,7 @@ tokenizer that takes the header apart, of memory that a header asks for. Here it
 
 from __future__ import annotations
 
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -37,6 +38,7 @@ def load_array(path: Path | str) -> np.ndarray[Any, Any]:
     if not isinstance(found, np.ndarray):
         found.close()
         raise ValueError("it is an archive of arrays, wanted one array")
+    _check_texts(found)
     return found
 
 
@@ -60,7 +62,16 @@ def load_arrays(path: Path | str) -> dict[str, np.ndarray[Any, Any]]:
     for name, array in found.items():
         if not isinstance(array, np.ndarray):
             raise ValueError(f"{name} is no array")
+        _check_texts(array)
     return found
+
+
+def _check_texts(array: np.ndarray[Any, Any]) -> None:
+    """Numbers that are no characters make Python itself fail (SystemError) when they are read."""
+    if array.dtype.kind == "U" and array.size and array.itemsize:
+        letters = np.frombuffer(array.astype(array.dtype.newbyteorder("=")).tobytes(), np.uint32)
+        if int(letters.max(initial=0)) > sys.maxunicode:
+            raise ValueError("a text has what is no character in it")
 
 
 def _said(error: BaseException) -> str:

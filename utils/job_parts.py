@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from chainstitch.utils.errors import UsageError
+from chainstitch.utils.lock import locked
 from chainstitch.utils.outputs import Given, check_apart, marked_kind
 from chainstitch.utils.unfinished import remove as remove_directory
+from chainstitch.utils.unfinished import temporary_name
 
 T = TypeVar("T")
 
@@ -81,11 +83,22 @@ def check(out: Path | str, inputs: Iterable[Given], experiment: Given = None) ->
 
 
 def remove(out: Path | str) -> None:
-    """Removes the shares of OUT, those of another count as well, and nothing else."""
+    """Removes the shares of OUT, those of another count as well, and nothing else.
+
+    A share loses its name first: what a kill leaves of it is no share, and the next who makes or
+    removes that one clears it away.
+    """
     place = _place(out)
-    for share in place.iterdir() if place.is_dir() else ():
-        if re.fullmatch(r"\d+of\d+", share.name) and marked_kind(share) is not None:
-            remove_directory(share)
+    for found in list(place.iterdir()) if place.is_dir() else ():
+        name = re.fullmatch(r"(?:\.tmp-\d+-)?(\d+of\d+)", found.name)
+        if name is None:
+            continue
+        share = place / name[1]
+        with locked(share):  # clears what the killed have left
+            if marked_kind(share) is not None:
+                gone = temporary_name(share)
+                share.rename(gone)
+                remove_directory(gone)
     with contextlib.suppress(OSError):  # it may be gone, and may hold things of others
         place.rmdir()
 

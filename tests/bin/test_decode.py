@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import chainstitch.nnet.infer  # noqa: F401  before a part of it is replaced
 from chainstitch.bin.main import app
 from chainstitch.utils.config import save
 from chainstitch.utils.hmm import topology

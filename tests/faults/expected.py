@@ -65,6 +65,9 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("compare", "missing", "place/RESULTS.md"): Well("it is made"),
     ("compare", "empty", "place/RESULTS.md"): Well("it is filled"),
     ("compare", "truncated", "place/RESULTS.md"): Well("what is there stays"),
+    ("compare", "missing", "exp/a_s0/train.jsonl"): Well("what is known of training is left out"),
+    ("info network", "wrong dimension", "a.xconfig"): Well("a network may read 14 numbers"),
+    ("run", "output = input", "run jobs/q true"): Fails("Is a directory: .*jobs/q", (1,)),
     ("run", "empty", "queue.toml"): Well("every key has a default"),
     ("run status", "missing", "jobs/q/a/batch.json"): Well(OTHERS),
     **{

@@ -121,12 +121,20 @@ def build_hlg(h: Any, l_disambig: Any, g: Any) -> Any:
         g: the grammar; back-off arcs have `#0` as input label, other arcs their word on both sides.
 
     Raises:
-        UserError: the graph is empty: no sentence of the grammar can be said with the lexicon.
+        UserError: the graph is empty: no sentence of the grammar can be said with the lexicon; or
+            it cannot be made deterministic.
     """
     import kaldifst
 
     lg = compose(l_disambig, g)
-    kaldifst.determinize_star(lg, use_log=True)
+    try:
+        kaldifst.determinize_star(lg, use_log=True)
+    except RuntimeError:  # of one that is not functional
+        raise UserError(
+            "lexicon and grammar cannot be made into a deterministic graph: for one sequence of "
+            "phones they have different words, which no disambiguation symbol tells apart; "
+            "run `chainstitch lang` again"
+        ) from None
     kaldifst.minimize_encoded(lg)
     log.info("LG: %d states, %d arcs", lg.num_states, num_arcs(lg))
     hlg = compose(h, lg)

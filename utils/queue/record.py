@@ -16,6 +16,7 @@ refused. Who watches a batch holds a lock (flock) on its batch.json, which ends 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
@@ -138,11 +139,11 @@ def _refuse_foreign(path: Path) -> None:
     """Logs are replaced without being asked; a script whose name stands in a log's place is not.
 
     Raises:
-        UsageError: there is a directory, or a file that does not begin as logs do and is not named
-            as one.
+        UsageError: there is a file that does not begin as logs do, and is not named as one.
+        OSError: there is a directory.
     """
     if path.is_dir():
-        raise UsageError(f"{path} is a directory; wanted LOG COMMAND..., with a file as LOG")
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.suffix == ".log" or not path.is_file():
         return
     with open(path, "rb") as stream:

@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -53,7 +54,7 @@ def train(arguments: list[str], out: Path) -> int:
 class ForkedJobs:
     """In the place of the `Popen` that starts an iteration's jobs: the same jobs, as forks."""
 
-    def __init__(self, started: list[str], start_new_session: bool) -> None:
+    def __init__(self, started: list[str], **_: Any) -> None:
         jobs = next(int(a.removeprefix("JOB=1:")) for a in started if a.startswith("JOB="))
         job = started[started.index("train-job") :]
         self.processes = []

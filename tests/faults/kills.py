@@ -98,9 +98,9 @@ class Recipe:
                 return ""
             if code != 2 or "exists already" not in running.said():
                 return f"started again it ended with {code}: {running.said()[-1500:]}"
-            if self.same(stage) == "":
+            if not self.check(stage):
                 return ""
-            overwrite = True
+            overwrite = True  # as it says; shares that were merged are left, say
         return f"still refused: {running.said()[-500:]}"
 
     def same(self, stage: Stage) -> str:

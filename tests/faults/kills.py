@@ -96,7 +96,7 @@ class Recipe:
             code = running.wait(600.0)
             if code == 0:
                 return ""
-            if code != 2 or "exists already" not in running.said():
+            if "exists already" not in running.said():
                 return f"started again it ended with {code}: {running.said()[-1500:]}"
             if not self.check(stage):
                 return ""

@@ -280,7 +280,8 @@ def work(stage: Stage, overwrite: bool) -> int:
         takes = [] if line[0] in ("score", "plot", "compare") else more
         if "--overwrite" in takes and line[0] == "train":
             line = [word for word in line if word not in ("--resume", "auto")]
-        code = _together(line, stage.ranks) if stage.ranks > 1 else command([*line, *takes])
+        line = [*line, *takes]
+        code = _together(line, stage.ranks) if stage.ranks > 1 else command(line)
         if code:
             return code
     return 0

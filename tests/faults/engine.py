@@ -132,7 +132,7 @@ def _kill_when(moment: str) -> None:
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         nonlocal begun
-        if os.getpid() != me:
+        if os.getpid() != me or event == "os.kill":
             return
         if begun and (moment == "begun" or event == "os.rename"):
             os.kill(me, signal.SIGKILL)

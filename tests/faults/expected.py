@@ -29,14 +29,75 @@ EMPTY = "an utterance without a hypothesis counts as empty, and is told"
 AGAIN = "it is made again from what it was made of"
 EARLIER = "training goes on from the checkpoint before, or from the beginning, and says so"
 
+HALF = "half a text is a text"
+UNKNOWN = "what is not known is left out"
+
 EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
-    ("prepare yesno", "truncated", "yesno/0_0_0_0_0_0_0_0.wav"): Well(SAID, "only that much of it"),
+    **{
+        (command, "truncated", file): Well("a part is used, and told", "only that much of it")
+        for command, file in (
+            ("prepare yesno", "yesno/0_0_0_0_0_0_0_0.wav"),
+            ("prepare digits", "digits/recordings/0_george_0.wav"),
+            ("prepare kaldi", "wav/s0/0.wav"),
+            ("prepare folder", "wav/s0/0.wav"),
+            ("align wavs", "wav/s0/0.wav"),
+            ("transcribe", "wav/s0/0.wav"),
+        )
+    },
+    **{
+        ("prepare kaldi", fault, "kaldi/text"): Well(SAID, "have no text")
+        for fault in ("empty", "truncated", "wrong dimension")
+    },
+    ("prepare kaldi", "missing", "kaldi/utt2spk"): Well(SAID, "has no utt2spk"),
+    ("prepare kaldi", "wrong type", "kaldi/utt2spk"): Well(SAID, "has no utt2spk"),
+    ("prepare kaldi", "empty", "kaldi/utt2spk"): Well("everybody is a speaker"),
+    ("prepare kaldi", "truncated", "kaldi/utt2spk"): Well(SAID, "not in utt2spk"),
+    ("prepare kaldi", "missing", "kaldi/segments"): Well("recordings are utterances"),
+    ("prepare kaldi", "wrong type", "kaldi/segments"): Well("recordings are utterances"),
+    ("prepare kaldi", "empty", "kaldi/segments"): Fails("would hold no utterances"),
+    ("prepare kaldi", "truncated", "kaldi/segments"): Well(HALF),
+    ("prepare folder", "missing", "wav/s0/0.wav"): Well("there is one fewer"),
+    **{
+        ("validate", fault, "wav/s0/0.wav"): Fails("1 of 24 utterances have problems")
+        for fault in ("missing", "empty", "garbage", "truncated", "wrong type", "wrong dimension")
+    },
+    ("lang", "wrong type", "dev"): Fails("not in the lexicon: 'a'"),
+    ("den-graph ali", "empty", "ali/ali.gz"): Fails("no training sentence"),
+    ("den-graph ali", "wrong dimension", "ali/ali.gz"): Well("only which phones there are counts"),
+    ("train ivectors", "wrong dimension", "v.toml"): Fails("write input dim=13"),
+    ("classify", "wrong dimension", "images/test/images.npy"): Well("images may have any size"),
+    **{
+        (command, "missing", "exp/a_s0/phones.txt"): Well("then nothing says that it does not fit")
+        for command in ("align", "decode", "transcribe")
+    },
+    **{
+        (command, "missing", "exp/a_s0/den.npz"): Well("then there is no tree")
+        for command in ("decode", "transcribe")
+    },
+    ("align wavs", "empty", "wav/s0/0.txt"): Well("it is listed as dropped"),
+    ("align wavs", "truncated", "wav/s0/0.txt"): Well(HALF),
+    ("score-ali", "empty", "ali_dev/ctm"): Fails("6 are not aligned"),
+    ("score-ali", "truncated", "ali_dev/ctm"): Well("it is counted", "are not aligned"),
+    **{
+        (command, fault, "exp/a_s0/decode_dev/hyp"): Well("what is not there counts as empty")
+        for command in ("compare", "plot speakers")
+        for fault in ("empty", "truncated")
+    },
+    ("run status", "empty", "jobs"): Well("there are none"),
+    **{
+        ("info experiment", fault, file): Well(UNKNOWN)
+        for fault, file in (
+            ("missing", "exp/a_s0/config.toml"),
+            ("missing", "exp/a_s0/train.jsonl"),
+            ("missing", "exp/a_s0/den.npz"),
+        )
+    },
+    ("info experiment", "wrong dimension", "exp/a_s0/config.toml"): Well("a network may be wider"),
     ("prepare folder", "missing", "wav/s0/0.txt"): Well(SAID, "wav/s0/0.txt is missing"),
     ("prepare folder", "empty", "wav/s0/0.txt"): Well("it has an empty transcript"),
-    ("prepare folder", "truncated", "wav/s0/0.txt"): Well("half a text is a text"),
+    ("prepare folder", "truncated", "wav/s0/0.txt"): Well(HALF),
     ("prepare folder", "wrong type", "wav/s0/0.txt"): Well(SAID, "wav/s0/0.txt is missing"),
     ("prepare cifar10", "missing", "cifar10/batches.meta"): Well("the ten names are known"),
-    ("validate", "garbage", "wav/s0/0.wav"): Fails("audio file not readable"),
     ("features", "empty", "mfcc.toml"): Fails("sampling_rate"),
     ("features", "wrong dimension", "mfcc.toml"): Fails("num_ceps"),
     ("lang", "empty", "text.txt"): Fails("the LM's text holds no words"),

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.queue.signals import Signals
+from chainstitch.utils.kept_signals import Signals
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chainstitch.utils.kept_signals import Signals
 from chainstitch.utils.queue import cluster, local, record, site
 from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
 from chainstitch.utils.queue.scheduler import Scheduler
 from chainstitch.utils.queue.sge import GridEngine
-from chainstitch.utils.queue.signals import Signals
 from chainstitch.utils.queue.slurm import Slurm
 
 SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "sge": GridEngine()}

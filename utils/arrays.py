@@ -18,7 +18,7 @@ import numpy as np
 _RAISED = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, IndexError, OverflowError, MemoryError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-    *(NotImplementedError, RuntimeError),  # zips of other methods, or with a password
+    RuntimeError,  # of zip: a password is wanted, or a method that it does not have
 )
 
 

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -24,7 +24,6 @@ from chainstitch.utils.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 PUT_BACK = 144  # the exit code of a job that saved its state and wants to be started again
-
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 AGAIN_SECONDS = 0.01
@@ -40,17 +39,29 @@ class Ended(BaseException):
 
 
 @contextmanager
+def _handled(numbers: Iterable[signal.Signals], handler: Any) -> Iterator[bool]:
+    """Has the signals go to a handler in the block; yields whether they do.
+
+    In a thread other than the main one, which may set no handlers, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+    before = {each: signal.signal(each, handler) for each in numbers}
+    try:
+        yield True
+    finally:
+        for each, handler_before in before.items():
+            signal.signal(each, handler_before)
+
+
+@contextmanager
 def orderly_end() -> Iterator[None]:
     """Has the signals of ENDING raise `Ended` in the block; those that are ignored stay so.
 
     Python drops an exception that is raised while it runs a `__del__` or the callback of a weak
     reference. Then it is raised again a moment later.
-
-    In a thread other than the main one it does nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     first, last = signal.SIGTERM, -SAME_SECONDS
     complain = sys.unraisablehook
 
@@ -69,15 +80,16 @@ def orderly_end() -> Iterator[None]:
             complain(what)
 
     numbers = [each for each in ENDING if signal.getsignal(each) == signal.SIG_DFL]
-    before = {each: signal.signal(each, end) for each in [*numbers, signal.SIGALRM]}
-    sys.unraisablehook = dropped
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.unraisablehook = complain
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    with _handled([*numbers, signal.SIGALRM], end) as handled:
+        if not handled:
+            yield
+            return
+        sys.unraisablehook = dropped
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            sys.unraisablehook = complain
 
 
 @contextmanager
@@ -86,16 +98,9 @@ def end_at_once() -> Iterator[None]:
 
     For a block before which nothing was begun.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     numbers = [each for each in ENDING if signal.getsignal(each) != signal.SIG_IGN]
-    before = {each: signal.signal(each, signal.SIG_DFL) for each in numbers}
-    try:
+    with _handled(numbers, signal.SIG_DFL):
         yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 class Stopped(UserError):
@@ -115,21 +120,12 @@ class StopSignals:
 def stop_signals() -> Iterator[StopSignals]:
     """Notes the signals while the block runs; in a thread other than the main one none are seen."""
     stop = StopSignals()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.received = stop.received or signal.Signals(number).name
 
-    for each in SIGNALS:
-        before[each] = signal.signal(each, note)
-    try:
+    with _handled(SIGNALS, note):
         yield stop
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def ignore_signals() -> None:

@@ -28,6 +28,7 @@ from chainstitch.nnet.chain.graph_check import (
     numbers,
     whole_numbers,
 )
+from chainstitch.utils.arrays import load_arrays
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.hmm.topology import Leaves
@@ -145,15 +146,14 @@ class DenominatorGraph:
                 archive = stream.read(2) == b"PK"
             if not archive:
                 return cls.read_fst(path)
-            with np.load(path, allow_pickle=False) as data:
-                if data["phones"].ndim != 1 or data["phones"].dtype.kind != "U":
-                    raise ValueError("phones wants names")
-                phones = data["phones"].tolist()
-                table = data["leaves"] if "leaves" in data.files else None
-                if table is not None and table.ndim == 3:  # written before there was a right side
-                    table = table[:, :, None]
-                others = [k for k in data.files if k not in ("phones", "leaves")]
-                arrays = {k: torch.from_numpy(data[k]) for k in others}
+            data = load_arrays(path)
+            names, table = data.pop("phones"), data.pop("leaves", None)
+            if names.ndim != 1 or names.dtype.kind != "U":
+                raise ValueError("phones wants names")
+            phones = names.tolist()
+            if table is not None and table.ndim == 3:  # written before there was a right side
+                table = table[:, :, None]
+            arrays = {name: torch.from_numpy(array) for name, array in data.items()}
             pdfs = check_count("num_pdfs", arrays["num_pdfs"].item(), 1)
             return cls(
                 arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
@@ -164,10 +164,9 @@ class DenominatorGraph:
             raise UserError(
                 f"{path} does not exist; make it with `chainstitch den-graph`"
             ) from None
-        except UserError:
-            raise
-        except Exception as error:  # a damaged zip raises one of half a dozen types
-            raise UserError(f"{path} is not a readable den.npz ({error}); make it again") from None
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            said = f"no {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"{path} is not a readable den.npz ({said}); make it again") from None
 
     def _arrays(self) -> dict[str, Any]:
         tree = {} if self.leaves is None else {"leaves": self.leaves.table}

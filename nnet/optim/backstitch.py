@@ -43,17 +43,22 @@ Source: Kaldi nnet-chain-training.cc, TrainInternalBackstitch.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.optim import generators
+from chainstitch.nnet.optim.kept_state import (
+    put_back_values,
+    scaled_groups,
+    snapshot,
+    state_kept,
+)
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.nnet.optim.sgd import SGD
 from chainstitch.utils.arguments import check_numbers
@@ -285,19 +290,19 @@ class Backstitch(torch.optim.Optimizer):
         states, buffers = generators.states(), self._buffers()
         undo: list[Callable[[], None]] = [
             lambda: generators.rewind(states),
-            lambda: _put_back(buffers),
+            lambda: put_back_values(buffers),
         ]
         try:
             with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
                 loss = self._gradients(closure)
             undo += self._before()
             done = self._step(-self.scale, self.scale)  # (13)
-            _put_back(buffers)
+            put_back_values(buffers)
             if not done:  # the second step is nothing without the first
                 return loss
             generators.rewind(states)
             second = self._gradients(closure)
-            undo.append(_snapshot(self.optimizer))
+            undo.append(snapshot(self.optimizer))
             self._step(1.0 + self.scale, 1.0 + self.scale)  # (14)
         except BaseException:
             for each in reversed(undo):
@@ -310,13 +315,13 @@ class Backstitch(torch.optim.Optimizer):
         """What puts everything back that the steps change; called when gradients are there."""
         groups = self.param_groups
         parameters = [(p, p.detach().clone()) for group in groups for p in group["params"]]
-        undo: list[Callable[[], None]] = [lambda: _put_back(parameters)]
+        undo: list[Callable[[], None]] = [lambda: put_back_values(parameters)]
         if isinstance(self.optimizer, SGD):
             statistics = self.optimizer.statistics
             counted = dict(vars(statistics))
             undo.append(lambda: vars(statistics).update(counted))
         elif not self.freeze_state:  # else the first step works on a copy
-            undo.append(_snapshot(self.optimizer))
+            undo.append(snapshot(self.optimizer))
         if self.scaler is not None and self.scaler.is_enabled():
             scaler, scaling = self.scaler, self.scaler.state_dict()
             undo.append(lambda: scaler.load_state_dict(scaling))
@@ -335,8 +340,8 @@ class Backstitch(torch.optim.Optimizer):
             return self._apply(scale, max_change_scale)
         keep = scale < 0 and self.freeze_state
         with (
-            _scaled_groups(self.optimizer, scale),
-            _state_kept(self.optimizer) if keep else nullcontext(),
+            scaled_groups(self.optimizer, scale),
+            state_kept(self.optimizer) if keep else nullcontext(),
         ):
             return self._apply()
 
@@ -372,87 +377,3 @@ class Backstitch(torch.optim.Optimizer):
         if self.module is None:
             return []
         return [(buffer, buffer.clone()) for buffer in self.module.buffers()]
-
-
-@contextmanager
-def _state_kept(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Lends the optimiser a copy of its state; afterwards it has its own tensors back, untouched.
-
-    So do the parameter groups, where some optimisers count their steps. The dicts stay the same
-    objects, as others may hold them.
-    """
-    own = [(values, dict(values)) for values in _dicts(optimizer)]
-    for values, copied in _copies(optimizer):
-        values.update(copied)
-    try:
-        yield
-    finally:
-        for values, before in own:
-            _replace(values, before)
-
-
-def _snapshot(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-    """What puts the optimiser's state and groups back as they are now, in copies."""
-    copies = _copies(optimizer)
-
-    def put_back() -> None:
-        for values, copied in copies:
-            _replace(values, copied)
-
-    return put_back
-
-
-def _dicts(optimizer: torch.optim.Optimizer) -> list[dict[Any, Any]]:
-    return [optimizer.state, *optimizer.param_groups]
-
-
-def _copies(optimizer: torch.optim.Optimizer) -> list[tuple[dict[Any, Any], dict[Any, Any]]]:
-    """State and groups, each with a copy; parameters and what torch cannot change are no copies."""
-    state = {key: _copied(value) for key, value in optimizer.state.items()}
-    groups = [
-        {
-            key: _copied(value)
-            if key != "params" and isinstance(value, Tensor | dict | list)
-            else value
-            for key, value in group.items()
-        }
-        for group in optimizer.param_groups
-    ]
-    return list(zip(_dicts(optimizer), [state, *groups], strict=True))
-
-
-def _replace(values: dict[Any, Any], by: dict[Any, Any]) -> None:
-    values.clear()
-    values.update(by)
-
-
-def _put_back(pairs: list[tuple[Tensor, Tensor]]) -> None:
-    with torch.no_grad():
-        for tensor, value in pairs:
-            tensor.copy_(value)
-
-
-def _copied(value: Any) -> Any:
-    """A copy of tensors; their keys, which may be Parameters, are not copied."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return copy.deepcopy(value)
-
-
-@contextmanager
-def _scaled_groups(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[None]:
-    """lr times `scale`; weight decay off in the negative step, over `scale` in the positive one."""
-    saved = [(group, group["lr"], group.get("weight_decay")) for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        group["lr"] = group["lr"] * scale
-        if group.get("weight_decay"):
-            group["weight_decay"] = 0.0 if scale < 0 else group["weight_decay"] / scale
-    try:
-        yield
-    finally:
-        for group, lr, weight_decay in saved:
-            group["lr"] = lr
-            if weight_decay is not None:
-                group["weight_decay"] = weight_decay

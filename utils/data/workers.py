@@ -46,8 +46,9 @@ def _map(
         with _one_thread():
             yield from map(function, tasks)
         return
-    chunks = [tasks[at : at + CHUNK] for at in range(0, len(tasks), CHUNK)]
-    count = min(nj, len(chunks))
+    starts = range(0, len(tasks), CHUNK)
+    chunks = (tasks[at : at + CHUNK] for at in starts)
+    count = min(nj, len(starts))
     with worker_pool(count, _start_worker, (function,), what) as pool:
         for results in in_order(pool, _work, chunks, WAITING * count):
             for result in results:

@@ -153,6 +153,13 @@ def run(*arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
+def trained(toy: Toy, out: Path, *more: object) -> Path:
+    """A trained and combined model in `out`."""
+    assert run(*toy.arguments(out, *more)) == 0
+    assert run("combine", out, "--device", "cpu") == 0
+    return out
+
+
 def spawn(arguments: list[str]) -> subprocess.Popen[str]:
     """A `chainstitch` command as a process of its own, output kept."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests import images
+from tests import toy as toys
 from tests.toy import LEXICON, Toy, fingerprint, run
 
 
@@ -230,10 +231,7 @@ ROWS: list[tuple[str, Damage, int, str]] = [
 @pytest.fixture(scope="module")
 def trained(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of four iterations, and its final model."""
-    exp = tmp_path_factory.mktemp("trained") / "exp"
-    assert run(*toy.arguments(exp)) == 0
-    assert run("combine", exp, "--device", "cpu") == 0
-    return exp
+    return toys.trained(toy, tmp_path_factory.mktemp("trained") / "exp")
 
 
 @pytest.fixture

@@ -155,6 +155,12 @@ fi
 """
 
 
+def hear_signals() -> None:
+    """In a new process: nothing is ignored, as it is below nohup or behind a shell's `&`."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def recipe(tmp_path: Path, repository: Path) -> dict[str, str]:
     """What the recipe sees; it is in run.sh, and starts this checkout's chainstitch."""
@@ -187,7 +193,7 @@ def test_a_recipe_that_is_told_to_end_ends_its_jobs_first(
 ) -> None:
     process = subprocess.Popen(
         ["bash", "./run.sh"], cwd=tmp_path, env=recipe, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_signals,
     )  # fmt: skip
     job = job_of(tmp_path)
     try:
@@ -207,6 +213,7 @@ def test_ctrl_c_at_the_terminal_ends_a_recipe_and_its_jobs(
     process, terminal = pty.fork()
     if not process:
         os.chdir(tmp_path)
+        hear_signals()
         os.execvpe("bash", ["bash", "./run.sh"], recipe)
     job = job_of(tmp_path)
     os.write(terminal, b"\x03")

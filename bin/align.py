@@ -31,13 +31,21 @@ def align(
         bool, typer.Option("--weights", help="Count the denominator's phone LM, as training does.")
     ] = False,
     acoustic_scale: Annotated[
-        float, typer.Option(min=1e-3, help="Of the outputs; matters with --weights only.")
+        float, typer.Option(min=1e-3, max=1000, help="Of the outputs; matters with --weights only.")
     ] = 1.0,
     shift: Annotated[
-        int, typer.Option(help="Move boundaries by so many input frames of 10 ms, later if > 0.")
+        int,
+        typer.Option(
+            min=-1000,
+            max=1000,
+            help="Move boundaries by so many input frames of 10 ms, later if > 0.",
+        ),
     ] = 0,
     boost_silence: Annotated[
-        float, typer.Option(help="Nats to add to silence in every frame; words end earlier.")
+        float,
+        typer.Option(
+            min=-1000, max=1000, help="Nats to add to silence in every frame; words end earlier."
+        ),
     ] = 0.0,
     max_dropped: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share that may have no alignment.")
@@ -74,10 +82,10 @@ def align(
     from chainstitch.utils.data.alignment_directory import write_alignment_directory
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
-    from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.lang.directory import read_lang
+    from chainstitch.utils.outputs import check_directory
 
-    refuse_existing(out, overwrite)
+    check_directory(out, "alignment", overwrite, [exp, data, lang, *(wavs or [])], experiment=exp)
     if (data is None) == (not wavs):
         raise UsageError("wanted either --data or audio files to align; see --help")
     model = infer.load_model(exp, pick_device(device))
@@ -85,6 +93,7 @@ def align(
     aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
     if data is not None:
         reader = FeatureReader(data)
+        infer.check_features(exp, model, reader)
         ivectors = infer.ivector_reader(model, data)
         items, total = force_align.set_items(reader, ivectors), len(reader.cuts)
     else:

@@ -16,7 +16,7 @@ def classify(
     out: Annotated[Path, typer.Option(help="Directory to write, EXP/decode_<set>.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")
@@ -33,10 +33,10 @@ def classify(
     from chainstitch.nnet.tasks.run_directory import pick_device
     from chainstitch.utils.data.images import CLASSES, read_classes, read_images
     from chainstitch.utils.errors import UserError
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_directory
     from chainstitch.utils.score.classes import write_classified
 
-    refuse_existing(out, overwrite)
+    check_directory(out, "classification", overwrite, [exp, data], experiment=exp)
     device = pick_device(device)
     if num_threads:
         torch.set_num_threads(num_threads)

@@ -10,7 +10,9 @@ import typer
 
 def combine(
     exp: Annotated[Path, typer.Argument(help="Experiment directory that `train` wrote.")],
-    max_models: Annotated[int, typer.Option(min=1, help="Combine at most the last N models.")] = 20,
+    max_models: Annotated[
+        int, typer.Option(min=1, max=10000, help="Combine at most the last N models.")
+    ] = 20,
     method: Annotated[
         str, typer.Option(help="average: the best running average; bfgs: weights optimised.")
     ] = "average",
@@ -22,7 +24,7 @@ def combine(
     ] = "valid",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing final.pt.")
@@ -42,9 +44,9 @@ def combine(
     import torch
 
     from chainstitch.nnet.combine.final_model import combine_models
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_file
 
-    refuse_existing(exp / "final.pt", overwrite)
+    check_file(exp / "final.pt", None, overwrite)
     if num_threads:
         torch.set_num_threads(num_threads)
     found = combine_models(exp, device, max_models, method, per_component, on)

@@ -33,11 +33,16 @@ def compare(
     Example:
         chainstitch compare exp/base_s? exp/backstitch_s? --baseline base --markdown RESULTS.md
     """
+    from chainstitch.utils.outputs import check_file
     from chainstitch.utils.score import results
     from chainstitch.utils.score.compare import compare as compare_experiments
     from chainstitch.utils.score.experiment import read_experiment
     from chainstitch.utils.score.report import table_text
 
+    if markdown is not None:
+        # what stands in a .md is kept, and nothing reads one
+        mine = markdown.suffix == ".md"
+        check_file(markdown, None if mine else "results", True, () if mine else experiments)
     fold_names = [name for name in folds.split(",") if name]
     runs = [read_experiment(path, fold_names) for path in experiments]
     rows = compare_experiments(runs, [name for name in sets.split(",") if name], baseline)

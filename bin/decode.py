@@ -21,15 +21,19 @@ def decode(
         Path | None,
         typer.Option(help="choice.toml of the dev set: decode at the point chosen there only"),
     ] = None,
-    beam: Annotated[float, typer.Option(min=0.1, help="of the search")] = 15.0,
-    lattice_beam: Annotated[float, typer.Option(min=0.1, help="of what the sweep sees")] = 8.0,
-    nj: Annotated[int, typer.Option(min=1, help="how many processes search")] = 2,
+    beam: Annotated[float, typer.Option(min=0.1, max=1000, help="of the search")] = 15.0,
+    lattice_beam: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="of what the sweep sees")
+    ] = 8.0,
+    nj: Annotated[int, typer.Option(min=1, max=4096, help="how many processes search")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto; where the network runs")] = "cpu",
     decoder: Annotated[str, typer.Option(help="kaldi, or k2 where it is installed")] = "kaldi",
     part: Annotated[
         str | None, typer.Option(help="3/8: the third of eight shares, for jobs; then --merge")
     ] = None,
-    merge: Annotated[int, typer.Option(min=0, help="8: make OUT of eight such shares")] = 0,
+    merge: Annotated[
+        int, typer.Option(min=0, max=100000, help="8: make OUT of eight such shares")
+    ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
 ) -> None:
     """Runs the network and a beam search, and writes ref, utt2spk, hyp_<lmwt>_<wip> and ctm.
@@ -53,10 +57,11 @@ def decode(
         sweep_points,
         write_decode,
     )
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_directory
     from chainstitch.utils.score.sweep import read_choice
 
-    refuse_existing(out, overwrite)
+    inputs = [exp, data, lang, choice]
+    check_directory(out, "decoding", overwrite, inputs, experiment=exp)
     check_decoder(decoder)
     if choice is not None:
         chosen = read_choice(choice)
@@ -65,6 +70,8 @@ def decode(
         points = sweep_points(lmwt, wip)
     reader = FeatureReader(data)
     share = job_parts.parse(part) if part else None
+    if share or merge:
+        job_parts.check(out, inputs, experiment=exp)
     if merge:
         merge_decode(out, merge, [cut.id for cut in reader.cuts], overwrite)
         return
@@ -73,6 +80,7 @@ def decode(
     refs = {cut.id: cut_text(cut) for cut in decoded}
     speakers = {cut.id: cut_speaker(cut) for cut in decoded}
     model = networks.load_model(exp, pick_device(device))
+    networks.check_features(exp, model, reader)
     ivectors = networks.ivector_reader(model, data)
     graph = load_graph(exp, lang, load_leaves(exp))
     logging.getLogger(__name__).info(

@@ -22,7 +22,9 @@ def den_graph(
     tree: Annotated[
         Path | None, typer.Option(help="Directory that `tree` wrote; default: two pdfs a phone.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the silences drawn into the text.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the silences drawn into the text.")
+    ] = 0,
     text: Annotated[
         Path | None, typer.Option(help="Also write the graph as OpenFst text, for fstcompile.")
     ] = None,
@@ -48,15 +50,16 @@ def den_graph(
     from chainstitch.utils.data.alignments import read_alignments
     from chainstitch.utils.data.manifests import cut_text, read_cuts
     from chainstitch.utils.errors import UsageError, UserError
-    from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.hmm.tree import FILE as TREE
     from chainstitch.utils.hmm.tree import Tree
     from chainstitch.utils.lang.directory import check_phones, read_lang
+    from chainstitch.utils.outputs import check_file
 
     graph = configs.load(conf, SpeechConfig, set_ or ()).graph
-    refuse_existing(out, overwrite)
+    inputs = [conf, lang, data, ali, tree]
+    check_file(out, "denominator graph", overwrite, inputs)
     if text is not None:
-        refuse_existing(text, overwrite)
+        check_file(text, "FST text", overwrite, [*inputs, out])
     language = read_lang(lang)
     leaves = None
     if tree is not None:

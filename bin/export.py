@@ -20,7 +20,10 @@ def export(
         typer.Option(help="Feature directory to check the file with; default: features of noise."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Allowed difference, as a share of the largest output.")
+        float,
+        typer.Option(
+            min=0.0, max=1e6, help="Allowed difference, as a share of the largest output."
+        ),
     ] = 1e-4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:
@@ -35,9 +38,9 @@ def export(
     Example: chainstitch export exp/tdnn_1a --out tdnn_1a.onnx --data data/dev_hires
     """
     from chainstitch.nnet.export.formats import export_model
-    from chainstitch.utils.files import refuse_existing
+    from chainstitch.utils.outputs import check_file
 
-    refuse_existing(out, overwrite)
+    check_file(out, "exported model", overwrite, [exp, data])
     kind = format or ("onnx" if out.suffix == ".onnx" else "torchscript")
     found = export_model(exp, out, kind, data, tolerance)
     print(f"{out}: {found['format']}, {found['bytes']} bytes")

@@ -20,13 +20,21 @@ def features(
         typer.Option(help="Training set's feature directory: where the causal mean starts from."),
     ] = None,
     nj: Annotated[
-        int, typer.Option(min=1, help="Processes; the result does not depend on it.")
+        int, typer.Option(min=1, max=4096, help="Processes; the result does not depend on it.")
     ] = 1,
     part: Annotated[
         str | None,
         typer.Option(help="3/8: only the third of eight shares, for jobs; then --merge."),
     ] = None,
-    merge: Annotated[int, typer.Option(min=0, help="8: make OUT of eight such shares.")] = 0,
+    merge: Annotated[
+        int, typer.Option(min=0, max=100000, help="8: make OUT of eight such shares.")
+    ] = 0,
+    allow_commands: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commands", help="Run what the set's cuts say makes audio, or fetch it."
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")
     ] = False,
@@ -47,7 +55,7 @@ def features(
     share = job_parts.parse(part) if part else None
     done = extract_set(
         data, out, config, augment=augment, prior=prior, nj=nj, overwrite=overwrite,
-        part=share, merge=merge,
+        part=share, merge=merge, more_inputs=[conf], allow_commands=allow_commands,
     )  # fmt: skip
     print(
         f"{out}{f', {share}' if share else ''}: {done.cuts} utterances, {done.frames} frames of "

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.report import summary
 
@@ -18,16 +19,26 @@ def info(
         typer.Argument(help="data/<set>, data/lang, exp/<name>, or a network: .xconfig or .toml."),
     ],
     num_pdfs: Annotated[
-        int, typer.Option("--num-pdfs", help="Outputs of a network; a run knows its own.", min=0)
+        int,
+        typer.Option(
+            "--num-pdfs", help="Outputs of a network; a run knows its own.", min=0, max=10**9
+        ),
     ] = 0,
     hours: Annotated[
-        float, typer.Option(min=0, help="Of training data, all copies; says what training costs.")
+        float,
+        typer.Option(
+            min=0, max=1e9, help="Of training data, all copies; says what training costs."
+        ),
     ] = 0.0,
     passes: Annotated[
-        float, typer.Option(min=0, help="With --hours: passes over them; Kaldi's 4 epochs are 12.")
+        float,
+        typer.Option(
+            min=0, max=1e6, help="With --hours: passes over them; Kaldi's 4 epochs are 12."
+        ),
     ] = 12.0,
     tflops: Annotated[
-        float, typer.Option(min=0.001, help="With --hours: 1e12 flops a second, sustained.")
+        float,
+        typer.Option(min=0.001, max=1e9, help="With --hours: 1e12 flops a second, sustained."),
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -80,10 +91,14 @@ def _network(
         given = configs.load(config, SpeechConfig).network
         text, subsampling = given.xconfig, given.subsampling
     else:
-        text, subsampling = (path / "network.xconfig" if path.is_dir() else path).read_text(), 3
+        text = texts.read(path / "network.xconfig" if path.is_dir() else path)
+        subsampling = 3
     if num_pdfs < 1:
         raise UsageError(f"{path} does not say how many outputs there are; add --num-pdfs 3000")
-    network = Network(text, num_pdfs, subsampling)
+    try:
+        network = Network(text, num_pdfs, subsampling)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     costs = cost(network, Job(hours, passes), tflops) if hours else {}
     return describe(network) | {name: float(f"{value:.4g}") for name, value in costs.items()}
 
@@ -91,6 +106,6 @@ def _network(
 def _own_pdfs(path: Path) -> int:
     """What the receipt of an experiment says; 0 if there is none."""
     try:
-        return int(json.loads((path / "receipt.json").read_text())["num_pdfs"])
-    except (OSError, ValueError, KeyError):
+        return int(json.loads((path / "receipt.json").read_bytes())["num_pdfs"])
+    except (OSError, ValueError, KeyError, TypeError):
         return 0

@@ -35,7 +35,8 @@ def train(
     from chainstitch.nnet.ivector.sets import IvectorConfig, train_set
     from chainstitch.utils import config as configs
 
-    lines = train_set(data, out, configs.load(conf, IvectorConfig, set_ or ()), overwrite)
+    config = configs.load(conf, IvectorConfig, set_ or ())
+    lines = train_set(data, out, config, overwrite, more_inputs=[conf])
     last = lines[-1]
     print(f"{out}: objective {last['objective']:.3f} per frame, {last['seconds']:.0f} s")
 
@@ -53,7 +54,10 @@ def extract(
         bool, typer.Option("--per-speaker", help="A speaker's utterances share statistics.")
     ] = False,
     utterances: Annotated[
-        int, typer.Option(min=0, help="At most so many share them (2 for training sets); 0: all.")
+        int,
+        typer.Option(
+            min=0, max=10**9, help="At most so many share them (2 for training sets); 0: all."
+        ),
     ] = 0,
     overwrite: Overwrite = False,
 ) -> None:

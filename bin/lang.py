@@ -23,7 +23,9 @@ def lang(
     grammar: Annotated[
         str | None, typer.Option(help="uniform: any words in any order, all as likely")
     ] = None,
-    ngram_order: Annotated[int, typer.Option(help="order of the LM that --text makes")] = 3,
+    ngram_order: Annotated[
+        int, typer.Option(min=1, max=20, help="order of the LM that --text makes")
+    ] = 3,
     words_from: Annotated[
         list[Path] | None,
         typer.Option(help="the lexicon must have this text's words, too; may be repeated"),
@@ -41,10 +43,10 @@ def lang(
     Example: chainstitch lang data/lexicon.txt --text data/train --out data/lang
     """
     from chainstitch.utils.errors import UsageError
-    from chainstitch.utils.files import refuse_existing
     from chainstitch.utils.lang import lexicon as lexicons
     from chainstitch.utils.lang import ngram
     from chainstitch.utils.lang.directory import read_sentences, write_lang
+    from chainstitch.utils.outputs import check_directory
 
     if [bool(text), lm is not None, grammar is not None].count(True) != 1:
         raise UsageError("give exactly one of --text SET, --lm FILE.arpa and --grammar uniform")
@@ -54,7 +56,8 @@ def lang(
         raise UsageError(f"--oov {oov!r} is unknown; wanted error or graphemes")
     if lexicon is None and extra_lexicon is None and oov != "graphemes":
         raise UsageError("no lexicon; give LEXICON, or --oov graphemes to go by the letters")
-    refuse_existing(out, overwrite)
+    inputs = [lexicon, *(text or []), lm, *(words_from or []), extra_lexicon]
+    check_directory(out, "lang", overwrite, inputs)
     sentences = [words for source in text or [] for words in read_sentences(source)]
     others = [words for source in words_from or [] for words in read_sentences(source)]
     entries = {} if lexicon is None else lexicons.read_lexicon(lexicon)

@@ -1,9 +1,9 @@
 """The `chainstitch` command: its subcommands, and how a failure looks at the terminal.
 
 A failure is one line on stderr, `chainstitch COMMAND: error: ...`, and an exit code: 2 for a
-command line or config that cannot be, 1 for a job that went wrong, 130 for an interrupt. Anything
-that is not a `UserError` or an `OSError` is a bug and keeps its traceback; CHAINSTITCH_TRACEBACK=1
-keeps it for all.
+command line or config that cannot be, 1 for a job that went wrong, 130 for an interrupt, 143 for
+SIGTERM. Anything that is not a `UserError` or an `OSError` is a bug and keeps its traceback;
+CHAINSTITCH_TRACEBACK=1 keeps it for all.
 
 Heavy imports are made inside the commands, so that `chainstitch --help` answers at once.
 """
@@ -25,7 +25,14 @@ from typer.core import TyperGroup
 
 from chainstitch.utils import log
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.stop_signals import Stopped, ignore_signals
+from chainstitch.utils.stop_signals import Ended, Stopped, ignore_signals, orderly_end
+from chainstitch.utils.terminal import (
+    OUTPUT,
+    check_surroundings,
+    discard_output,
+    open_closed_streams,
+    say,
+)
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
@@ -37,6 +44,7 @@ COMMANDS = {
     for name, module in [(name, name.replace("-", "_")) for name in NAMES]
 }
 
+MAX_LETTERS = 2000  # of a message
 HINTS = {
     errno.ENOSPC: "; free some space there and run it again",
     errno.EDQUOT: "; free some of your disk quota and run it again",
@@ -117,6 +125,7 @@ def _top(
 
     Every command explains itself: chainstitch COMMAND --help.
     """
+    check_surroundings()
     log.setup()
 
 
@@ -128,7 +137,7 @@ for _name, _function in COMMANDS.items():
             cls=type("_Subcommands", (_Subcommands,), {"kind": _kind}), rich_markup_mode=None
         )
         for _part, _does in _parts.items():
-            _group.command(_part, help=_help(_does))(_does)
+            _group.command(_part, cls=Command, help=_help(_does))(_does)
         cli.add_typer(_group, name=_name, help=_help(_function))
         continue
     _module = sys.modules[_function.__module__]
@@ -143,9 +152,12 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
     name = " ".join(["chainstitch", *[a for a in arguments[:1] if a in COMMANDS]])
     keep_traceback = os.environ.get("CHAINSTITCH_TRACEBACK", "") not in ("", "0")
     code, message = 1, ""
+    open_closed_streams()
     try:
-        code = cli(arguments, "chainstitch", standalone_mode=False, obj=arguments) or 0
-        sys.stdout.flush()
+        _prepare_text(arguments, name)
+        with orderly_end():
+            code = cli(arguments, "chainstitch", standalone_mode=False, obj=arguments) or 0
+            sys.stdout.flush()
     except typer.TyperException as error:  # a bad command line
         code = getattr(error, "exit_code", 2)
         text = error.format_message() if hasattr(error, "format_message") else str(error)
@@ -157,18 +169,40 @@ def app(arguments: Sequence[str] | None = None) -> NoReturn:
             ignore_signals()
         code, message = error.exit_code, str(error)
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
     except OSError as error:
         if keep_traceback:
             raise
-        message = _os_error(error)
+        code, message = 1, _os_error(error)
+        if error.filename == OUTPUT:
+            discard_output()
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except Ended as error:
+        ignore_signals()
+        code, message = error.exit_code, str(error)
     if code == 130:
         message = "interrupted"
     if message:
-        print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
+        say(f"{name}: error: {_one_line(message)}")
     sys.exit(code)
+
+
+def _prepare_text(arguments: Sequence[str], name: str) -> None:
+    """That whatever is printed can be, and whatever is stored (paths, above all) is UTF-8.
+
+    A job of `run` may have arguments of any bytes: they are only handed on.
+
+    Raises:
+        UsageError: an argument that is not UTF-8.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for argument in arguments:
+        if not argument.isascii() and name != "chainstitch run":
+            shown = os.fsencode(argument).decode(errors="backslashreplace")
+            if shown != argument:
+                raise UsageError(f"{shown} is not UTF-8; rename the file or directory")
 
 
 def _explained(arguments: Sequence[str]) -> str:
@@ -178,6 +212,12 @@ def _explained(arguments: Sequence[str]) -> str:
         module = sys.modules[COMMANDS[words[1]].__module__]
         words += [a for a in arguments[1:2] if a in getattr(module, "SUBCOMMANDS", ())]
     return " ".join(words)
+
+
+def _one_line(message: str) -> str:
+    words = " ".join(message.split())
+    half = MAX_LETTERS // 2
+    return words if len(words) <= MAX_LETTERS else f"{words[:half]} ... {words[-half:]}"
 
 
 def _os_error(error: OSError) -> str:

@@ -28,6 +28,7 @@ def plot(
         chainstitch plot exp/base_s0 exp/backstitch_s0 --out objective.png
     """
     from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.outputs import check_file
     from chainstitch.utils.report.plot import plot_objective, plot_speakers
     from chainstitch.utils.score.classes import is_classified
 
@@ -37,6 +38,7 @@ def plot(
         if len(directories) > 1:
             raise UsageError("a confusion matrix is of one set; give one directory")
         out = out or directories[0] / "confusion.png"
+        check_file(out, "picture", overwrite=True, inputs=directories)
         plot_confusion(directories[0], out)
         print(out)
         return
@@ -45,5 +47,6 @@ def plot(
         raise UsageError(f"{decoded[0]} is a decode directory, the others are not; plot them apart")
     if out is None:
         out = directories[0] / ("per_spk.png" if decoded else "objective.png")
+    check_file(out, "picture", overwrite=True, inputs=directories)
     (plot_speakers if decoded else plot_objective)(directories, out)
     print(out)

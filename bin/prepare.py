@@ -11,13 +11,18 @@ from typing import Annotated
 import typer
 
 from chainstitch.utils.errors import UsageError
+from chainstitch.utils.outputs import check_apart, check_directory
 
 Source = Annotated[Path, typer.Argument(help="Directory of the corpus.")]
 Sets = Annotated[Path, typer.Argument(help="Directory that gets train/, dev/, test/ or the like.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing sets.")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable audio out.")]
-MaxTrain = Annotated[int, typer.Option(min=0, help="Only the first N training images; 0: all.")]
-MaxTest = Annotated[int, typer.Option(min=0, help="Only the first N test images; 0: all.")]
+MaxTrain = Annotated[
+    int, typer.Option(min=0, max=10**9, help="Only the first N training images; 0: all.")
+]
+MaxTest = Annotated[
+    int, typer.Option(min=0, max=10**9, help="Only the first N test images; 0: all.")
+]
 Unofficial = Annotated[
     bool, typer.Option("--unofficial", help="Accept whole files of another md5.")
 ]
@@ -41,14 +46,17 @@ def yesno(source: Source, out: Sets, overwrite: Overwrite = False) -> None:
     """
     from chainstitch.utils.corpora import yesno as corpus
 
-    _report(out, corpus.prepare(_existing(source), out, overwrite=overwrite))
+    counts = corpus.prepare(_existing(source, beside=out), out, overwrite=overwrite)
+    _report(out, counts)
 
 
 def digits(
     source: Source,
     out: Sets,
     protocol: Annotated[str, typer.Option(help="official, or heldout-SPEAKER.")] = "official",
-    seed: Annotated[int, typer.Option(help="Which digits make a string.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Which digits make a string.")
+    ] = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """The Free Spoken Digit Dataset: isolated digits, and strings of them.
@@ -58,7 +66,7 @@ def digits(
     from chainstitch.utils.corpora import digits as corpus
 
     counts = corpus.prepare(
-        _existing(source), out, protocol=protocol, seed=seed, overwrite=overwrite
+        _existing(source, beside=out), out, protocol=protocol, seed=seed, overwrite=overwrite
     )
     _report(out, counts)
 
@@ -75,6 +83,7 @@ def kaldi(
     """
     from chainstitch.utils.corpora import kaldi_dir as corpus
 
+    check_directory(out, "set", overwrite, [source])
     counts = corpus.prepare(_existing(source), out, skip_broken=skip_broken, overwrite=overwrite)
     _report(out.parent, counts)
 
@@ -86,7 +95,7 @@ def folder(
         typer.Argument(help="The set directory; with --split, the one that gets train/, dev/."),
     ],
     split: Annotated[str, typer.Option(help="Sets to hold out: dev=0.1,test=0.1.")] = "",
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split.")] = 1,
     skip_broken: SkipBroken = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -96,9 +105,12 @@ def folder(
     """
     from chainstitch.utils.corpora import folder as corpus
 
+    if not split:
+        check_directory(out, "set", overwrite, [source])
     counts = corpus.prepare(
-        _existing(source), out, split=split, seed=seed, skip_broken=skip_broken, overwrite=overwrite
-    )
+        _existing(source, beside=out if split else None), out,
+        split=split, seed=seed, skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
     _report(out if split else out.parent, counts)
 
 
@@ -142,9 +154,12 @@ def cifar100(
     _report(out, counts, "images")
 
 
-def _existing(source: Path) -> Path:
+def _existing(source: Path, beside: Path | None = None) -> Path:
+    """The source; its sets may not lie in it, which is known before it is read."""
     if not source.is_dir():
         raise UsageError(f"{source} is not a directory; give the one that holds the corpus")
+    if beside is not None:
+        check_apart(beside / "train", source)
     return source
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.queue import backends, grammar, site, status
 
 SHOWN_LINES = 5
+SHOWN_BYTES = 1 << 16
 SHOWN_LOGS = 3
 
 
@@ -44,13 +46,18 @@ def run(
         list[str] | None, typer.Argument(metavar="[JOB=1:N] LOG COMMAND...", show_default=False)
     ] = None,
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(backends.NAMES)}.")] = "local",
-    gpu: Annotated[int, typer.Option(min=0, help="GPUs for each job.")] = 0,
+    gpu: Annotated[int, typer.Option(min=0, max=10000, help="GPUs for each job.")] = 0,
     mem: Annotated[str | None, typer.Option(help="Memory for each job; local: no limit.")] = None,
-    num_threads: Annotated[int | None, typer.Option(min=1, help="Threads for each job.")] = None,
-    max_jobs_run: Annotated[int | None, typer.Option(min=1, help="Most jobs at a time.")] = None,
+    num_threads: Annotated[
+        int | None, typer.Option(min=1, max=100000, help="Threads for each job.")
+    ] = None,
+    max_jobs_run: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="Most jobs at a time.")
+    ] = None,
     max_time: Annotated[str | None, typer.Option(help="For each job: 30m, 4h, 1:30:00.")] = None,
     max_requeues: Annotated[
-        int, typer.Option(min=0, help="How often a job that exits with 144 starts again.")
+        int,
+        typer.Option(min=0, max=10**9, help="How often a job that exits with 144 starts again."),
     ] = 20,
     config: Annotated[
         Path | None, typer.Option(help="What options mean here; default: conf/queue.toml, if any.")
@@ -119,7 +126,9 @@ def _show_status(places: list[str]) -> None:
 
 def _last_lines(log: Path) -> list[str]:
     """Of the job's own output."""
-    if not log.exists():  # a job that never began
+    if not log.is_file():  # of a job that never began, or a device
         return []
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    with log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - SHOWN_BYTES))
+        lines = stream.read(SHOWN_BYTES).decode("utf-8", errors="replace").splitlines()
     return [line for line in lines if not line.startswith("# ") and line != "#"][-SHOWN_LINES:]

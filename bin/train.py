@@ -48,16 +48,22 @@ def train(
             help="Alignments of VALID; default: ALI has them, too.", rich_help_panel=SPEECH
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, shuffles, dropout.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, shuffles, dropout.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
     nj: Annotated[
-        int, typer.Option(min=0, help="Processes that make numerators; 0: one for each core.")
+        int,
+        typer.Option(min=0, max=4096, help="Processes that make numerators; 0: one for each core."),
     ] = 0,
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes, one for each GPU, that share every minibatch.")
+        int,
+        typer.Option(
+            min=1, max=4096, help="Processes, one for each GPU, that share every minibatch."
+        ),
     ] = 1,
     precision: Annotated[
         str, typer.Option(help="float32, bf16, or auto: bf16 on a GPU. Default: CONF's.")
@@ -102,6 +108,7 @@ def train(
 
     from chainstitch.nnet.parallel.ranks import launched, launched_ranks, local_device
     from chainstitch.nnet.tasks import run
+    from chainstitch.nnet.tasks.run_directory import check_new_or_same
     from chainstitch.nnet.train.averaged_jobs import AveragedJobs
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.lock import locked
@@ -115,7 +122,12 @@ def train(
     inputs = run.make_inputs(config.task, seed, given)
     if out is None:
         raise UsageError("--out is missing; name the experiment directory to write")
+
+    def check_out() -> None:
+        check_new_or_same(out, config, inputs, resume == "auto", overwrite, [conf])
+
     if processes > 1 and not launched():
+        check_out()
         from chainstitch.nnet.parallel.launcher import launch
 
         launch(context.obj, processes)
@@ -123,6 +135,8 @@ def train(
     with launched_ranks() as ranks:
         if ranks.rank:
             logging.disable(logging.INFO)  # all processes would say the same
+        else:
+            check_out()  # before there is a lock
         with nullcontext() if ranks.rank else locked(out):
             trainer = run.begin(
                 config, inputs, out, local_device(device), num_threads,

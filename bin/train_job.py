@@ -10,11 +10,11 @@ import typer
 
 def train_job(
     exp: Annotated[Path, typer.Argument(help="Experiment directory of a `train` under way.")],
-    iteration: Annotated[int, typer.Option(min=0, help="The iteration, from 0.")],
-    job: Annotated[int, typer.Option(min=1, help="Which of its jobs, from 1.")],
+    iteration: Annotated[int, typer.Option(min=0, max=10**9, help="The iteration, from 0.")],
+    job: Annotated[int, typer.Option(min=1, max=1000, help="Which of its jobs, from 1.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     num_threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")
+        int, typer.Option(min=0, max=4096, help="CPU threads; 0: torch's own choice.")
     ] = 0,
 ) -> None:
     """Train one job of an iteration, from EXP/<iteration>.pt to EXP/jobs/<iteration>.<job>.pt.

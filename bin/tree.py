@@ -13,7 +13,7 @@ def tree(
     ali: Annotated[Path, typer.Option(help="Alignment directory; its ali.gz counts.")],
     lang: Annotated[Path, typer.Option(help="Lang directory.")],
     out: Annotated[Path, typer.Option(help="Directory to write, exp/tree say.")],
-    leaves: Annotated[int, typer.Option(min=1, help="How many pdfs to make.")],
+    leaves: Annotated[int, typer.Option(min=1, max=10**6, help="How many pdfs to make.")],
     context_width: Annotated[
         int,
         typer.Option(
@@ -21,14 +21,14 @@ def tree(
         ),
     ] = 2,
     min_gain: Annotated[
-        float, typer.Option(min=0.0, help="Make no split that gains less log-likelihood.")
+        float, typer.Option(min=0.0, max=1e9, help="Make no split that gains less log-likelihood.")
     ] = 0.0,
     merge: Annotated[bool, typer.Option(help="Merge leaves of a phone that are alike.")] = True,
     num_ceps: Annotated[
-        int, typer.Option(min=1, help="Of the features, so many, with their differences.")
+        int, typer.Option(min=1, max=1000, help="Of the features, so many, with their differences.")
     ] = 13,
     subsampling: Annotated[
-        int, typer.Option(min=1, help="Input frames per output frame of the network.")
+        int, typer.Option(min=1, max=100, help="Input frames per output frame of the network.")
     ] = 3,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing OUT.")
@@ -45,13 +45,14 @@ def tree(
     from chainstitch.utils.data.alignments import read_alignments
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
-    from chainstitch.utils.files import atomic_directory, refuse_existing
+    from chainstitch.utils.files import atomic_directory
     from chainstitch.utils.hmm.tree import FILE
     from chainstitch.utils.hmm.tree_growing import build_tree
     from chainstitch.utils.hmm.tree_statistics import gather
     from chainstitch.utils.lang.directory import PHONES, read_lang
+    from chainstitch.utils.outputs import check_directory
 
-    refuse_existing(out, overwrite)
+    check_directory(out, "tree", overwrite, [data, ali, lang])
     language = read_lang(lang)
     if leaves < language.num_phones:
         raise UsageError(
@@ -63,7 +64,7 @@ def tree(
     made, growth = build_tree(
         stats, language.phone_names, leaves, min_gain, merge, context_width=context_width
     )
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "tree", overwrite) as directory:
         made.save(directory / FILE)
         (directory / PHONES).write_bytes((language.path / PHONES).read_bytes())
     print(

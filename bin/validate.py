@@ -17,8 +17,15 @@ def validate(
         bool,
         typer.Option("--fix", help="Rewrite the sets without the utterances that have problems."),
     ] = False,
+    allow_commands: Annotated[
+        bool,
+        typer.Option("--allow-commands", help="Audio may be made by commands, or fetched."),
+    ] = False,
 ) -> None:
     """Check audio files, transcripts, times, ids and speakers of sets.
+
+    Nothing that a manifest says is run or fetched, here and in `features`: cuts whose audio is made
+    by a command or lies behind a URL count as problems, unless they are allowed.
 
     Example: chainstitch validate data/train data/dev --lexicon conf/lexicon.txt
     """
@@ -26,10 +33,12 @@ def validate(
     from chainstitch.utils.data import validate as checks
     from chainstitch.utils.errors import UserError
 
-    reports = [checks.check_set(directory, lexicon) for directory in data]
+    reports = [checks.check_set(directory, lexicon, allow_commands) for directory in data]
     for report in reports:
         for line in report.lines() or [report.summary()]:
             print(line)
+        if (warning := checks.joined_warning(report.sound, report.directory)) is not None:
+            print(f"warning: {warning}")
     for line in checks.shared_speakers(reports):
         print(f"warning: {line}")
     faulty = [report for report in reports if report.bad]

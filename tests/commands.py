@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["chainstitch.bin.main"])
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["tests.preloaded", "tests.faults.engine"])
 
 
 def chainstitch(
@@ -23,7 +23,7 @@ def chainstitch(
     """What `chainstitch ARGUMENTS` does in a directory, with these variables added."""
     with tempfile.TemporaryDirectory() as place:
         outputs = [Path(place, "out"), Path(place, "err")]
-        process = _context.Process(
+        process = context.Process(
             target=_run, args=(list(arguments), str(cwd), dict(variables), list(map(str, outputs)))
         )
         process.start()

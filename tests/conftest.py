@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.faults.world import World
     from tests.toy import Toy
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = "tests/recipes/"
+FAULTS = ("tests/faults/", "tests/fuzz/")  # marked `fault`
 LONGEST = (  # files, and the recipes as one
     RECIPES,
+    "tests/faults/test_commands.py",
+    "tests/fuzz/test_readers.py",
+    "tests/faults/test_queue.py",
     "tests/nnet/train/test_averaged_jobs.py",
     "tests/bin/test_torchrun.py",
     "tests/nnet/train/test_survival.py",
@@ -57,12 +62,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)  # before the markers are looked at
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Recipes last: they take minutes, and a failed unit test says more.
 
     Where tests run side by side the longest files come first, so that none is left alone at the
     end.
     """
+    for item in items:
+        if item.nodeid.startswith(FAULTS):
+            item.add_marker("fault")
     if not config.getoption("thorough"):
         longer = [item for item in items if item.get_closest_marker("thorough")]
         items[:] = [item for item in items if item not in longer]
@@ -125,6 +134,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     from tests.toy import build
 
     return build(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One of everything that a command reads, for tests to have broken copies of."""
+    from tests.faults.world import make
+
+    return make(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture

@@ -105,17 +105,22 @@ class Toy:
         return ChainExamples(FeatureReader(directory or self.train), self.store())
 
 
-def build(place: Path) -> Toy:
-    """Makes corpus, features, lang and graph in `place`."""
+def write_corpus(wav: Path) -> None:
+    """Makes recordings and transcripts, a folder for each speaker."""
     generator = np.random.default_rng(1)
     for speaker in range(SPEAKERS):
-        folder = place / "wav" / f"s{speaker}"
+        folder = wav / f"s{speaker}"
         folder.mkdir(parents=True)
         for number in range(EACH):
             words = list(generator.choice(list(WORDS), generator.integers(2, 5)))
             samples = _say(words, 1.0 + 0.05 * speaker, generator)
             soundfile.write(folder / f"{number}.wav", samples, RATE, subtype="PCM_16")
             (folder / f"{number}.txt").write_text(" ".join(words))
+
+
+def build(place: Path) -> Toy:
+    """Makes corpus, features, lang and graph in `place`."""
+    write_corpus(place / "wav")
     for name, text in {"lexicon": LEXICON, "train.toml": TRAINING, "mfcc.toml": FEATURES}.items():
         (place / name).write_text(text)
     toy = Toy(place)
@@ -146,6 +151,13 @@ def run(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:
         main.app([str(a) for a in arguments])
     return int(stop.value.code or 0)
+
+
+def trained(toy: Toy, out: Path, *more: object) -> Path:
+    """A trained and combined model in `out`."""
+    assert run(*toy.arguments(out, *more)) == 0
+    assert run("combine", out, "--device", "cpu") == 0
+    return out
 
 
 def spawn(arguments: list[str]) -> subprocess.Popen[str]:

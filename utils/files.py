@@ -2,45 +2,23 @@
 
 Everything is built under a temporary name beside the target and renamed; files are flushed to disk
 first. A kill at any moment leaves either the old state or the new one, and at worst a `.tmp-*` name
-to delete. (A directory changes places in two steps: a kill between them leaves the old and the new
-one whole, both under `.tmp-*` names.)
+that the next writer clears away (unfinished.py). A directory changes places in two renames: after a
+kill between them the next who makes that directory finds the old one and gives it its name back.
+
+What may be written and replaced at all: outputs.py.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from chainstitch.utils.errors import UsageError
-
-TEMPORARY = ".tmp-"  # how names of unfinished files begin
-BESIDE = ".beside"  # how those of `directory_beside` end
-
-
-def _temporary_name(path: Path) -> Path:
-    return path.parent / f"{TEMPORARY}{os.getpid()}-{path.name}"
-
-
-def clear_unfinished(path: Path) -> None:
-    """Removes what killed processes left beside `path` of their attempts to write it.
-
-    Only for who holds the lock of `path`, as others may be writing it.
-    """
-    for sibling in path.parent.glob(f"{TEMPORARY}*"):
-        of = sibling.name.removeprefix(TEMPORARY).partition("-")[2]
-        if of in (path.name, path.name + BESIDE):
-            _remove(sibling)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+from chainstitch.utils.lock import locked
+from chainstitch.utils.outputs import check_directory, write_mark
+from chainstitch.utils.unfinished import clear_file, remove, temporary_name
 
 
 def _flush_names(directory: Path) -> None:
@@ -56,6 +34,8 @@ def _flush_names(directory: Path) -> None:
 def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a file for writing that replaces `path` only when the block ends without an exception.
 
+    A symbolic link at `path` is replaced itself; what it points to stays as it is.
+
     Args:
         path: the final name; its directory must exist.
         mode: "w" (UTF-8 text) or "wb".
@@ -64,9 +44,13 @@ def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         OSError: from the file system (a full disk, say); `path` is then as it was.
     """
     path = Path(path)
-    temporary = _temporary_name(path)
+    clear_file(path)
+    temporary = temporary_name(path)
+    # "x": nothing that somebody put there is opened, and no link is followed
+    new = mode.replace("w", "x")
+    stream = open(temporary, new, encoding=None if "b" in mode else "utf-8")  # noqa: SIM115
     try:
-        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -77,32 +61,54 @@ def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def atomic_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
-    """Yields an empty temporary directory that takes the name `path` when the block succeeds.
+def atomic_directory(path: Path | str, kind: str, overwrite: bool = False) -> Iterator[Path]:
+    """Yields a temporary directory that takes the name `path` when the block succeeds.
 
+    It holds the mark of its kind and nothing else, and is locked: nobody else makes `path` now.
     Manifests written inside the block must not hold the temporary path; use `path` for anything
     that is stored, and the yielded directory for writing.
 
+    Args:
+        kind: one of `outputs.DIRECTORIES`.
+
     Raises:
-        UsageError: `path` exists (and is not an empty directory) and `overwrite` is false.
+        UsageError: `path` exists (and is not an empty directory) and `overwrite` is false, or it is
+            not of this kind, or not of our making.
+        UserError: another process is making it.
     """
     path = Path(path)
-    refuse_existing(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(path)
-    replaced = temporary.with_name(temporary.name + ".replaced")
-    _remove(temporary)
-    temporary.mkdir()
-    try:
-        yield temporary
-        # Two renames and then the deletion: a kill in between loses neither the old nor the new.
-        if os.path.lexists(path):
-            os.replace(path, replaced)
-        os.replace(temporary, path)
+    with locked(path, nested=True):
+        check_directory(path, kind, overwrite)
+        temporary = temporary_name(path)
+        remove(temporary)
+        temporary.mkdir()
+        try:
+            write_mark(temporary, kind)
+            yield temporary
+            check_directory(path, kind, overwrite)  # that may have been an hour
+            _take_place(temporary, path)
+        finally:
+            remove(temporary)
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Gives `temporary` the name `path`; the old one is deleted when that is done."""
+    if not os.path.lexists(path) or not any(path.iterdir()):
+        os.rename(temporary, path)
         _flush_names(path.parent)
-        _remove(replaced)
-    finally:
-        _remove(temporary)
+        return
+    replaced = temporary_name(path, "replaced")
+    try:
+        os.rename(path, replaced)
+        os.rename(temporary, path)
+    except BaseException:
+        if not os.path.lexists(path):
+            with suppress(OSError):
+                os.rename(replaced, path)
+        raise
+    _flush_names(path.parent)
+    os.rename(replaced, temporary)  # what is called `replaced` is always whole
+    remove(temporary)
 
 
 @contextmanager
@@ -111,20 +117,9 @@ def directory_beside(path: Path) -> Iterator[Path]:
 
     It and those above are made when something is written: see `Path.mkdir(parents=True)`.
     """
-    temporary = _temporary_name(path).with_name(f"{_temporary_name(path).name}{BESIDE}")
-    _remove(temporary)
+    temporary = temporary_name(path, "beside")
+    remove(temporary)
     try:
         yield temporary
     finally:
-        _remove(temporary)
-
-
-def refuse_existing(path: Path | str, overwrite: bool) -> None:
-    """Raises UsageError when `path` holds something already and `overwrite` is false."""
-    path = Path(path)
-    empty = path.is_dir() and not any(path.iterdir())
-    occupied = os.path.lexists(path) and not empty
-    if occupied and not overwrite:
-        raise UsageError(
-            f"{path} exists already and nothing in it was touched; pass --overwrite to replace it"
-        )
+        remove(temporary)

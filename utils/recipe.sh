@@ -10,6 +10,9 @@
 # at the end, the time that each stage took. `"${overwrite_flag[@]}"` is --overwrite or nothing, by
 # $overwrite. `caller_path P` is the path P as seen from where the script was called, for a script
 # that has changed to its own directory by `cd` once.
+#
+# A recipe that is told to end (SIGTERM, SIGHUP, Ctrl-C) passes that on to the command that runs, waits
+# for it, as a training saves its state, and exits with 143, 129 or 130. A second Ctrl-C does not wait.
 
 : "${stage=0}" "${stop_stage=99}" "${overwrite=false}"
 for _recipe_name in stage stop_stage; do
@@ -86,3 +89,31 @@ _recipe_end() {
   printf '%s\n' "${_recipe_times[@]}" "$(printf '%7d s  in all' "$SECONDS")"
 }
 trap _recipe_end EXIT
+
+# bash runs no trap while a command runs in the foreground, so that the recipe would end and its
+# training train on. So commands run in the background. They get one signal, SIGTERM, also for Ctrl-C,
+# which the terminal would send to them as well.
+_recipe_run() {
+  local status=0
+  (trap '' INT && exec "$@") <&0 &
+  wait $! || status=$?
+  return "$status"
+}
+chainstitch() { _recipe_run chainstitch "$@"; }
+python() { _recipe_run python "$@"; }
+
+_recipe_stop() { # EXIT_CODE
+  local running
+  trap '' TERM HUP
+  trap 'kill -KILL $(jobs -pr) 2>/dev/null' INT
+  running=$(jobs -pr)
+  # shellcheck disable=SC2086 # one number a word
+  if [[ $running ]]; then
+    kill -TERM $running 2>/dev/null || true
+    wait || true
+  fi
+  exit "$1"
+}
+trap '_recipe_stop 143' TERM
+trap '_recipe_stop 129' HUP
+trap '_recipe_stop 130' INT

@@ -70,7 +70,7 @@ _chainstitch_complete() {
 _chainstitch_make() {
   local venv=$1 base lock
   if command -v flock >/dev/null; then # two recipes started at once: the second waits for the first
-    exec {lock}>"$_chainstitch_root/.venv.lock"
+    exec {lock}>>"$_chainstitch_root/.venv.lock" # >> empties nothing, whatever that may be
     flock "$lock"
     if _chainstitch_complete "$venv"; then
       exec {lock}>&-

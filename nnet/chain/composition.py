@@ -11,15 +11,16 @@ tests/reference/composition.py is the same with dictionaries.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from chainstitch.utils.compiled import njit
 
 EMPTY = -1
 SLOTS = 1 << 10  # of the hash table, to begin with
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Fibonacci hashing
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def compose(  # type: ignore[no-untyped-def]
     num_states, out_start, out_pdf, out_dst, out_weight, begin_start, begin_dst, begin_weight,
     arc_start, arc_pdf, arc_to, final,
@@ -86,7 +87,7 @@ def compose(  # type: ignore[no-untyped-def]
     return _trim(src[:arcs], dst[:arcs], pdf[:arcs], weight[:arcs], last)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _slot(keys, key):  # type: ignore[no-untyped-def]
     """Where a key is, or would be."""
     mask = len(keys) - 1
@@ -96,7 +97,7 @@ def _slot(keys, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _rehashed(queue, size):  # type: ignore[no-untyped-def]
     keys, values = np.full(size, EMPTY, np.int64), np.empty(size, np.int32)
     for i in range(len(queue)):
@@ -105,14 +106,14 @@ def _rehashed(queue, size):  # type: ignore[no-untyped-def]
     return keys, values
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _longer(array):  # type: ignore[no-untyped-def]
     longer = np.empty(2 * len(array), array.dtype)
     longer[: len(array)] = array
     return longer
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _trim(src, dst, pdf, weight, final):  # type: ignore[no-untyped-def]
     """Keeps states from which a final one can be reached, in their order."""
     states, arcs = len(final), len(src)
@@ -157,7 +158,7 @@ def _trim(src, dst, pdf, weight, final):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def shortest(src, dst, final):  # type: ignore[no-untyped-def]
     """Arcs on the shortest path from state 0 to a final one; -1 if there is none."""
     states, arcs = len(final), len(src)

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -37,6 +36,7 @@ from chainstitch.nnet.chain.simd import (
     transpose_out,
     zeros,
 )
+from chainstitch.utils.compiled import njit
 
 # of simd.py: Numba's cache of compiled code looks at the time of this file only, so this file has
 # to change when that one does; a test compares
@@ -130,7 +130,7 @@ def denominator(
     return torch.from_numpy(log_z), torch.from_numpy(posteriors)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=FASTMATH, boundscheck=False)
+@njit(nogil=True, fastmath=FASTMATH, boundscheck=False)
 def _denominator_block(  # type: ignore[no-untyped-def]
     src, prob, arc_start, group_pdf, group_dst, state_start, out_group, out_prob, out_start,
     initial, leaky, log_likes, ends, rows, log_z, posteriors, block, space,
@@ -266,7 +266,7 @@ def numerator(layout: Layout, log_likes: np.ndarray, lengths: np.ndarray) -> tup
     return torch.from_numpy(log_z), torch.from_numpy(posteriors)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _numerators(  # type: ignore[no-untyped-def]
     states_at, timed, first_at, first, final,
     in_start, in_state, in_pdf, in_log_prob, out_start, out_state, out_pdf, out_log_prob,

@@ -19,6 +19,16 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain import fst_format
+from chainstitch.nnet.chain.graph_check import (
+    LEAST_PROBABILITY,
+    MOST_PROBABILITY,
+    check_arcs,
+    check_count,
+    check_denominator,
+    numbers,
+    whole_numbers,
+)
+from chainstitch.utils.arrays import load_arrays
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.hmm.topology import Leaves
@@ -29,6 +39,8 @@ NUM_PROPAGATION_STEPS = 100
 class DenominatorGraph:
     """A probabilistic acceptor over pdfs; all states final, initial probabilities stationary-like.
 
+    Whatever it is made from, it is checked (graph_check.py), as the kernels look at no index twice.
+
     Attributes:
         src, dst, pdf: (arcs,) int64, sorted by (dst, pdf, src); prob: (arcs,) float64, linear.
         initial: (states,) float64, sums to one.
@@ -36,6 +48,9 @@ class DenominatorGraph:
         num_states, num_pdfs, start: int.
         phones: names of the phones 1, 2, ... that the pdfs belong to; empty if they are not known.
         leaves: of the context tree that it was made with; None: two pdfs a phone.
+
+    Raises:
+        ValueError: a state, pdf or probability that cannot be, or lengths that do not fit.
     """
 
     def __init__(
@@ -43,16 +58,22 @@ class DenominatorGraph:
         start: int, num_pdfs: int, phones: Sequence[str] = (), final: Tensor | None = None,
         leaves: Leaves | None = None,
     ) -> None:  # fmt: skip
+        src, dst, pdf = map(whole_numbers, ("src", "dst", "pdf"), (src, dst, pdf))
+        prob = numbers("prob", prob, LEAST_PROBABILITY, MOST_PROBABILITY)
+        self.initial = numbers("initial", initial, 0.0, 1.0 + 1e-6)
+        self.final = torch.zeros_like(self.initial) if final is None else _ends(final)
+        self.start = check_count("start", start, 0)
+        self.num_states = len(self.initial)
+        self.num_pdfs = check_count("num_pdfs", num_pdfs, 1)
+        self.phones = list(phones)
+        self.leaves = leaves
+        check_denominator(
+            src, dst, pdf, prob, self.initial, self.final, self.start, self.num_pdfs, self.phones,
+            leaves,
+        )  # fmt: skip
         order = np.lexsort((src.numpy(), pdf.numpy(), dst.numpy()))
         self.src, self.dst, self.pdf = src[order], dst[order], pdf[order]
         self.prob = prob[order]
-        self.initial = initial
-        self.final = torch.zeros_like(initial) if final is None else final
-        self.start = start
-        self.num_states = len(initial)
-        self.num_pdfs = num_pdfs
-        self.phones = list(phones)
-        self.leaves = leaves
 
     @classmethod
     def from_arcs(
@@ -68,45 +89,24 @@ class DenominatorGraph:
         """Builds the graph and its initial probabilities.
 
         Args:
-            src, dst, pdf: (arcs,) integers from 0; prob: (arcs,) linear, positive.
-            final: (states,) linear final probabilities; used only in normalising each state for the
-                initial probabilities. Default 0.
+            src, dst, pdf: (arcs,) integers from 0; prob: (arcs,) linear, 1e-30 to 1e6.
+            final: linear final probabilities of the states, or of the first of them; used only in
+                normalising each state for the initial probabilities. Default 0.
             start: the state that the propagation begins in.
             num_pdfs: default max(pdf) + 1.
 
         Raises:
-            ValueError: empty, ragged or negative input, a probability that is not positive and
-                finite.
+            ValueError: empty, ragged or negative input, a probability that cannot be one.
         """
-        src, dst, pdf = (torch.as_tensor(t).long().cpu() for t in (src, dst, pdf))
-        prob = torch.as_tensor(prob).double().cpu()
-        if (
-            not (src.shape == dst.shape == pdf.shape == prob.shape)
-            or src.dim() != 1
-            or not len(src)
-        ):
-            raise ValueError(
-                "denominator graph: src, dst, pdf and prob must be equally long, non-empty "
-                f"vectors; got {[tuple(t.shape) for t in (src, dst, pdf, prob)]}"
-            )
-        if min(int(src.min()), int(dst.min()), int(pdf.min())) < 0:
-            raise ValueError(
-                "denominator graph: states and pdfs are numbered from 0; found a negative one"
-            )
-        if not bool(torch.isfinite(prob).all() & (prob > 0).all()):
-            raise ValueError(
-                "denominator graph: arc probabilities must be positive and finite (linear)"
-            )
-        states = 1 + max(int(src.max()), int(dst.max()), start)
+        src, dst, pdf = map(whole_numbers, ("src", "dst", "pdf"), (src, dst, pdf))
+        prob = numbers("prob", prob, LEAST_PROBABILITY, MOST_PROBABILITY)
+        check_arcs(src, dst, pdf, prob)
+        start = check_count("start", start, 0)
+        given = torch.empty(0) if final is None else _ends(final)
+        states = max(1 + max(int(src.max()), int(dst.max()), start), len(given))
         pdfs = int(pdf.max()) + 1 if num_pdfs is None else num_pdfs
-        if pdfs <= int(pdf.max()):
-            raise ValueError(
-                f"denominator graph: num_pdfs is {pdfs}, but pdf {int(pdf.max())} occurs"
-            )
         ends = torch.zeros(states, dtype=torch.float64)
-        if final is not None:
-            given = torch.as_tensor(final).double().cpu()
-            ends[: len(given)] = given
+        ends[: len(given)] = given
         initial = _initial_probabilities(src, dst, prob, ends, start, states)
         return cls(src, dst, pdf, prob, initial, start, pdfs, (), ends)
 
@@ -146,29 +146,27 @@ class DenominatorGraph:
                 archive = stream.read(2) == b"PK"
             if not archive:
                 return cls.read_fst(path)
-            with np.load(path, allow_pickle=False) as data:
-                phones = data["phones"].tolist()
-                table = data["leaves"] if "leaves" in data.files else None
-                if table is not None and table.ndim == 3:  # written before there was a right side
-                    table = table[:, :, None]
-                others = [k for k in data.files if k not in ("phones", "leaves")]
-                arrays = {k: torch.from_numpy(data[k]) for k in others}
-            pdfs = int(arrays["num_pdfs"])
-            if table is not None and table.shape[1] != len(phones):
-                raise ValueError(f"leaves of {table.shape[1]} phones, names of {len(phones)}")
+            data = load_arrays(path)
+            names, table = data.pop("phones"), data.pop("leaves", None)
+            if names.ndim != 1 or names.dtype.kind != "U":
+                raise ValueError("phones wants names")
+            phones = names.tolist()
+            if table is not None and table.ndim == 3:  # written before there was a right side
+                table = table[:, :, None]
+            arrays = {name: torch.from_numpy(array) for name, array in data.items()}
+            pdfs = check_count("num_pdfs", arrays["num_pdfs"].item(), 1)
             return cls(
                 arrays["src"], arrays["dst"], arrays["pdf"], arrays["prob"], arrays["initial"],
-                int(arrays["start"]), pdfs, phones, arrays.get("final"),
+                check_count("start", arrays["start"].item(), 0), pdfs, phones, arrays.get("final"),
                 None if table is None else Leaves(table, pdfs),
             )  # fmt: skip
         except FileNotFoundError:
             raise UserError(
                 f"{path} does not exist; make it with `chainstitch den-graph`"
             ) from None
-        except UserError:
-            raise
-        except Exception as error:  # a damaged zip raises one of half a dozen types
-            raise UserError(f"{path} is not a readable den.npz ({error}); make it again") from None
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            said = f"no {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"{path} is not a readable den.npz ({said}); make it again") from None
 
     def _arrays(self) -> dict[str, Any]:
         tree = {} if self.leaves is None else {"leaves": self.leaves.table}
@@ -205,6 +203,10 @@ class DenominatorGraph:
             "group_dst": group_dst.astype(np.int32),
             "state_start": np.searchsorted(group_dst, states).astype(np.int32),
         }
+
+
+def _ends(final: Any) -> Tensor:
+    return numbers("final", final, 0.0, MOST_PROBABILITY)
 
 
 def _initial_probabilities(

@@ -99,8 +99,14 @@ from chainstitch.nnet.chain.backends import BACKENDS, path_sums
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.self_test import TOLERANCE, self_test
 from chainstitch.nnet.loss.nonfinite import NonFiniteError
+from chainstitch.utils.arguments import check_numbers
 
 logger = logging.getLogger(__name__)
+
+# nats; float64 holds sums of so many to 1e-7. What is larger when the best pdf of each frame is
+# taken out of it says that weights of arcs were lost beside it
+LARGEST = reference.LARGEST
+BOUNDS = {"leaky": "[0, inf)"}
 
 
 def forward_backward(
@@ -116,9 +122,10 @@ def forward_backward(
 
     Args:
         graph: the denominator.
-        log_likes: (batch, frames, pdfs) unnormalised log-likelihoods, float32; any finite size;
+        log_likes: (batch, frames, pdfs) unnormalised log-likelihoods, float32; of any finite size,
+            as long as a path of the graph is within 1e9 of the best pdfs of all frames together;
             -inf forbids a pdf.
-        lengths: (batch,) frames of each sequence, 1 <= length <= frames.
+        lengths: (batch,) whole numbers, frames of each sequence, 1 <= length <= frames.
         leaky: lambda >= 0 of (4); Kaldi's recipes use 0.1.
         backend: "cpu" (Numba; tensors on a GPU are copied to the host and back), "gpu" (Triton; not
             measured on one yet), "reference" (float64, arc by arc, slow), "k2" (through k2, leaky=0
@@ -129,8 +136,10 @@ def forward_backward(
         posteriors: like log_likes, zero past each length.
 
     Raises:
+        TypeError: no graph, or tensors of another kind.
         ValueError: shapes do not fit, leaky < 0, an unknown backend, or one that cannot run here.
-        NonFiniteError: a NaN or +inf, or a sequence that no path of the graph can carry.
+        NonFiniteError: a NaN or +inf, a sequence that no path of the graph can carry, or only one
+            that is farther from the best pdfs than float64 can say.
     """
     log_z, posteriors, _ = counted(graph, log_likes, lengths, leaky, backend)
     return differentiable(log_likes, log_z, posteriors), posteriors
@@ -152,9 +161,10 @@ def counted(
         raise ValueError(
             f"forward_backward: backend {backend!r} is not one of {', '.join(BACKENDS)}"
         )
+    if not isinstance(graph, DenominatorGraph):
+        raise TypeError(f"forward_backward wants a DenominatorGraph, found {type(graph).__name__}")
     check_arguments(log_likes, lengths, graph.num_pdfs)
-    if leaky < 0:
-        raise ValueError(f"forward_backward: leaky must be >= 0, got {leaky}")
+    check_numbers("forward_backward", BOUNDS, leaky=leaky)
     backend = resolved(backend, log_likes.device)
     likes = log_likes.detach()
     again = 0
@@ -171,8 +181,8 @@ def counted(
         if bad:
             raise NonFiniteError(
                 f"forward_backward: no finite path sum for sequences {bad} of the batch; the "
-                "network's output holds a NaN or an infinity, or no path of the graph is as long "
-                "as the sequence",
+                "network's output holds a NaN or an infinity, no path of the graph is as long as "
+                f"the sequence, or all are more than {LARGEST:g} nats from the best pdfs",
                 bad,
             )
     return log_z.to(log_likes.device), posteriors.to(log_likes.device), again
@@ -218,19 +228,37 @@ class _PathSum(torch.autograd.Function):
         return posteriors * gradient.to(posteriors)[:, None, None], None, None
 
 
-def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int) -> None:
-    """Raises ValueError unless log_likes is (batch, frames, pdfs) and lengths (batch,) fits it."""
-    if log_likes.dim() != 3 or log_likes.shape[2] != pdfs:
+def check_arguments(log_likes: Tensor, lengths: Tensor, pdfs: int | None = None) -> list[int]:
+    """The lengths, where log_likes is (batch, frames, pdfs) and lengths (batch,) fits it.
+
+    Raises:
+        TypeError: log_likes are no dense floating-point numbers, or lengths no whole ones.
+        ValueError: they do not fit.
+    """
+    dense = isinstance(log_likes, Tensor) and log_likes.layout == torch.strided
+    if not dense or not log_likes.is_floating_point():
+        raise TypeError(f"log_likes wants a dense tensor of floats, found {_kind(log_likes)}")
+    whole = isinstance(lengths, Tensor) and lengths.dtype != torch.bool
+    if not whole or lengths.is_floating_point() or lengths.is_complex():
+        raise TypeError(f"lengths wants a tensor of whole numbers, found {_kind(lengths)}")
+    if log_likes.dim() != 3 or pdfs not in (None, log_likes.shape[2]):
         raise ValueError(
-            f"log_likes must be (batch, frames, {pdfs}) for this graph, "
-            f"got {tuple(log_likes.shape)}"
+            f"log_likes must be (batch, frames, {'pdfs' if pdfs is None else pdfs}) for this graph,"
+            f" got {tuple(log_likes.shape)}"
         )
     if lengths.shape != log_likes.shape[:1]:
         raise ValueError(
             f"lengths must be ({log_likes.shape[0]},), one per sequence, got {tuple(lengths.shape)}"
         )
-    ends = lengths.tolist()
+    ends: list[int] = lengths.tolist()
     if ends and not (min(ends) >= 1 and max(ends) <= log_likes.shape[1]):
         raise ValueError(
             f"lengths must lie in 1..{log_likes.shape[1]}, got {min(ends)}..{max(ends)}"
         )
+    return ends
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{value.dtype}" if value.layout == torch.strided else f"{value.dtype}, {value.layout}"

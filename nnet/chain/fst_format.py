@@ -8,14 +8,17 @@ state is the start. As in Kaldi's `den.fst`, final weights only enter the initia
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from chainstitch.nnet.chain.graph_check import MOST
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.lang.fst_check import read_checked
 
 _MAGIC = (2125659606).to_bytes(4, "little")  # of a binary OpenFst file
 
@@ -48,7 +51,8 @@ def read_fst(path: Path | str) -> Arcs:
     """The arcs of an OpenFst file, binary or text.
 
     Raises:
-        UserError: a file that cannot be read, with the line; an epsilon; two labels that differ.
+        UserError: a file that cannot be read, with the line; an epsilon; two labels that differ; a
+            state or label that cannot be.
     """
     path = Path(path)
     fst = _read_binary(path) if path.read_bytes()[:4] == _MAGIC else _read_text(path)
@@ -62,9 +66,11 @@ def read_fst(path: Path | str) -> Arcs:
             f"{int((label < 1).sum())} with 0); give the den.fst of a chain system"
         )
     states = 1 + max(int(src.max()), int(dst.max()), fst.start, *fst.final)
+    if states > MOST:
+        raise UserError(f"{path} is damaged: state {states - 1} occurs; copy it again")
     final = torch.zeros(states, dtype=torch.float64)
     for state, w in fst.final.items():
-        final[state] = math.exp(-w)
+        final[state] = math.exp(min(-w, 700.0))  # beyond that it is refused in any case
     return Arcs(src, dst, label - 1, weight.double().neg().exp(), final, fst.start)
 
 
@@ -85,7 +91,7 @@ def write_fst_text(arcs: Arcs, path: Path | str) -> None:
 def _read_binary(path: Path) -> _Fst:
     import kaldifst
 
-    graph = kaldifst.StdVectorFst.read(str(path))
+    graph, _ = read_checked(path)  # graph_check.py looks at its arcs
     if graph is None:
         raise UserError(f"{path} is damaged, or no vector FST of standard arcs; copy it again")
     fst = _Fst(graph.start)
@@ -112,18 +118,25 @@ def _read_text(path: Path) -> _Fst:
         if not fields:
             continue
         try:
-            fst.start = int(fields[0]) if fst.start is None else fst.start
+            fst.start = _numbers(fields[:1])[0] if fst.start is None else fst.start
             if len(fields) <= 2:
-                fst.final[int(fields[0])] = float(fields[1]) if len(fields) == 2 else 0.0
+                fst.final[_numbers(fields[:1])[0]] = float(fields[1]) if len(fields) == 2 else 0.0
                 continue
-            source, target, *of_arc = (int(f) for f in fields[: 2 + labels])
+            source, target, *of_arc = _numbers(fields[: 2 + labels])
             weight = float(fields[2 + labels]) if len(fields) > 2 + labels else 0.0
             if len(of_arc) != labels or len(fields) > 3 + labels:
                 raise ValueError
             fst.arcs.append((source, target, of_arc[0], of_arc[-1], weight))
         except ValueError:
             raise UserError(
-                f"{path}, line {number} ({line!r}): wanted `from to label [label] [weight]` or "
-                "`state [weight]`"
+                f"{path}, line {number} ({line!r:.80}): wanted `from to label [label] [weight]` or "
+                f"`state [weight]`, states and labels from 0 and below {MOST}"
             ) from None
     return fst
+
+
+def _numbers(fields: Iterable[str]) -> list[int]:
+    found = [int(field) for field in fields]
+    if not all(0 <= number < MOST for number in found):
+        raise ValueError
+    return found

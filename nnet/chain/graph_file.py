@@ -56,10 +56,18 @@ def to_bytes(graph: NumeratorGraph) -> bytes:
 
 
 def from_bytes(data: bytes) -> NumeratorGraph:
-    """The graph that `to_bytes` was given."""
+    """The graph that `to_bytes` was given.
+
+    Raises:
+        ValueError: these are not such bytes.
+    """
+    if len(data) < HEAD.size:
+        raise ValueError(f"{len(data)} bytes are no numerator graph")
     states, arcs, frames, itemsize = HEAD.unpack_from(data)
     log_prob = np.frombuffer(data, np.float64, arcs, HEAD.size)
     at = HEAD.size + 8 * arcs
+    if itemsize not in (2, 4) or min(states, arcs) < 0:
+        raise ValueError(f"{states} states, {arcs} arcs, numbers of {itemsize} bytes")
     kind = np.uint16 if itemsize == 2 else np.int32
     src, dst, pdf = np.frombuffer(data, kind, 3 * arcs, at).reshape(3, arcs).astype(np.int32)
     final = np.frombuffer(data, np.uint8, states, at + 3 * arcs * itemsize)
@@ -102,6 +110,8 @@ class GraphFile:
         self.file = ArrayFile(path)
         self.decode: Callable[[bytes], Any] = from_bytes
         self._at, self._crc = self.file["graph_at"], self.file["graph_crc"]
+        if self._at.shape != (len(self._crc) + 1,) or (np.diff(self._at) < 0).any():
+            raise Damaged(f"{path} does not say where its graphs are")
         self._remembered = functools.lru_cache(REMEMBERED)(self._read)
 
     @property
@@ -130,7 +140,13 @@ class GraphFile:
                 raise Damaged(f"{self.file.path}: graph {number} is damaged")
         except Damaged as error:
             raise UserError(f"{error}; delete that file, and it will be made again") from None
-        return self.decode(data)
+        try:
+            return self.decode(data)
+        except ValueError as error:
+            raise UserError(
+                f"{self.file.path}: graph {number} is none ({error}); delete that file, and it will"
+                " be made again"
+            ) from None
 
 
 def open_graphs(path: Path) -> GraphFile | None:

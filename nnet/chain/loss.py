@@ -28,16 +28,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chainstitch.nnet.chain.backends import BACKENDS
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import counted
+from chainstitch.nnet.chain.forward_backward import LARGEST, check_arguments, counted
 from chainstitch.nnet.chain.numerator import NumeratorBatch, numerator_forward_backward
 from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.nnet.loss.outcome import Outcome, Outputs
+from chainstitch.utils.arguments import check_numbers
 
 logger = logging.getLogger(__name__)
 
 RANGE = 30.0  # of (3)
 XENT = "output-xent"  # the name of the output layer z of (4)
+BOUNDS = dict.fromkeys(("leaky", "output_l2", "xent_regularize", "out_of_range"), "[0, inf)")
 
 
 class ChainLoss(nn.Module):
@@ -63,11 +66,16 @@ class ChainLoss(nn.Module):
         out_of_range: float = 0.0,
     ) -> None:
         super().__init__()
-        if min(leaky, output_l2, xent_regularize, out_of_range) < 0:
-            raise ValueError(
-                "chain loss: leaky, output_l2, xent_regularize and out_of_range must be >= 0, got "
-                f"{leaky}, {output_l2}, {xent_regularize} and {out_of_range}"
+        check_numbers(
+            "chain loss", BOUNDS, leaky=leaky, output_l2=output_l2,
+            xent_regularize=xent_regularize, out_of_range=out_of_range,
+        )  # fmt: skip
+        if not isinstance(denominator, DenominatorGraph):
+            raise TypeError(
+                f"chain loss wants a DenominatorGraph, found {type(denominator).__name__}"
             )
+        if backend not in BACKENDS:
+            raise ValueError(f"chain loss: backend {backend!r} is not one of {', '.join(BACKENDS)}")
         self.denominator = denominator
         self.leaky = leaky
         self.output_l2 = output_l2
@@ -125,7 +133,8 @@ class ChainLoss(nn.Module):
         Raises:
             ValueError: shapes do not fit, or a sequence that its transcript cannot be aligned to
                 (too few frames); nothing is masked silently.
-            NonFiniteError: non-finite network output.
+            NonFiniteError: network output that is not finite, or so large that float64 cannot tell
+                log Z_num from log Z_den.
             UnusableError: a ValueError; the back end is "k2", and k2 is not there or wrong.
         """
         log_likes, lengths, xent = outputs.main, outputs.lengths, outputs.taps.get(XENT)
@@ -136,6 +145,7 @@ class ChainLoss(nn.Module):
                 f"chain loss: xent_regularize is {self.xent_regularize}, and the output of the "
                 f"xent branch is {'missing' if xent is None else 'given'}; give both or neither"
             )
+        check_arguments(log_likes, lengths, self.denominator.num_pdfs)
         for name, tensor, shape in (
             ("weights", weights, log_likes.shape[:1]),
             ("frame_weights", frame_weights, log_likes.shape[:2]),
@@ -145,6 +155,11 @@ class ChainLoss(nn.Module):
                 raise ValueError(
                     f"chain loss: {name} must be {tuple(shape)}, got {tuple(tensor.shape)}"
                 )
+        for name, tensor in (("weights", weights), ("frame_weights", frame_weights)):
+            if tensor is None or tensor.device.type != "cpu":  # a GPU would be waited for
+                continue
+            if not bool(torch.isfinite(tensor).all()):
+                raise ValueError(f"chain loss: {name} holds a NaN or an infinity")
         if frame_weights is not None:
             factors = frame_weights.to(log_likes)[:, :, None]
             log_likes = _GradientTimes.apply(log_likes, factors)  # type: ignore[no-untyped-call]
@@ -226,7 +241,15 @@ class _ChainFunction(torch.autograd.Function):
             difference = compare(denominator, log_likes, lengths, den, gradient)
             logger.info("k2 agrees with the cpu back end: posteriors to %.0e", difference)
         num, posteriors = numerator_forward_backward(numerators, log_likes, lengths, backend)
-        if not torch.isfinite(num).all():
+        if not (num.abs() <= LARGEST).all():
+            bad = (num.isfinite() & (num.abs() > LARGEST)).nonzero().flatten().tolist()
+            if bad:
+                raise NonFiniteError(
+                    f"chain loss: log Z of the network's output for {numerators.called(bad)} is "
+                    f"beyond {LARGEST:g}: its numbers are too large for float64 to tell numerator "
+                    "from denominator",
+                    bad,
+                )
             bad = (~torch.isfinite(num)).nonzero().flatten().tolist()
             raise ValueError(
                 f"chain loss: {numerators.called(bad)} cannot carry their transcripts "

@@ -36,8 +36,15 @@ import torch
 from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
-from chainstitch.nnet.chain.forward_backward import check_arguments, differentiable, resolved
+from chainstitch.nnet.chain.forward_backward import (
+    LARGEST,
+    check_arguments,
+    differentiable,
+    resolved,
+)
+from chainstitch.nnet.chain.graph_check import check_numerator
 from chainstitch.nnet.chain.numerator_layout import Layout
+from chainstitch.nnet.loss.nonfinite import NonFiniteError
 from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 
 
@@ -50,6 +57,9 @@ class NumeratorGraph:
         final: (states,) bool.
         frames: how long every path is, and then states are in the order of their time; 0 if that
             differs.
+
+    Raises:
+        ValueError: a state, pdf or weight that cannot be, or lengths that do not fit.
     """
 
     src: np.ndarray
@@ -58,6 +68,14 @@ class NumeratorGraph:
     log_prob: np.ndarray
     final: np.ndarray
     frames: int = 0
+
+    def __post_init__(self) -> None:
+        check_numerator(self.src, self.dst, self.pdf, self.log_prob, self.final, self.frames)
+
+    @cached_property
+    def num_pdfs(self) -> int:
+        """How many pdfs the outputs must have at least."""
+        return int(self.pdf.max(initial=-1)) + 1
 
     @cached_property
     def min_frames(self) -> int:
@@ -89,6 +107,10 @@ class NumeratorGraph:
         time = np.zeros(len(self.final), np.int32)
         for s, d in zip(self.src.tolist(), self.dst.tolist(), strict=True):  # in order of time
             time[d] = time[s] + 1
+        if (np.diff(time) < 0).any() or (time[self.dst] != time[self.src] + 1).any():
+            raise ValueError(
+                f"numerator graph of {self.frames} frames: its states are not in the order of time"
+            )
         return np.searchsorted(time, np.arange(self.frames + 2)).astype(np.int32)
 
 
@@ -158,6 +180,14 @@ class NumeratorCompiler:
         targets = [to for row in acceptor.arcs for to in row.values()]
         starts = [0, *itertools.accumulate(map(len, acceptor.arcs))]
         arcs = [np.array(values, np.int64) for values in (starts, labels, targets)]
+        states = len(acceptor.final)
+        if not 0 < len(acceptor.arcs) == states or (
+            labels and not (min(labels) >= 0 <= min(targets) <= max(targets) < states)
+        ):
+            raise ValueError(
+                f"pdf acceptor: wanted arcs to states 0..{states - 1}, of pdfs from 0, for each of "
+                f"its {states} states"
+            )
         tables: list[np.ndarray] = [*self._out, *self._begin, *arcs, np.array(acceptor.final)]
         src, dst, pdf, log_prob, final = compose(self._denominator.num_states, *tables)
         if not len(src):
@@ -205,26 +235,55 @@ def numerator_forward_backward(
     CPU; posteriors are float32, zero past each length.
 
     Raises:
-        ValueError: shapes do not fit, or a graph of an alignment has another length.
+        ValueError: shapes do not fit, a graph of an alignment has another length, or a graph has
+            more pdfs than log_likes.
+        NonFiniteError: numbers so far apart that float64 cannot hold the sum of a path.
     """
-    check_arguments(log_likes, lengths, log_likes.shape[-1])
-    if len(batch.graphs) != len(lengths):
-        raise ValueError(f"{len(batch.graphs)} numerator graphs for {len(lengths)} sequences")
-    wrong = [i for i, g in enumerate(batch.graphs) if g.frames not in (0, int(lengths[i]))]
+    ends = check_arguments(log_likes, lengths)
+    if len(batch.graphs) != len(ends) or not ends:
+        raise ValueError(f"{len(batch.graphs)} numerator graphs for {len(ends)} sequences")
+    wrong = [i for i, g in enumerate(batch.graphs) if g.frames not in (0, ends[i])]
     if wrong:
         first = wrong[0]
         raise ValueError(
             f"the numerators of {batch.called(wrong)} are of other lengths, the first of "
-            f"{batch.graphs[first].frames} frames for {int(lengths[first])}"
+            f"{batch.graphs[first].frames} frames for {ends[first]}"
+        )
+    pdfs = log_likes.shape[2]
+    wrong = [i for i, g in enumerate(batch.graphs) if g.num_pdfs > pdfs]
+    if wrong:
+        raise ValueError(
+            f"the numerators of {batch.called(wrong)} are of more pdfs than log_likes, which has "
+            f"{pdfs}, the first of {batch.graphs[wrong[0]].num_pdfs}"
         )
     likes = log_likes.detach().float()
+    log_z, posteriors = _path_sums(batch, likes, lengths, backend)
+    for i in (log_z.isfinite() & (log_z.abs() > LARGEST)).nonzero().flatten().tolist():
+        # as forward_backward.py has it: the best of each frame is taken out
+        one, length = likes[i : i + 1, : ends[i]], lengths[i : i + 1]
+        used = torch.from_numpy(np.unique(batch.graphs[i].pdf)).long().to(likes.device)
+        best = one[..., used].amax(2, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
+        alone = NumeratorBatch([batch.graphs[i]])
+        rest, exact = _path_sums(alone, one - best, length, backend)
+        if not float(rest.abs()) <= LARGEST:
+            raise NonFiniteError(
+                f"the numerator of {batch.called([i])} has no path sum that float64 can hold: the "
+                f"network's outputs are more than {LARGEST:g} nats apart",
+                [i],
+            )
+        log_z[i] = rest[0] + best.double().sum()
+        posteriors[i, : ends[i]] = exact[0]
+    return differentiable(log_likes, log_z, posteriors), posteriors
+
+
+def _path_sums(
+    batch: NumeratorBatch, likes: Tensor, lengths: Tensor, backend: str
+) -> tuple[Tensor, Tensor]:
     if resolved(backend, likes.device) == "gpu":
         from chainstitch.nnet.chain import gpu_numerator
 
-        log_z, posteriors = gpu_numerator.numerator(batch.layout, likes, lengths)
-    else:
-        from chainstitch.nnet.chain import cpu  # late: imports Numba
+        return gpu_numerator.numerator(batch.layout, likes, lengths)
+    from chainstitch.nnet.chain import cpu  # late: imports Numba
 
-        log_z, posteriors = cpu.numerator(batch.layout, likes.cpu().numpy(), lengths.cpu().numpy())
-        log_z, posteriors = log_z.to(likes.device), posteriors.to(likes.device)
-    return differentiable(log_likes, log_z, posteriors), posteriors
+    log_z, posteriors = cpu.numerator(batch.layout, likes.cpu().numpy(), lengths.cpu().numpy())
+    return log_z.to(likes.device), posteriors.to(likes.device)

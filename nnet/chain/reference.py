@@ -1,7 +1,13 @@
 """Forward-backward as (1) to (5) of forward_backward.py say it: logs, float64, arc by arc.
 
-Slow, on any device, and exact whatever the inputs are: the yardstick of the other back ends, and
-where they send the sequences that probabilities in float32 cannot hold.
+Slow, on any device, and exact: the yardstick of the other back ends, and where they send the
+sequences that probabilities in float32 cannot hold.
+
+Beside a log Z of -1e35 the log of a probability is nothing, and in float64 all paths would be alike
+(posteriors then sum to the number of arcs). So where log Z is that large, the best pdf of each
+frame is taken out, as (2) of forward_backward.py does, and added again in the end. A path's parts
+are no larger than the whole, as all of them then have one sign; so what is lost is told by the rest
+of log Z, and it is NaN where that is still too large.
 """
 
 from __future__ import annotations
@@ -13,15 +19,36 @@ from torch import Tensor
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 
+LARGEST = 1e9  # nats; beside it, float64 has 1e-7 left
+
 
 def denominator(
     graph: DenominatorGraph, log_likes: Tensor, lengths: Tensor, leaky: float
 ) -> tuple[Tensor, Tensor]:
-    """log Z (batch,) and posteriors, in float64; -inf and zeros where there is no path."""
-    device = log_likes.device
+    """log Z (batch,) and posteriors, in float64; -inf and zeros where there is no path.
+
+    NaN where float64 is not enough, and where log_likes has a NaN.
+    """
+    y = log_likes.double()
+    log_z, posteriors = _path_sums(graph, y, lengths, leaky)
+    far = (log_z.isfinite() & (log_z.abs() > LARGEST)).nonzero().flatten()
+    if len(far):
+        y, ends = y[far], lengths.to(y.device)[far]
+        best = y[..., graph.pdf.unique().to(y.device)].amax(2, keepdim=True)
+        inside = torch.arange(y.shape[1], device=y.device) < ends[:, None]
+        best = torch.where(inside[..., None] & best.isfinite(), best, 0.0)
+        rest, posteriors[far] = _path_sums(graph, y - best, ends, leaky)
+        log_z[far] = torch.where(rest.abs() > LARGEST, torch.nan, rest + best.flatten(1).sum(1))
+    return log_z, posteriors
+
+
+def _path_sums(
+    graph: DenominatorGraph, y: Tensor, lengths: Tensor, leaky: float
+) -> tuple[Tensor, Tensor]:
+    device = y.device
     src, dst, pdf = (t.to(device) for t in (graph.src, graph.dst, graph.pdf))
     log_prob, log_initial = graph.prob.to(device).log(), graph.initial.to(device).log()
-    y, ends = log_likes.double(), lengths.to(device)[:, None]
+    ends = lengths.to(device)[:, None]
     batch, frames, _ = y.shape
     states = graph.num_states
 

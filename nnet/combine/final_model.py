@@ -20,6 +20,7 @@ from chainstitch.utils.errors import UsageError, UserError
 
 logger = logging.getLogger(__name__)
 
+LAST = ("model", "finished", "num_iterations")  # what is wanted of the last model
 METHODS, SETS = ("average", "bfgs"), ("valid", "train")
 
 
@@ -59,7 +60,7 @@ def combine_models(
     if not numbers:
         raise UserError(f"{exp} has no <iter>.pt; run `chainstitch train ... --out {exp}` first")
     run = reopen(exp, device)
-    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, ("model", "finished"))
+    last = checkpoint.load(exp / f"{numbers[-1]}.pt", device, LAST)
     if not last["finished"]:
         logger.warning("training is unfinished: %d of %d", numbers[-1], last["num_iterations"])
     newest_first = numbers[::-1]
@@ -86,7 +87,7 @@ def _running_average(run: Candidates, newest_first: list[int]) -> tuple[State, d
         run.load(state)
         return run.objective(run.valid)
 
-    models = (checkpoint.load(run.exp / f"{n}.pt", run.device)["model"] for n in newest_first)
+    models = (run.model(f"{n}.pt", run.device) for n in newest_first)
     with run.finite():
         best, scores = running_average(models, evaluate)
     count = scores.index(max(scores)) + 1

@@ -63,12 +63,7 @@ def trial(exp: Path, model: infer.Model, data: Path | None) -> Trial:
     ivectors = None
     if data is not None:
         reader = FeatureReader(data)
-        settings, _ = infer.feature_settings(exp)
-        if reader.config.num_ceps != settings.num_ceps:
-            raise UserError(
-                f"{data} has features of {reader.config.num_ceps} numbers, the model in {exp} "
-                f"takes {settings.num_ceps}; give a directory made with {exp / 'features.toml'}"
-            )
+        infer.check_features(exp, model, reader)
         cuts = sorted(reader.cuts, key=lambda cut: cut.features.num_frames)
         places = np.linspace(0, len(cuts) - 1, min(len(cuts), NUM_UTTERANCES)).round().astype(int)
         cuts = [cuts[place] for place in places]
@@ -78,7 +73,7 @@ def trial(exp: Path, model: infer.Model, data: Path | None) -> Trial:
             ivectors = [voices.load(cut.id) for cut in cuts]
         said = f"{len(cuts)} utterances of {data}"
     else:
-        features = _noise(exp)
+        features = _noise(exp, model)
         if model.ivector_dim:
             generator = np.random.default_rng(1)
             shape = (len(features), model.ivector_dim)
@@ -94,8 +89,8 @@ def trial(exp: Path, model: infer.Model, data: Path | None) -> Trial:
     return Trial(features, ivectors, said)
 
 
-def _noise(exp: Path) -> list[np.ndarray]:
-    settings, prior = infer.feature_settings(exp)
+def _noise(exp: Path, model: infer.Model) -> list[np.ndarray]:
+    settings, prior = infer.feature_settings(exp, model)
     generator = np.random.default_rng(0)
     found = []
     for seconds in generator.uniform(0.05, LONGEST_NOISE, NUM_UTTERANCES):

@@ -121,7 +121,7 @@ def describe(exp: Path, model: infer.Model) -> dict[str, Any]:
         UserError: the directory has no features.toml; or the features want the training set's mean,
             and that is gone.
     """
-    settings, prior = infer.feature_settings(exp)
+    settings, prior = infer.feature_settings(exp, model)
     features = dataclasses.asdict(settings)
     for of_training in ("speed", "volume"):
         del features[of_training]

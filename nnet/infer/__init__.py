@@ -4,6 +4,7 @@ from chainstitch.nnet.infer.outputs import (
     BATCH,
     Model,
     ScaledLikelihoods,
+    check_features,
     feature_settings,
     iterate_log_likes,
     ivector_reader,
@@ -14,6 +15,7 @@ from chainstitch.nnet.infer.outputs import (
 )
 
 __all__ = [
-    "BATCH", "Model", "ScaledLikelihoods", "feature_settings", "iterate_log_likes",
-    "ivector_reader", "load_extractor", "load_model", "log_likes", "wav_inputs",
+    "BATCH", "Model", "ScaledLikelihoods", "check_features", "feature_settings",
+    "iterate_log_likes", "ivector_reader", "load_extractor", "load_model", "log_likes",
+    "wav_inputs",
 ]  # fmt: skip

@@ -51,13 +51,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from chainstitch.nnet.chain.numerator import NumeratorGraph
+from chainstitch.utils.arguments import check_numbers
+from chainstitch.utils.compiled import njit
 from chainstitch.utils.hmm.pdf_acceptor import Place, first_place, may_end, next_places
 from chainstitch.utils.hmm.phone_graph import PhoneGraph
 from chainstitch.utils.hmm.topology import Leaves
+
+BOUNDS = {"acoustic_scale": "(0, inf)"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class AlignmentGraph:
 
     arcs: NumeratorGraph
     phones: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.phones) != len(self.arcs.final):
+            raise ValueError(
+                f"alignment graph: phones of {len(self.phones)} states, arcs of "
+                f"{len(self.arcs.final)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -115,13 +125,20 @@ def best_path(
         numerator: the transcript's, to count the denominator's weights.
 
     Raises:
-        ValueError: an output that is not finite or of fewer pdfs than the graph has.
+        TypeError: acoustic_scale is no number.
+        ValueError: an output that is not finite or of fewer pdfs than the graph has; or
+            acoustic_scale is not above 0 and finite.
     """
+    check_numbers("best path", BOUNDS, acoustic_scale=acoustic_scale)
     arcs = graph.arcs if numerator is None else numerator
-    if log_likes.ndim != 2 or (len(arcs.pdf) and arcs.pdf.max() >= log_likes.shape[1]):
+    pdfs = max(arcs.num_pdfs, graph.arcs.num_pdfs)
+    if log_likes.ndim != 2 or log_likes.shape[1] < pdfs or log_likes.dtype.kind != "f":
         raise ValueError(
-            f"outputs are {log_likes.shape}, wanted (frames, {int(arcs.pdf.max()) + 1} or more)"
+            f"outputs are {log_likes.shape} of {log_likes.dtype}, wanted floats (frames, {pdfs} or "
+            "more)"
         )
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite
+        log_likes = np.asarray(log_likes, np.float32)
     if not np.isfinite(log_likes).all():
         raise ValueError(f"{np.sum(~np.isfinite(log_likes))} of the outputs are not finite")
     score, path = _search(arcs, log_likes, acoustic_scale)
@@ -170,7 +187,8 @@ def _search(arcs: NumeratorGraph, log_likes: np.ndarray, scale: float) -> tuple[
     """The best score and, frame by frame, the arc (an index into in_*); no arcs if none fits."""
     rows = arcs.rows
     most = int(np.diff(rows["in_start"]).max(initial=0))
-    psi = np.zeros((len(log_likes), len(arcs.final)), np.uint8 if most < 256 else np.uint16)
+    kind = np.uint8 if most <= 1 << 8 else np.uint16 if most <= 1 << 16 else np.uint32
+    psi = np.zeros((len(log_likes), len(arcs.final)), kind)
     names = ("in_start", "in_state", "in_pdf", "in_log_prob")
     likes = np.ascontiguousarray(log_likes, np.float32)
     kernel: Any = _viterbi
@@ -178,7 +196,7 @@ def _search(arcs: NumeratorGraph, log_likes: np.ndarray, scale: float) -> tuple[
     return float(score), path
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, boundscheck=False)
 def _viterbi(in_start, in_state, in_pdf, in_log_prob, final, y, scale, psi):  # type: ignore[no-untyped-def]
     """(2) and (3) into psi, and the way back."""
     frames, states = y.shape[0], len(final)

@@ -19,6 +19,7 @@ import numpy as np
 from chainstitch.nnet.infer.aligner import Aligner, NotAlignable
 from chainstitch.nnet.infer.outputs import BATCH, Model, log_likes, wav_inputs
 from chainstitch.nnet.tasks.utterances import MAX_DROPPED
+from chainstitch.utils import text as text_files
 from chainstitch.utils.data.alignment_directory import AlignedUtterance
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
@@ -84,8 +85,8 @@ def file_items(
         if names.count(wav.stem) > 1:
             raise UserError(f"two of the files are called {wav.stem}; align them one by one")
         try:
-            texts.append(" ".join(path.read_text(encoding="utf-8-sig").split()))
-        except (OSError, UnicodeDecodeError) as error:
+            texts.append(" ".join(text_files.read(path).split()))
+        except OSError as error:
             raise UserError(
                 f"{path} cannot be read ({error}); write the words of {wav} there"
             ) from None

@@ -23,7 +23,13 @@ from chainstitch.nnet.ivector.model import IvectorModel
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.tasks import run
 from chainstitch.utils import config as configs
-from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, subtract_mean
+from chainstitch.utils.data.features import (
+    CONFIG,
+    FeatureConfig,
+    FeatureReader,
+    check_same_features,
+    subtract_mean,
+)
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
 from chainstitch.utils.data.waveform import read_features
 from chainstitch.utils.errors import UserError
@@ -38,7 +44,7 @@ class ScaledLikelihoods(nn.Module):
         super().__init__()
         self.network, self.scale = network, scale
         self.num_outputs, self.subsampling = network.num_outputs, network.subsampling
-        self.ivector_dim = network.ivector_dim
+        self.input_dim, self.ivector_dim = network.input_dim, network.ivector_dim
         self.ivector_extractor = network.ivector_extractor
         self.log_prior: Tensor
         self.register_buffer("log_prior", log_prior)
@@ -63,6 +69,13 @@ def load_model(exp: Path | str, device: str = "cpu", name: str = "final.pt") -> 
     network: Any = opened
     model: Model = network
     if "log_prior" in facts:
+        found = tuple(facts["log_prior"].shape)
+        if found != (network.num_outputs,) or "acoustic_scale" not in facts:
+            raise UserError(
+                f"{Path(exp) / name}: its log_prior is {found}, wanted one number for each of the "
+                f"{network.num_outputs} outputs, and an acoustic_scale; run `chainstitch combine "
+                f"{exp}` again"
+            )
         model = ScaledLikelihoods(network, facts["log_prior"], float(facts["acoustic_scale"]))
     return model.to(device).eval()
 
@@ -85,13 +98,39 @@ def ivector_reader(model: Model, directory: Path | str) -> IvectorReader | None:
     return reader
 
 
-def feature_settings(exp: Path) -> tuple[FeatureConfig, np.ndarray | None]:
+def check_features(exp: Path, model: Model, reader: FeatureReader) -> None:
+    """That a feature directory has what the model in `exp` was trained on, but for its mean.
+
+    Raises:
+        UsageError: it was made with other settings; names the first.
+        UserError: they are not those that the network takes.
+    """
+    remedy = f"make the features with the settings of {exp / CONFIG}"
+    if (exp / CONFIG).is_file():
+        settings = configs.load(exp / CONFIG, FeatureConfig)
+        _check_dim(settings, exp / CONFIG, exp, model)
+        check_same_features(settings, exp, reader, remedy)
+    _check_dim(reader.config, reader.directory / CONFIG, exp, model)
+
+
+def _check_dim(settings: FeatureConfig, where: Path, exp: Path, model: Model) -> None:
+    if settings.num_ceps != model.input_dim:
+        raise UserError(
+            f"{where} has num_ceps = {settings.num_ceps}, the network in {exp} takes "
+            f"{model.input_dim} features a frame; put back the file that belongs there, or make "
+            "the features again"
+        )
+
+
+def feature_settings(exp: Path, model: Model) -> tuple[FeatureConfig, np.ndarray | None]:
     """What makes a model's features of samples: the settings, and what a causal mean starts from.
 
     Raises:
-        UserError: no settings; or those of a causal mean, and the training data are gone.
+        UserError: no settings, or not those of `model`; or those of a causal mean, and the training
+            data are gone.
     """
     settings = configs.load(exp / CONFIG, FeatureConfig)
+    _check_dim(settings, exp / CONFIG, exp, model)
     if settings.mean != "causal":
         return settings, None
     return settings, FeatureReader(run.inputs_of(exp).data).global_mean
@@ -112,7 +151,15 @@ def load_extractor(exp: Path, model: Model) -> IvectorModel | None:
             f"{path} {found} extractor of the i-vectors that the model was trained on; copy that "
             f"one, the {MODEL} of `chainstitch ivectors train`, to this place"
         )
-    return IvectorModel.load(exp)
+    extractor = IvectorModel.load(exp)
+    dims = extractor.extractor.dim, len(extractor.front.mean)
+    if dims != (model.ivector_dim, model.input_dim):
+        raise UserError(
+            f"{path} makes i-vectors of {dims[0]} dimensions from {dims[1]} features, the "
+            f"network takes {model.ivector_dim} and {model.input_dim}; copy the one that it was "
+            "trained with"
+        )
+    return extractor
 
 
 def wav_inputs(
@@ -136,7 +183,7 @@ def wav_inputs(
             from `load_extractor`.
     """
     extractor = load_extractor(exp, model)
-    settings, prior = feature_settings(exp)
+    settings, prior = feature_settings(exp, model)
     raw = [(str(wav), read_features(wav, settings)) for wav in wavs]
     for speaker in [raw] if one_speaker else [[each] for each in raw]:
         voices = None if extractor is None else [x[-1] for x in extractor.online(speaker)]

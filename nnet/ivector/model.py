@@ -18,11 +18,16 @@ from chainstitch.nnet.ivector.extractor import IvectorExtractor, Statistics, acc
 from chainstitch.nnet.ivector.front_end import FrontEnd, Stream, Utterances
 from chainstitch.nnet.ivector.ubm import DiagonalUbm
 from chainstitch.utils import checkpoint
+from chainstitch.utils.arguments import check_numbers
 from chainstitch.utils.data.ivectors import MODEL
 from chainstitch.utils.errors import UserError
 
 CHUNK = 8192  # frames at a time
 SEGMENTS = 128  # segments at a time
+BOUNDS = {
+    "num_gselect": "whole [1, inf)", "min_post": "[0, 1)", "posterior_scale": "(0, inf)",
+    "max_count": "[0, inf)", "period": "whole [1, inf)", "max_remembered_frames": "[0, inf)",
+}  # fmt: skip
 
 
 class IvectorModel:
@@ -34,6 +39,10 @@ class IvectorModel:
         period: input frames from one online estimate to the next.
         max_remembered_frames: of a speaker's earlier utterances; statistics of more are scaled
             down to so many.
+
+    Raises:
+        TypeError, ValueError: a constant out of bounds, parts that do not fit together, or numbers
+            that are not finite.
     """
 
     def __init__(
@@ -54,6 +63,18 @@ class IvectorModel:
             "max_count": max_count, "period": period,
             "max_remembered_frames": max_remembered_frames,
         }  # fmt: skip
+        check_numbers("i-vectors", BOUNDS, **self.constants)
+        rows, gaussians = len(front.transform), tuple(ubm.means.shape)
+        if gaussians[1:] != (rows,) or ubm.weights.shape != gaussians[:1]:
+            raise ValueError(f"front end of {rows} dimensions, UBM of {gaussians}")
+        if extractor.T.shape[:2] != gaussians:
+            raise ValueError(f"UBM of {gaussians}, extractor of {tuple(extractor.T.shape[:2])}")
+        tensors = (
+            front.mean, front.silence, front.transform, ubm.weights, ubm.means, ubm.variances,
+            extractor.T, extractor.variances,
+        )  # fmt: skip
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+            raise ValueError("front end, UBM or extractor with numbers that are not finite")
 
     @property
     def period(self) -> int:
@@ -183,7 +204,7 @@ class IvectorModel:
                 FrontEnd(**state["front"]), DiagonalUbm(**state["ubm"]),
                 IvectorExtractor(**state["extractor"]), **state["constants"],
             )  # fmt: skip
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise UserError(
                 f"{path} is damaged ({error}); run `chainstitch ivectors train` again"
             ) from None

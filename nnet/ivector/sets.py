@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,23 @@ from chainstitch.nnet.ivector.front_end import FrontEnd, estimate_pca
 from chainstitch.nnet.ivector.model import IvectorModel
 from chainstitch.nnet.ivector.ubm import train_ubm
 from chainstitch.utils import config as configs
-from chainstitch.utils.data.features import CONFIG, FeatureConfig, FeatureReader, silence_row
+from chainstitch.utils.bounds import SEED, check_fields
+from chainstitch.utils.data.features import (
+    CONFIG,
+    FeatureConfig,
+    FeatureReader,
+    check_same_features,
+    silence_row,
+)
 from chainstitch.utils.data.ivectors import MODEL, STORE, write_ivectors
 from chainstitch.utils.data.manifests import cut_speaker
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.data.workers import report_progress
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.log import environment
+from chainstitch.utils.memory import refuse_more
+from chainstitch.utils.outputs import Given, check_directory, check_file
 
 BATCH = 64  # groups at a time, offline
 KEEP_BYTES = 2e9  # of statistics in memory
@@ -55,39 +64,27 @@ class IvectorConfig:
             extraction, see IvectorModel.
     """
 
-    dim: int = 100
-    num_gauss: int = 512
-    context: int = 3
-    pca_dim: int = 40
-    prior_frames: float = 200.0
-    pca_utterances: int = 5000
-    ubm_frames: int = 500000
-    ubm_iterations: int = 20
-    iterations: int = 10
-    num_gselect: int = 5
-    min_post: float = 0.025
-    posterior_scale: float = 0.1
-    max_count: float = 100.0
-    period: int = 10
-    max_remembered_frames: float = 1000.0
-    seed: int = 0
+    dim: int = dataclasses.field(default=100, metadata={"bounds": "[1, 10000]"})
+    num_gauss: int = dataclasses.field(default=512, metadata={"bounds": "[1, 65536]"})
+    context: int = dataclasses.field(default=3, metadata={"bounds": "[0, 100]"})
+    pca_dim: int = dataclasses.field(default=40, metadata={"bounds": "[1, 10000]"})
+    prior_frames: float = dataclasses.field(default=200.0, metadata={"bounds": "(0, inf)"})
+    pca_utterances: int = dataclasses.field(default=5000, metadata={"bounds": "[1, 1000000000]"})
+    ubm_frames: int = dataclasses.field(default=500000, metadata={"bounds": "[1, 1000000000]"})
+    ubm_iterations: int = dataclasses.field(default=20, metadata={"bounds": "[1, 10000]"})
+    iterations: int = dataclasses.field(default=10, metadata={"bounds": "[1, 10000]"})
+    num_gselect: int = dataclasses.field(default=5, metadata={"bounds": "[1, 65536]"})
+    min_post: float = dataclasses.field(default=0.025, metadata={"bounds": "[0, 0.5]"})
+    posterior_scale: float = dataclasses.field(default=0.1, metadata={"bounds": "(0, 1]"})
+    max_count: float = dataclasses.field(default=100.0, metadata={"bounds": "[0, inf)"})
+    period: int = dataclasses.field(default=10, metadata={"bounds": "[1, 100000]"})
+    max_remembered_frames: float = dataclasses.field(
+        default=1000.0, metadata={"bounds": "[0, inf)"}
+    )
+    seed: int = dataclasses.field(default=0, metadata={"bounds": SEED})
 
     def __post_init__(self) -> None:
-        at_least = dict.fromkeys(
-            ("dim", "num_gauss", "pca_dim", "pca_utterances", "ubm_frames", "ubm_iterations",
-             "iterations", "num_gselect", "period"), 1
-        ) | dict.fromkeys(
-            ("context", "min_post", "max_count", "max_remembered_frames", "seed"), 0
-        )  # fmt: skip
-        for key, least in at_least.items():
-            if getattr(self, key) < least:
-                raise ValueError(f"{key} = {getattr(self, key)}: wanted {least} or more")
-        for key, most in (("min_post", 0.5), ("posterior_scale", 1.0)):
-            if getattr(self, key) > most:
-                raise ValueError(f"{key} = {getattr(self, key)}: wanted {most} or less")
-        for key in ("prior_frames", "posterior_scale"):
-            if not getattr(self, key) > 0:
-                raise ValueError(f"{key} = {getattr(self, key)}: wanted more than 0")
+        check_fields(self)
 
     def extraction(self) -> dict[str, Any]:
         """The constants that IvectorModel takes."""
@@ -97,9 +94,16 @@ class IvectorConfig:
 
 
 def train_set(
-    data: Path | str, out: Path | str, config: IvectorConfig, overwrite: bool = False
+    data: Path | str,
+    out: Path | str,
+    config: IvectorConfig,
+    overwrite: bool = False,
+    more_inputs: Iterable[Given] = (),
 ) -> list[dict[str, Any]]:
     """Trains front end, UBM and extractor, and writes the experiment `out`.
+
+    Args:
+        more_inputs: what else is read and must not be replaced, the config say.
 
     Returns:
         the lines of `train.jsonl`: "model" (ubm, extractor), "iteration", "objective" (of the model
@@ -109,7 +113,11 @@ def train_set(
         UsageError: `out` exists, or `data` is no feature directory.
         UserError: damaged features; too few of them; names the utterance where there is one.
     """
-    refuse_existing(out, overwrite)
+    check_directory(out, "ivectors", overwrite, [data, *more_inputs])
+    refuse_more(
+        8.0 * config.num_gauss * config.dim * (3 * config.pca_dim + config.dim),
+        f"num_gauss = {config.num_gauss} with dim = {config.dim}", "set one of them smaller",
+    )  # fmt: skip
     started = time.monotonic()
     reader = FeatureReader(data)
     lines: list[dict[str, Any]] = []
@@ -163,7 +171,7 @@ def train_set(
         batches = kept_batches or statistics(f"iteration {iteration}")
         model.extractor, done = model.extractor.em_step(batches)
         report("extractor", iteration, done.objective, floored=done.floored, kept=done.kept)
-    with atomic_directory(out, overwrite) as temporary:
+    with atomic_directory(out, "ivectors", overwrite) as temporary:
         model.save(temporary)
         configs.save(config, temporary / "config.toml")
         shutil.copyfile(Path(data) / CONFIG, temporary / CONFIG)
@@ -209,13 +217,19 @@ def extract_set(
         UserError: damaged features or model.
     """
     path = Path(data) / STORE if out is None else Path(out)
-    refuse_existing(path, overwrite)
+    check_file(path, "i-vectors", overwrite, [exp, data])
     if utterances < 0 or (utterances and not per_speaker):
         raise UsageError(
             f"--utterances {utterances}: wanted 0 or more, together with --per-speaker"
         )
     model, reader = IvectorModel.load(exp), FeatureReader(data)
-    _check_same_features(Path(exp), reader)
+    settings = configs.load(Path(exp) / CONFIG, FeatureConfig)
+    check_same_features(settings, exp, reader, "extract features with one config for both")
+    if settings.num_ceps != len(model.front.mean):
+        raise UserError(
+            f"{Path(exp) / CONFIG} has num_ceps = {settings.num_ceps}, {MODEL} beside it takes "
+            f"{len(model.front.mean)}; put back the files that `chainstitch ivectors train` wrote"
+        )
     groups = _groups(reader, utterances if per_speaker else 1)
 
     def loaded(group: Sequence[Any]) -> list[tuple[str, Features]]:
@@ -265,14 +279,3 @@ def _groups(reader: FeatureReader, limit: int) -> list[list[Any]]:
         for cuts in speakers.values()
         for begin in range(0, len(cuts), limit or len(cuts))
     ]
-
-
-def _check_same_features(exp: Path, reader: FeatureReader) -> None:
-    ours = dataclasses.asdict(configs.load(exp / CONFIG, FeatureConfig))
-    for key in ("sampling_rate", "num_mel_bins", "num_ceps", "low_freq", "high_freq"):
-        theirs = getattr(reader.config, key)
-        if ours[key] != theirs:
-            raise UsageError(
-                f"{reader.directory} has {key} = {theirs}, {exp} was trained with {ours[key]}; "
-                "extract features with one config for both"
-            )

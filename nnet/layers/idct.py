@@ -34,6 +34,11 @@ class InverseDCT(nn.Module):
         dct = math.sqrt(2 / dim) * torch.cos(math.pi / dim * torch.outer(k, k + 0.5))
         dct[0] = math.sqrt(1 / dim)
         weights = 1 + lifter / 2 * torch.sin(math.pi * k / lifter) if lifter else torch.ones(dim)
+        if float(weights.abs().min()) < 1e-6:
+            raise ValueError(
+                f"cepstral-lifter={lifter:g} makes one of {dim} cepstra 0, which nothing brings "
+                "back; give the lifter that the features were made with (22, say)"
+            )
         self.register_buffer("matrix", (dct / weights[:, None]).T.float(), persistent=False)
         self.matrix: Tensor
 

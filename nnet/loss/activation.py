@@ -13,19 +13,23 @@ from typing import Any
 import torch
 
 from chainstitch.nnet.loss.outcome import Outcome, Outputs
+from chainstitch.utils.bounds import check_fields
 
 
 @dataclass
 class ActivationPenalty:
     """1/2 sum over valid frames of ||h_t||^2, h the output of the layer called `layer`."""
 
-    weight: float = field(default=0.0, metadata={"help": "in the loss; 0 leaves it out"})
+    weight: float = field(
+        default=0.0, metadata={"help": "in the loss; 0 leaves it out", "bounds": "[0, inf)"}
+    )
     layer: str = field(default="", metadata={"help": "the name of the layer"})
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or (self.weight and not self.layer):
+        check_fields(self)
+        if self.weight and not self.layer:
             raise ValueError(
-                "losses.activation: wanted weight >= 0, and the name of a layer with it, found "
+                "losses.activation: wanted the name of a layer with a weight, found "
                 f"weight = {self.weight} and layer = {self.layer!r}"
             )
 

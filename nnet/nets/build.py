@@ -63,7 +63,7 @@ def build(node: Node, dim_in: int, num_outputs: int, step: int) -> Built:
     try:
         return _BUILDERS[node.kind](node, dim_in, num_outputs, step)
     except ValueError as error:
-        raise UsageError(f"xconfig, layer {node.line!r}: {error}") from None
+        raise UsageError(f"{node.place}: {error}") from None
 
 
 def _update(layer: Any, options: Options, text: str, limit: float) -> Any:
@@ -76,7 +76,7 @@ def _update(layer: Any, options: Options, text: str, limit: float) -> Any:
     layer.max_change = options.get("max-change", given.get("max-change", limit))
     for name, default in (("learning-rate-factor", 1.0), ("l2-regularize", 0.0)):
         setattr(layer, name.replace("-", "_"), options.get(name, given.get(name, default)))
-    for name in ("rank-in", "rank-out", "update-period"):
+    for name in ("rank-in", "rank-out", "update-period"):  # whole numbers
         if name in given:
             setattr(layer, name.replace("-", "_"), int(given[name]))
     for name in ("num-samples-history", "alpha"):
@@ -148,7 +148,7 @@ def _output(node: Node, dim_in: int, num_outputs: int, step: int) -> Built:
     dim = int(options.get("dim", num_outputs))
     if dim != num_outputs:
         raise UsageError(
-            f"xconfig: output-layer has dim={dim}, but the graph has {num_outputs} pdfs; "
+            f"{node.place}: output-layer has dim={dim}, but the graph has {num_outputs} pdfs; "
             "leave dim out"
         )
     if "bottleneck-dim" not in options:
@@ -176,7 +176,13 @@ def _lstm(node: Node, dim_in: int, num_outputs: int, step: int) -> Built:
     if node.kind == "fast-lstm-layer":
         layer = FastLSTM(dim_in, cell, **given)
     else:
-        dims = (int(options.get(f"{n}-projection-dim", cell // 4)) for n in _PROJECTIONS)
+        given_dims = {n: options.get(f"{n}-projection-dim") for n in _PROJECTIONS}
+        if cell < 4 and None in given_dims.values():
+            raise ValueError(
+                f"cell-dim={cell} has no fourth part for the projections; wanted cell-dim >= 4, or "
+                "recurrent-projection-dim and non-recurrent-projection-dim"
+            )
+        dims = (cell // 4 if dim is None else int(dim) for dim in given_dims.values())
         layer = (FastLSTMP if fast else LSTMP)(dim_in, cell, *dims, **given)
     limit = 1.5 if fast else 0.75
     own = "lstm-nonlinearity-options" if fast else "ng-per-element-scale-options"

@@ -29,8 +29,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from chainstitch.nnet.nets.layer_options import FRAMES, SCALE
 from chainstitch.utils.errors import UsageError
 
+MAX_TOKENS = 2000  # of a descriptor
+MAX_DEPTH = 50  # of brackets in one another
 FUNCTIONS = ("Append", "IfDefined", "Offset", "ReplaceIndex", "Scale", "Sum")
 WANTED = (
     "wanted a layer, Offset(layer,-3), Sum(layer,layer), Scale(0.5,layer), "
@@ -56,6 +59,15 @@ class _Unreadable(Exception):
     """Its text is what could not be read."""
 
 
+class _OutOfBounds(Exception):
+    """Its text says what was wanted and found."""
+
+
+def shortened(text: str, letters: int = 160) -> str:
+    """What a message shows of a text that may be long."""
+    return text if len(text) <= letters else f"{text[:letters]}..."
+
+
 def parse_descriptor(text: str, above: Sequence[str], previous: str, where: str) -> Parts:
     """The parts of a descriptor.
 
@@ -65,16 +77,21 @@ def parse_descriptor(text: str, above: Sequence[str], previous: str, where: str)
 
     Raises:
         UsageError: text that is no descriptor, or a layer that is not above; it names the nearest.
+            Or an offset or scale out of bounds, or more than anybody writes.
     """
     if not text.strip():
         return [(Term(previous),)]
     try:
         tokens = _tokens(text)
+        _check_extent(tokens)
         parts, rest = _parse(tokens, previous, above, where)
         if rest:
             raise _Unreadable("".join(rest))
     except _Unreadable as error:
-        raise UsageError(f"{where}: cannot read the input at {str(error)!r}; {WANTED}") from None
+        place = shortened(str(error))
+        raise UsageError(f"{where}: cannot read the input at {place!r}; {WANTED}") from None
+    except _OutOfBounds as error:
+        raise UsageError(f"{where}: input: {error}") from None
     return parts
 
 
@@ -82,6 +99,19 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """What to say of a word that is not known."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _check_extent(tokens: list[str]) -> None:
+    depth = deepest = 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")
+        deepest = max(deepest, depth)
+    for found, most, what in (
+        (len(tokens), MAX_TOKENS, "names, numbers and brackets"),
+        (deepest, MAX_DEPTH, "brackets in one another"),
+    ):
+        if found > most:
+            raise _OutOfBounds(f"wanted at most {most} {what}, found {found}")
 
 
 def _tokens(text: str) -> list[str]:
@@ -105,7 +135,8 @@ def _parse(
         raise _Unreadable("".join(tokens) or "its end")
     if rest[:1] != ["("]:
         if head not in above:
-            raise UsageError(f"{where}: no layer {head!r} above; {nearest(head, list(above))}")
+            hint = nearest(head, list(above))
+            raise UsageError(f"{where}: no layer {shortened(head)!r} above; {hint}")
         return [(Term(head),)], rest
     if head not in FUNCTIONS:
         raise UsageError(f"{where}: unknown descriptor {head!r}; {nearest(head, FUNCTIONS)}")
@@ -142,6 +173,8 @@ def _apply(function: str, arguments: list[Parts | str], previous: str, text: str
             return _each(parts, lambda t: dataclasses.replace(t, offset=t.offset + n))
         case [str() as scale, list() as parts] if function == "Scale":
             s = float(scale)
+            if not SCALE.bounds.holds(s):
+                raise _OutOfBounds(f"a scale wants {SCALE.bounds}, found {scale}")
             return _each(parts, lambda t: dataclasses.replace(t, scale=t.scale * s))
         case [list() as parts] if function == "IfDefined":
             return parts
@@ -159,9 +192,12 @@ def _apply(function: str, arguments: list[Parts | str], previous: str, text: str
 
 def _whole(number: str, text: str) -> int:
     try:
-        return int(number)
+        n = int(number)
     except ValueError:
         raise _Unreadable(text) from None
+    if not FRAMES.bounds.holds(n):
+        raise _OutOfBounds(f"an offset wants {FRAMES.bounds} frames, found {number}")
+    return n
 
 
 def _each(parts: Parts, change: Callable[[Term], Term]) -> Parts:

@@ -21,6 +21,7 @@ from chainstitch.nnet.nets.nodes import Node
 from chainstitch.utils.errors import UsageError
 
 DELAY = -1  # of an LSTM, frames
+MAX_CONTEXT = 100_000  # frames, a quarter of an hour
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def infer_grids(nodes: list[Node], subsampling: int, infer: bool = True) -> dict
         infer: False gives every node rows at every frame.
 
     Raises:
-        UsageError: a node that no other node reads.
+        UsageError: a node that no other node reads, or one that is read too far away.
     """
     needed: dict[str, set[int]] = {node.name: set() for node in nodes}
     everywhere = {node.name for node in nodes if node.kind == "input" or not infer}
@@ -47,7 +48,13 @@ def infer_grids(nodes: list[Node], subsampling: int, infer: bool = True) -> dict
     for node in reversed(nodes):
         offsets = needed[node.name] | ({0} if node.kind == "output-layer" else set())
         if not offsets:
-            raise UsageError(f"xconfig: no layer uses {node.name!r}; remove it or splice it in")
+            raise UsageError(f"{node.place}: no layer uses it; remove it or splice it in")
+        if max(map(abs, offsets)) > MAX_CONTEXT:
+            raise UsageError(
+                f"{node.place}: it is wanted {max(offsets, key=abs)} frames from an output, and "
+                f"{MAX_CONTEXT} is the most; lower the offsets, delays or strides of the layers "
+                "that read it"
+            )
         aligned = len({o % subsampling for o in offsets}) == 1 and node.name not in everywhere
         aligned &= not node.is_lstm or int(node.options.get("delay", DELAY)) % subsampling == 0
         step = subsampling if aligned else 1

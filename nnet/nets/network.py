@@ -25,6 +25,7 @@ from chainstitch.nnet.nets.build import Stack, build
 from chainstitch.nnet.nets.descriptors import Term
 from chainstitch.nnet.nets.grid import Grid, infer_grids
 from chainstitch.nnet.nets.nodes import Node, expand
+from chainstitch.nnet.nets.size import check_size
 from chainstitch.nnet.nets.splicing import Rows, Values
 from chainstitch.nnet.nets.trainable import Trainable, unknown_tap
 from chainstitch.nnet.nets.xconfig import IVECTOR, OUTPUTS, parse_xconfig
@@ -64,17 +65,25 @@ class Network(Trainable):
         self, xconfig: str, num_outputs: int, subsampling: int = 3, infer_grid: bool = True
     ) -> None:
         super().__init__()
+        if num_outputs < 1 or subsampling < 1:
+            raise UsageError(
+                f"a network wants 1 or more outputs and a subsampling of 1 or more, found "
+                f"{num_outputs} and {subsampling}"
+            )
         self.specs = parse_xconfig(xconfig)
         self.nodes = expand(self.specs)
         self.subsampling, self.num_outputs = subsampling, num_outputs
         self.grids = infer_grids(self.nodes, subsampling, infer_grid)
         self.dims: dict[str, int] = {}
         self.layers = nn.ModuleDict()
+        weights = 0
         for node in self.nodes:
             if node.kind == "input":
                 self.dims[node.name] = int(node.options["dim"])
                 continue
-            layer, dim = build(node, self._dim_in(node), num_outputs, self.grids[node.name].step)
+            dim_in = self._dim_in(node)
+            weights = check_size(node, dim_in, num_outputs, weights)
+            layer, dim = build(node, dim_in, num_outputs, self.grids[node.name].step)
             self.layers[node.key], self.dims[node.name] = layer, dim
         self.input = next(n.name for n in self.nodes if n.kind == "input" and n.name != IVECTOR)
         self.input_dim, self.ivector_dim = self.dims[self.input], self.dims.get(IVECTOR, 0)
@@ -91,9 +100,7 @@ class Network(Trainable):
             found = {term.source: self.dims[term.source] for term in part}
             if len(set(found.values())) != 1:
                 said = ", ".join(f"{name} has {dim}" for name, dim in found.items())
-                raise UsageError(
-                    f"xconfig, layer {node.line!r}: Sum wants layers of one dimension, but {said}"
-                )
+                raise UsageError(f"{node.place}: Sum wants layers of one dimension, but {said}")
             total += next(iter(found.values()))
         return total
 
@@ -195,7 +202,7 @@ class Network(Trainable):
             there = term.source in (self.input, IVECTOR)
             if not there and not self._has_output_times(term.source, term.offset):
                 raise UsageError(
-                    f"xconfig, layer {name!r}: it reads {term.source!r}, which has no values at "
+                    f"{node.place}: it reads {term.source!r}, which has no values at "
                     "the times of the outputs; let it read the inputs"
                 )
         values = self._values(features, lengths, 0, ivectors)

@@ -28,13 +28,19 @@ TDNNF_AFFINE = "tdnnf-affine"  # a kind of node, of no line
 
 @dataclass(frozen=True)
 class Node:
-    """Like a `LayerSpec`; `line` is the name in the xconfig."""
+    """Like a `LayerSpec`; `line` is the name in the xconfig, `number` that of its line there."""
 
     name: str
     line: str
     kind: str
     parts: Parts
     options: dict[str, float]
+    number: int = 0
+
+    @property
+    def place(self) -> str:
+        """What a message about it begins with."""
+        return f"xconfig line {self.number}, layer {self.line!r}"
 
     @property
     def key(self) -> str:
@@ -61,7 +67,7 @@ def expand(specs: list[LayerSpec]) -> list[Node]:
             nodes += _tdnnf(spec)
         else:
             parts = _later(spec.parts, int(spec.options.get("output-delay", 0)))
-            nodes.append(Node(spec.name, spec.name, spec.kind, parts, spec.options))
+            nodes.append(Node(spec.name, spec.name, spec.kind, parts, spec.options, spec.number))
     keys: dict[str, str] = {}
     for node in nodes:
         other = keys.setdefault(node.key, node.name)
@@ -88,11 +94,6 @@ def _tdnnf(spec: LayerSpec) -> list[Node]:
     name, options = spec.name, spec.options
     stride = int(options.get("time-stride", 1))
     bypass = options.get("bypass-scale", 0.66)
-    if stride < 0 or bypass < 0:
-        raise UsageError(
-            f"xconfig, layer {name!r}: wanted time-stride >= 0 and bypass-scale >= 0, found "
-            f"{stride} and {bypass:g}"
-        )
     update = {k: v for k, v in options.items() if k not in ("dim", "bottleneck-dim")}
     linear, affine = f"{name}.linear", f"{name}.affine"
     before = spec.parts if not stride else [*_later(spec.parts, -stride), *spec.parts]
@@ -101,14 +102,15 @@ def _tdnnf(spec: LayerSpec) -> list[Node]:
     if bypass:
         if len(spec.parts) != 1:
             raise UsageError(
-                f"xconfig, layer {name!r}: the bypass wants an input of one part, found Append of "
-                f"{len(spec.parts)}; write bypass-scale=0"
+                f"xconfig line {spec.number}, layer {name!r}: the bypass wants an input of one "
+                f"part, found Append of {len(spec.parts)}; write bypass-scale=0"
             )
         scaled = [dataclasses.replace(term, scale=term.scale * bypass) for term in spec.parts[0]]
         total = (*scaled, *total)
     bottleneck = {"dim": options["bottleneck-dim"], "orthonormal-constraint": -1.0}
+    line = spec.number
     return [
-        Node(linear, name, "linear-component", before, update | bottleneck),
-        Node(affine, name, TDNNF_AFFINE, after, update | {"dim": options["dim"]}),
-        Node(name, name, "no-op-component", [total], {}),
+        Node(linear, name, "linear-component", before, update | bottleneck, line),
+        Node(affine, name, TDNNF_AFFINE, after, update | {"dim": options["dim"]}, line),
+        Node(name, name, "no-op-component", [total], {}, line),
     ]

@@ -54,16 +54,22 @@ This file only reads lines; `build.py` makes their layers and `network.py` runs 
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from dataclasses import dataclass, field
 
-from chainstitch.nnet.nets.descriptors import Parts, nearest, parse_descriptor
-from chainstitch.nnet.nets.layer_options import FIXED, KEYS, REQUIRED, Type
+from chainstitch.nnet.nets.descriptors import Parts, nearest, parse_descriptor, shortened
+from chainstitch.nnet.nets.layer_options import FIXED, KEYS, REQUIRED, Number, Value
 from chainstitch.utils.errors import UsageError
 
 OUTPUTS = ("output", "output-xent")
 IVECTOR = "ivector"  # the name of the input that has one row a sequence
-_PAIR = r'(\S+?)\s*=\s*(?:"([^"]*)"|\'([^\']*)\'|([^="\']*?))(?=\s+\S+?\s*=|\s*$)'
+# a key begins behind a space; what it is made of is given back to no other part of the pattern, so
+# that a long word costs no more than its length
+_KEY = re.compile(r"""(?:^|(?<=\s))([^\s="']++)\s*+=\s*+""")
+_QUOTED = re.compile(r"""(?:"([^"]*)"|'([^']*)')(?:\s+|$)""")
+MAX_LETTERS = 64  # of a name, which is in many messages
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -71,32 +77,35 @@ _BOOLEANS = {"true": 1.0, "false": 0.0}
 class LayerSpec:
     """One line: its type, name, what it reads, and numbers by key.
 
-    Of ng-affine-options="rank-in=20" the key is "ng-affine-options.rank-in"; true is 1.
+    Of ng-affine-options="rank-in=20" the key is "ng-affine-options.rank-in"; true is 1. `number` is
+    the line's, for messages.
     """
 
     kind: str
     name: str
     parts: Parts
     options: dict[str, float] = field(default_factory=dict)
+    number: int = 0
 
 
 def parse_xconfig(text: str) -> list[LayerSpec]:
     """Parses the text into layers, in order.
 
     Raises:
-        UsageError: with the line number: an unknown type, key or descriptor, a missing dim, a name
-            used twice, an input that is not above; or the inputs or outputs are not as above.
+        UsageError: with the line number: an unknown type, key or descriptor, a missing dim, a
+            number out of bounds, a name used twice, an input that is not above; or the inputs or
+            outputs are not as above.
     """
     layers: list[LayerSpec] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.partition("#")[0].strip()
         if not line:
             continue
-        where = f"xconfig line {number} ({line!r})"
+        where = f"xconfig line {number} ({shortened(line)!r})"
         layer = _parse_line(line, where, layers)
         if layer.name in {other.name for other in layers}:
             raise UsageError(f"{where}: the name {layer.name!r} is used twice; rename one of them")
-        layers.append(layer)
+        layers.append(dataclasses.replace(layer, number=number))
     inputs = [layer.name for layer in layers if layer.kind == "input"]
     if not inputs or layers[0].kind != "input":
         raise UsageError("xconfig: the first line must be `input name=input dim=...`")
@@ -118,63 +127,89 @@ def parse_xconfig(text: str) -> list[LayerSpec]:
 def _parse_line(line: str, where: str, above: list[LayerSpec]) -> LayerSpec:
     kind, _, rest = line.partition(" ")
     if kind not in KEYS:
-        raise UsageError(f"{where}: unknown layer type {kind!r}; {nearest(kind, list(KEYS))}")
+        hint = nearest(kind, list(KEYS))
+        raise UsageError(f"{where}: unknown layer type {shortened(kind)!r}; {hint}")
     variable = re.search(r"\$\w+|\$\{\w+\}", rest)
     if variable:
         raise UsageError(
             f"{where}: found the variable {variable[0]}; write its value, as in "
             "configs/network.xconfig of a Kaldi experiment"
         )
-    pairs = [(m[1], m[2] or m[3] or m[4] or "") for m in re.finditer(_PAIR, rest)]
-    leftover = re.sub(_PAIR, "", rest).strip()
-    if leftover:
-        raise UsageError(f"{where}: cannot read {leftover!r}; wanted key=value")
+    pairs = _pairs(rest.strip(), where)
     values = dict(pairs)
     if len(values) != len(pairs):
         raise UsageError(f"{where}: a key is given twice")
     name = values.pop("name", "")
-    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
-        raise UsageError(f"{where}: name={name!r} is missing or not a name; give name=tdnn1, say")
+    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name) or len(name) > MAX_LETTERS:
+        raise UsageError(
+            f"{where}: name={shortened(name)!r} is missing or not a name of at most {MAX_LETTERS} "
+            "letters; give name=tdnn1, say"
+        )
     parts = [] if kind == "input" else _parse_input(values.pop("input", ""), where, above)
     known = KEYS[kind]
     options: dict[str, float] = {}
     for key, value in values.items():
         if key not in known:
             hint = nearest(key, [*known, "name", *(["input"] if kind != "input" else [])])
-            raise UsageError(f"{where}: unknown key {key!r}; {hint}")
+            raise UsageError(f"{where}: unknown key {shortened(key)!r}; {hint}")
         only, reason = FIXED.get(key, (value, ""))
         if value != only:
-            raise UsageError(f"{where}: {key} wants {only}, found {value!r}: {reason}")
+            raise UsageError(f"{where}: {key} wants {only}, found {shortened(value)!r}: {reason}")
         options |= _values(key, value, known[key], where)
     for key in REQUIRED.get(kind, ()):
-        if options.get(key, 0) < 1:
-            raise UsageError(f"{where}: {key} is missing or below 1; add {key}=...")
+        if key not in options:
+            raise UsageError(f"{where}: {key} is missing; add {key}=...")
     return LayerSpec(kind, name, parts, options)
 
 
-def _values(key: str, value: str, kind: Type, where: str) -> dict[str, float]:
+def _pairs(text: str, where: str) -> list[tuple[str, str]]:
+    """Keys and values, in order: x=1 y="a b" z=Append(-1, 0); in time linear in the text."""
+    pairs, place = [], 0
+    while place < len(text):
+        key = _KEY.match(text, place)
+        if key is None:
+            raise UsageError(f"{where}: cannot read {shortened(text[place:])!r}; wanted key=value")
+        quoted = _QUOTED.match(text, key.end())
+        if quoted:
+            value, place = quoted[1] or quoted[2] or "", quoted.end()
+        else:
+            behind = _KEY.search(text, key.end())
+            end = behind.start() if behind else len(text)
+            value, place = text[key.end() : end].strip(), end
+            if re.search("[=\"']", value):
+                raise UsageError(f"{where}: cannot read {shortened(value)!r}; wanted key=value")
+        pairs.append((key[1], value))
+    return pairs
+
+
+def _values(key: str, value: str, kind: Value, where: str) -> dict[str, float]:
     """The numbers of one key."""
-    if isinstance(kind, tuple):
+    if isinstance(kind, dict):
         found: dict[str, float] = {}
         for item in value.split():
-            name, _, number = item.partition("=")
+            name, _, text = item.partition("=")
             if name not in kind:
-                raise UsageError(
-                    f"{where}: unknown option {name!r} of {key}; {nearest(name, kind)}"
-                )
-            found |= _values(f"{key}.{name}", number, float, where)
+                hint = nearest(name, list(kind))
+                raise UsageError(f"{where}: unknown option {shortened(name)!r} of {key}; {hint}")
+            found |= _values(f"{key}.{name}", text, kind[name], where)
         return found
+    if isinstance(kind, Number):
+        return {key: _number(key, value, kind, where)}
     if kind is str:
         return {}
-    if kind is bool:
-        if value.lower() not in _BOOLEANS:
-            raise UsageError(f"{where}: {key} wants true or false, found {value!r}")
-        return {key: _BOOLEANS[value.lower()]}
+    if value.lower() not in _BOOLEANS:
+        raise UsageError(f"{where}: {key} wants true or false, found {shortened(value)!r}")
+    return {key: _BOOLEANS[value.lower()]}
+
+
+def _number(key: str, text: str, kind: Number, where: str) -> float:
     try:
-        return {key: int(value) if kind is int else float(value)}
+        value = int(text) if kind.whole else float(text)
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise UsageError(f"{where}: {key} wants {wanted}, found {value!r}") from None
+        value = math.nan
+    if not kind.bounds.holds(value):
+        raise UsageError(f"{where}: {key} wants {kind.wanted}, found {shortened(text)!r}")
+    return value
 
 
 def _parse_input(text: str, where: str, above: list[LayerSpec]) -> Parts:

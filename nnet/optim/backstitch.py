@@ -19,6 +19,11 @@ act more like fresh data. What else is touched by both passes must not notice th
 - **state of an adaptive optimiser** (AdaDelta, Adam): the first step works on a copy of it, which
   is thrown away, so that the second starts from the state before the minibatch, unless
   `freeze_state` is false;
+- **an error**: where a pass or a step raises (an interrupt from the keyboard, too), all of it is
+  taken back: parameters, buffers, generators, the optimiser's state, the count. For that the
+  parameters are copied before (13), as a step that is added and subtracted again leaves other
+  digits, and an adaptive optimiser's state before (14): their size in memory, and 0.1 % of the
+  time. What stays is that natural gradient has seen the minibatch where (14) itself fails;
 - **loss scaling**: both steps go through the `torch.amp.GradScaler`, which takes its scale out of
   the gradients (the natural gradient of scaled gradients is scaled as they are); an overflow in
   the first pass skips the minibatch;
@@ -38,22 +43,32 @@ Source: Kaldi nnet-chain-training.cc, TrainInternalBackstitch.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from chainstitch.nnet.optim import generators
+from chainstitch.nnet.optim.kept_state import (
+    put_back_values,
+    scaled_groups,
+    snapshot,
+    state_kept,
+)
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.nnet.optim.sgd import SGD
+from chainstitch.utils.arguments import check_numbers
 
 logger = logging.getLogger(__name__)
 
+BOUNDS = {
+    "scale": "[0, inf)", "interval": "whole [1, inf)", "phase": "whole [0, inf)",
+    "count": "whole [0, inf)",
+}  # fmt: skip
 OWN = ("scale", "interval", "phase", "count")  # what `state_dict` has besides the wrapped one's
 
 # their steps are not lr times something, so -alpha and 1 + alpha cannot be given to them as lr
@@ -71,7 +86,8 @@ class Backstitch(torch.optim.Optimizer):
 
     Args:
         optimizer: our `SGD` or any torch optimiser without momentum whose step is lr times
-            something (not ASGD, Adafactor, LBFGS or Rprop).
+            something (not ASGD, Adafactor, LBFGS or Rprop). What it keeps from step to step has to
+            be in its `state` or its parameter groups.
         scale: alpha >= 0; 0 makes every step a plain one. May be changed between steps.
         interval: m >= 1; every m-th minibatch is backstitched.
         natural_gradient: if given, gradients are preconditioned after each closure call, with the
@@ -89,7 +105,9 @@ class Backstitch(torch.optim.Optimizer):
             when the last minibatch was a plain one.
 
     Raises:
-        ValueError: scale < 0, interval < 1, or an optimiser that does not fit.
+        TypeError: a number that is none, or something else than an optimiser.
+        ValueError: scale < 0, interval < 1, one that is not finite, or an optimiser that does not
+            fit.
 
     >>> model = nn.Linear(3, 1)
     >>> optimizer = Backstitch(SGD(model, lr=0.1), scale=1.0, interval=4)
@@ -118,17 +136,12 @@ class Backstitch(torch.optim.Optimizer):
         freeze_state: bool = True,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
-        if scale < 0:
-            raise ValueError(f"backstitch scale must be >= 0 (0 switches it off), got {scale}")
-        if interval < 1:
-            raise ValueError(
-                f"backstitch interval must be >= 1 (1: every minibatch), got {interval}"
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise TypeError(
+                f"backstitch goes over a torch.optim.Optimizer, found {type(optimizer).__name__}"
             )
-        if scale > 0 and isinstance(optimizer, NOT_BY_RATE):
-            raise ValueError(
-                f"backstitch does not go over {type(optimizer).__name__}, whose steps are not "
-                "proportional to lr; take SGD, AdaDelta, Adagrad, RMSprop or Adam"
-            )
+        if isinstance(optimizer, Backstitch):
+            raise ValueError("backstitch does not go over Backstitch; wrap the optimiser once")
         self.optimizer = optimizer
         self.scale = scale
         self.interval = interval
@@ -140,7 +153,7 @@ class Backstitch(torch.optim.Optimizer):
         self.count = 0
         self.step2_loss: Tensor | None = None
         self.__setstate__({})  # makes the hooks; __init__ would make state and groups of its own
-        self._refuse_momentum(self.param_groups)
+        self._check()
         betas = [group["betas"][0] for group in optimizer.param_groups if "betas" in group]
         if scale > 0 and any(betas):
             logger.warning(
@@ -183,7 +196,7 @@ class Backstitch(torch.optim.Optimizer):
         Raises:
             ValueError: it has momentum.
         """
-        self._refuse_momentum([self.defaults | param_group])
+        self._refuse_momentum([self.defaults | dict(param_group)])
         self.optimizer.add_param_group(param_group)
 
     def state_dict(self) -> dict[str, Any]:
@@ -203,7 +216,7 @@ class Backstitch(torch.optim.Optimizer):
         """Goes on from what `state_dict` gave.
 
         Raises:
-            ValueError: it is that of another optimiser.
+            TypeError, ValueError: it is that of another optimiser, or a number in it cannot be.
         """
         state_dict = state_dict.copy()
         for before in self._optimizer_load_state_dict_pre_hooks.values():
@@ -214,6 +227,11 @@ class Backstitch(torch.optim.Optimizer):
                 "if it is the wrapped optimiser's, load it by .optimizer.load_state_dict(...)"
             )
         own = state_dict.pop("backstitch")
+        if set(own) != set(OWN):
+            raise ValueError(
+                f"the state_dict of a Backstitch has {', '.join(OWN)}, found {', '.join(own)}"
+            )
+        check_numbers("backstitch state_dict", BOUNDS, **own)
         self.optimizer.load_state_dict(state_dict)
         for name in OWN:
             setattr(self, name, own[name])
@@ -237,10 +255,13 @@ class Backstitch(torch.optim.Optimizer):
     ) -> Tensor:
         """One minibatch. `closure` zeroes gradients, runs forward and backward, returns the loss.
 
-        Returns the loss at the unperturbed parameters (first step, or the only one).
+        Returns the loss at the unperturbed parameters (first step, or the only one). An error on
+        the way leaves a backstitched minibatch undone, as the module's text says; a plain one as
+        torch does, but that it keeps its turn.
 
         Raises:
-            ValueError: no closure, or momentum has been set since.
+            TypeError, ValueError: no closure, or what has been set since is out of bounds, or
+                momentum.
         """
         if closure is None:
             raise ValueError(
@@ -248,27 +269,63 @@ class Backstitch(torch.optim.Optimizer):
                 "call step(closure), where closure() zeroes the gradients, runs forward and "
                 "backward and returns the loss"
             )
-        self._refuse_momentum(self.param_groups)
+        self._check()
         backstitched = self.scale > 0 and self.count % self.interval == self.phase % self.interval
-        self.count += 1
         self.step2_loss = None
-        if not backstitched:
-            loss = self._gradients(closure)
-            self._step(1.0, 1.0)
-            return loss
-        states, buffers = generators.states(), self._buffers()
-        with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
-            loss = self._gradients(closure)
-        done = self._step(-self.scale, self.scale)  # (13)
-        for buffer, value in buffers:
-            buffer.copy_(value)
-        if not done:  # the second step is nothing without the first
-            return loss
-        generators.rewind(states)
-        second = self._gradients(closure)
-        self.step2_loss = second.detach() if isinstance(second, Tensor) else second  # no graph
-        self._step(1.0 + self.scale, 1.0 + self.scale)  # (14)
+        try:
+            if backstitched:
+                loss = self._two_steps(closure)
+            else:
+                loss = self._gradients(closure)
+                self._step(1.0, 1.0)
+        except BaseException:  # KeyboardInterrupt, too
+            self.step2_loss = None
+            if self.natural_gradient is not None:
+                self.natural_gradient.drop()
+            raise
+        self.count += 1
         return loss
+
+    def _two_steps(self, closure: Callable[[], Tensor]) -> Tensor:
+        states, buffers = generators.states(), self._buffers()
+        undo: list[Callable[[], None]] = [
+            lambda: generators.rewind(states),
+            lambda: put_back_values(buffers),
+        ]
+        try:
+            with self.natural_gradient.freeze() if self.natural_gradient else nullcontext():
+                loss = self._gradients(closure)
+            undo += self._before()
+            done = self._step(-self.scale, self.scale)  # (13)
+            put_back_values(buffers)
+            if not done:  # the second step is nothing without the first
+                return loss
+            generators.rewind(states)
+            second = self._gradients(closure)
+            undo.append(snapshot(self.optimizer))
+            self._step(1.0 + self.scale, 1.0 + self.scale)  # (14)
+        except BaseException:
+            for each in reversed(undo):
+                each()
+            raise
+        self.step2_loss = second.detach() if isinstance(second, Tensor) else second  # no graph
+        return loss
+
+    def _before(self) -> list[Callable[[], None]]:
+        """What puts everything back that the steps change; called when gradients are there."""
+        groups = self.param_groups
+        parameters = [(p, p.detach().clone()) for group in groups for p in group["params"]]
+        undo: list[Callable[[], None]] = [lambda: put_back_values(parameters)]
+        if isinstance(self.optimizer, SGD):
+            statistics = self.optimizer.statistics
+            counted = dict(vars(statistics))
+            undo.append(lambda: vars(statistics).update(counted))
+        elif not self.freeze_state:  # else the first step works on a copy
+            undo.append(snapshot(self.optimizer))
+        if self.scaler is not None and self.scaler.is_enabled():
+            scaler, scaling = self.scaler, self.scaler.state_dict()
+            undo.append(lambda: scaler.load_state_dict(scaling))
+        return undo
 
     def _gradients(self, closure: Callable[[], Tensor]) -> Tensor:
         with torch.enable_grad():
@@ -283,8 +340,8 @@ class Backstitch(torch.optim.Optimizer):
             return self._apply(scale, max_change_scale)
         keep = scale < 0 and self.freeze_state
         with (
-            _scaled_groups(self.optimizer, scale),
-            _state_kept(self.optimizer) if keep else nullcontext(),
+            scaled_groups(self.optimizer, scale),
+            state_kept(self.optimizer) if keep else nullcontext(),
         ):
             return self._apply()
 
@@ -298,6 +355,16 @@ class Backstitch(torch.optim.Optimizer):
         self.scaler.update()
         return self.scaler.get_scale() >= before
 
+    def _check(self) -> None:
+        """Raises for what may have been set since the last step."""
+        check_numbers("backstitch", BOUNDS, **{name: getattr(self, name) for name in OWN})
+        if self.scale > 0 and isinstance(self.optimizer, NOT_BY_RATE):
+            raise ValueError(
+                f"backstitch does not go over {type(self.optimizer).__name__}, whose steps are not "
+                "proportional to lr; take SGD, AdaDelta, Adagrad, RMSprop or Adam"
+            )
+        self._refuse_momentum(self.param_groups)
+
     def _refuse_momentum(self, groups: list[dict[str, Any]]) -> None:
         for group in groups:
             if self.scale > 0 and group.get("momentum", 0):
@@ -310,44 +377,3 @@ class Backstitch(torch.optim.Optimizer):
         if self.module is None:
             return []
         return [(buffer, buffer.clone()) for buffer in self.module.buffers()]
-
-
-@contextmanager
-def _state_kept(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Lends the optimiser a copy of its state; afterwards it has its own tensors back, untouched.
-
-    The dict stays the same object, as others may hold it.
-    """
-    own = dict(optimizer.state)
-    optimizer.state.update({key: _copied(value) for key, value in own.items()})
-    try:
-        yield
-    finally:
-        optimizer.state.clear()
-        optimizer.state.update(own)
-
-
-def _copied(value: Any) -> Any:
-    """A copy of tensors; their keys, which may be Parameters, are not copied."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return copy.deepcopy(value)
-
-
-@contextmanager
-def _scaled_groups(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[None]:
-    """lr times `scale`; weight decay off in the negative step, over `scale` in the positive one."""
-    saved = [(group["lr"], group.get("weight_decay")) for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        group["lr"] = group["lr"] * scale
-        if group.get("weight_decay"):
-            group["weight_decay"] = 0.0 if scale < 0 else group["weight_decay"] / scale
-    try:
-        yield
-    finally:
-        for group, (lr, weight_decay) in zip(optimizer.param_groups, saved, strict=True):
-            group["lr"] = lr
-            if weight_decay is not None:
-                group["weight_decay"] = weight_decay

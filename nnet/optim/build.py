@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from chainstitch.nnet.optim import generators
 from chainstitch.nnet.optim.backstitch import Backstitch
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
+from chainstitch.nnet.optim.saved_state import check_natural_gradient, check_optimizer
 from chainstitch.nnet.optim.sgd import SGD
 from chainstitch.nnet.optim.strength import effect, strength
+from chainstitch.utils.bounds import check_fields
 
 logger = logging.getLogger(__name__)
 
@@ -34,27 +36,30 @@ LONG_RISE = 0.2  # of a run: a slow start that is longer is warned of
 class BackstitchOptions:
     """[optim.backstitch]"""
 
-    scale: float = field(default=0.0, metadata={"help": "alpha; 0 switches backstitch off"})
-    interval: int = field(default=4, metadata={"help": "every so many minibatches are treated"})
+    scale: float = field(
+        default=0.0, metadata={"help": "alpha; 0 switches backstitch off", "bounds": "[0, inf)"}
+    )
+    interval: int = field(
+        default=4,
+        metadata={"help": "every so many minibatches are treated", "bounds": "[1, 1000000]"},
+    )
     slow_start: int = field(
-        default=15, metadata={"help": "iterations in which alpha rises from 0 to `scale`; at most"}
+        default=15,
+        metadata={
+            "help": "iterations in which alpha rises from 0 to `scale`; at most",
+            "bounds": "[0, 1000000]",
+        },
     )
     slow_start_share: float = field(
         default=0.1,
-        metadata={"help": "and at most this share of all iterations; Kaldi's slow start has 1.0"},
+        metadata={
+            "help": "and at most this share of all iterations; Kaldi's slow start has 1.0",
+            "bounds": "[0, 1]",
+        },
     )
 
     def __post_init__(self) -> None:
-        if self.scale < 0 or self.interval < 1 or self.slow_start < 0:
-            raise ValueError(
-                "optim.backstitch: wanted scale >= 0, interval >= 1 and slow_start >= 0, found "
-                f"{self.scale}, {self.interval} and {self.slow_start}"
-            )
-        if not 0 <= self.slow_start_share <= 1:
-            raise ValueError(
-                "optim.backstitch: wanted a slow_start_share from 0 to 1, found "
-                f"{self.slow_start_share}"
-            )
+        check_fields(self)
 
 
 @dataclass
@@ -65,10 +70,15 @@ class StepOptions:
     wrapper: str = field(
         default="backstitch", metadata={"help": "what drives the optimizer: backstitch"}
     )
-    momentum: float = field(default=0.0, metadata={"help": "of sgd; not with backstitch"})
+    momentum: float = field(
+        default=0.0, metadata={"help": "of sgd; not with backstitch", "bounds": "[0, 1)"}
+    )
     max_change: float = field(
         default=2.0,
-        metadata={"help": "of sgd: limit of a step of all parameters, Euclidean; 0: none"},
+        metadata={
+            "help": "of sgd: limit of a step of all parameters, Euclidean; 0: none",
+            "bounds": "[0, inf)",
+        },
     )
     layer_max_change: bool = field(
         default=True, metadata={"help": "of sgd: false ignores the limits of the layers themselves"}
@@ -88,10 +98,7 @@ class StepOptions:
                 raise ValueError(
                     f"optim.{name}: wanted {' or '.join(rows)}, found {getattr(self, name)!r}"
                 )
-        if self.max_change < 0:
-            raise ValueError(f"optim: wanted max_change >= 0, found {self.max_change}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"optim.momentum: wanted 0 <= momentum < 1, found {self.momentum}")
+        check_fields(self)
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"optim.momentum is of sgd; {self.optimizer} has none, set it to 0")
         if self.momentum and self.backstitch.scale:
@@ -321,7 +328,13 @@ class Stepper:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from `state_dict`."""
+        """Goes on from `state_dict`.
+
+        Raises:
+            ValueError, KeyError, TypeError, RuntimeError: it is of something else.
+        """
+        check_optimizer(state["optimizer"], self.optimizer)
+        check_natural_gradient(state["natural_gradient"], self.natural_gradient)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.natural_gradient is not None:
             self.natural_gradient.load_state_dict(state["natural_gradient"])

@@ -23,6 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chainstitch.utils.arguments import check_numbers
+
+BOUNDS = {
+    "limits": "[0, inf)", "global_limit": "[0, inf)", "scale": "any", "limit_scale": "[0, inf)"
+}  # fmt: skip
+
 
 def limit_change(
     deltas: Sequence[Sequence[Tensor]],
@@ -40,11 +46,26 @@ def limit_change(
         scale: what the deltas are multiplied by, one number or one for every layer.
         limit_scale: what the limits are multiplied by.
 
+    Raises:
+        TypeError: a number that is none, or a sparse tensor.
+        ValueError: a number that is not finite or out of bounds, or not one limit a layer.
+
     Returns:
         factors: (layers,) what to multiply each delta by; includes `scale`; 0 when not finite.
         layer_factors: (layers,) f_c alone, and global_factor: scalar g (nan when not finite).
     """
+    check_numbers("limit_change", BOUNDS, global_limit=global_limit, limit_scale=limit_scale)
+    for limit in limits:
+        check_numbers("limit_change", BOUNDS, limits=limit)
+    every = [scale] if isinstance(scale, int | float) else scale
+    for each in every:
+        check_numbers("limit_change", BOUNDS, scale=each)
+    if not len(deltas) == len(limits) or len(every) not in (1, len(deltas)):
+        raise ValueError(
+            f"limit_change: {len(limits)} limits and {len(every)} scales for {len(deltas)} layers"
+        )
     flat = [tensor for layer in deltas for tensor in layer]
+    dense(flat, "limit_change")
     norms = torch.stack(torch._foreach_norm(flat)).square()
     owner = torch.tensor([i for i, layer in enumerate(deltas) for _ in layer], device=norms.device)
     squares = norms.new_zeros(len(deltas)).index_add_(0, owner, norms)
@@ -60,6 +81,16 @@ def limit_change(
     global_factor = torch.where(total > bound, bound / total, one) if global_limit else one
     factors = torch.where(finite, scales * global_factor * layer_factors, 0.0)
     return factors, layer_factors, torch.where(finite, global_factor, torch.nan)
+
+
+def dense(tensors: Sequence[Tensor | None], owner: str) -> None:
+    """Raises TypeError for a sparse tensor."""
+    for tensor in tensors:
+        if tensor is not None and tensor.layout != torch.strided:
+            raise TypeError(
+                f"{owner}: a gradient is sparse ({tensor.layout}), wanted dense ones, as a limit "
+                "is on the change of a whole layer; make the embedding with sparse=False"
+            )
 
 
 class MaxChangeStatistics:

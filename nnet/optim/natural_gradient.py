@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -42,11 +43,13 @@ from torch import Tensor, nn
 from chainstitch.nnet.layers.lstmp import Peepholes
 from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import finish_together
-from chainstitch.nnet.optim.online_natural_gradient import OnlineNaturalGradient
+from chainstitch.nnet.optim.online_natural_gradient import BOUNDS, OnlineNaturalGradient
+from chainstitch.utils.arguments import check_numbers
 
 logger = logging.getLogger(__name__)
 
 CONVOLUTION_HISTORY = 4.0  # minibatches
+WATCHED = 3  # passes after which layers are named that no rows were seen of
 Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -68,11 +71,18 @@ class NaturalGradient:
             if not given. As DDP *averages* gradients over processes, multiply the loss by their
             number; every process has to use the same layers in every minibatch.
 
+    Rows are seen where a layer is *called*. The gradient of one whose weights are used without that
+    (`out_proj` of an nn.MultiheadAttention), or whose hooks are not run (in a module that was
+    compiled, and run, before the hooks were put on it), stays as it is. Such layers are named in a
+    warning after 3 passes in which they had a gradient, and in `unseen()`.
+
     Attributes:
         layers: name -> layer; left_out: names of the others that have parameters.
 
     Raises:
-        ValueError: no layer to work on, or a pattern of `exclude` that no layer matches.
+        TypeError: a number that is none, or no module.
+        ValueError: no layer to work on, a pattern of `exclude` that no layer matches, a number that
+            is not finite or out of bounds, or a lazy layer that has no shape yet.
 
     A residual network as torchvision builds them; batch-norm's scale and shift are left out:
 
@@ -108,6 +118,12 @@ class NaturalGradient:
         exclude: Sequence[str] = (),
         group: Any = None,
     ) -> None:
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"natural gradient wants an nn.Module, found {type(module).__name__}")
+        check_numbers(
+            "natural gradient", BOUNDS, update_period=update_period,
+            num_samples_history=num_samples_history, alpha=alpha,
+        )  # fmt: skip
         if isinstance(module, nn.parallel.DistributedDataParallel):
             group = group or module.process_group
         self._group = group
@@ -116,6 +132,8 @@ class NaturalGradient:
         self.sides: dict[str, tuple[OnlineNaturalGradient, ...]] = {}
         self.left_out: list[str] = []
         self._handles: list[Any] = []
+        self._with_gradient: Counter[str] = Counter()  # passes, of layers not seen so far
+        self._seen: set[str] = set()
         names: dict[int, str] = {}  # of the layer that first had a weight
         unused = set(exclude)
         for name, layer in module.named_modules():
@@ -124,6 +142,11 @@ class NaturalGradient:
             unused -= matching
             if not trained:
                 continue
+            if any(isinstance(p, nn.UninitializedParameter) for p in trained):
+                raise ValueError(
+                    f"natural gradient: layer {name!r} is lazy and has no shape yet; run the "
+                    "module on one batch first"
+                )
             if matching or not _suitable(layer):
                 self.left_out.append(name)
                 continue
@@ -205,10 +228,33 @@ class NaturalGradient:
                 continue
             sides = self.sides[name]
             if isinstance(layer, nn.Linear):
+                if sides[0].rows:
+                    self._seen.add(name)
+                elif name not in self._seen:
+                    self._with_gradient[name] += 1
+                if gradient.layout != torch.strided:  # of a sparse embedding that has this weight
+                    continue
                 _precondition(gradient, None if bias is None else bias.grad, *sides)
             else:
                 _precondition_finished(gradient, None if bias is None else bias.grad, sides)
         finish_together([side for pair in self.sides.values() for side in pair])
+        self._warn()
+
+    def unseen(self) -> list[str]:
+        """Layers that have had gradients, though no rows of theirs were seen."""
+        return [name for name in self._with_gradient if name not in self._seen]
+
+    def _warn(self) -> None:
+        late = [name for name in self.unseen() if self._with_gradient[name] == WATCHED]
+        if late:
+            logger.warning(
+                "natural gradient has seen no rows of %s in %d passes with gradients, which stay "
+                "plain. Was the module compiled and run before NaturalGradient was put on it? Put "
+                "it on first, or call torch.compiler.reset(). Or does another module use these "
+                "weights without calling the layer, as nn.MultiheadAttention does? Then name them "
+                "in `exclude`",
+                ", ".join(late), WATCHED,
+            )  # fmt: skip
 
     def drop(self) -> None:
         """Forgets the rows of this minibatch, of which there will be no gradient."""
@@ -244,7 +290,11 @@ class NaturalGradient:
         return {name: [side.state_dict() for side in pair] for name, pair in self.sides.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave for a module of the same layer names."""
+        """Restores what `state_dict` gave for a module of the same layers.
+
+        Raises:
+            ValueError: it is for other layers.
+        """
         if set(state) != set(self.sides):
             raise ValueError(
                 f"natural gradient state is for layers {sorted(state)}, "
@@ -252,7 +302,10 @@ class NaturalGradient:
             )
         for name, pair in self.sides.items():
             for side, values in zip(pair, state[name], strict=True):
-                side.load_state_dict(values)
+                try:
+                    side.load_state_dict(values)
+                except ValueError as error:
+                    raise ValueError(f"layer {name!r}: {error}") from None
 
 
 def _precondition(

@@ -81,10 +81,15 @@ from torch import Tensor
 from chainstitch.nnet.layers.precision import widened
 from chainstitch.nnet.optim.across_ranks import add_up
 from chainstitch.nnet.optim.fisher_update import EPSILON, finish_together, update
+from chainstitch.utils.arguments import check_numbers
 
 logger = logging.getLogger(__name__)
 
 NUM_INITIAL_UPDATES = 10  # updates made without skipping, while the estimate is young
+BOUNDS = {
+    "rank": "whole [1, inf)", "update_period": "whole [1, inf)", "num_samples_history": "(0, inf)",
+    "num_minibatches_history": "(1, inf)", "alpha": "[0, inf)",
+}  # fmt: skip
 
 
 class OnlineNaturalGradient:
@@ -106,6 +111,9 @@ class OnlineNaturalGradient:
         group: process group over whose processes the rows are spread, or None.
         num_floored, num_reorthogonalised, num_nonfinite: how often the numerics had to be mended,
             or a minibatch with an inf or NaN was kept out of the estimate.
+
+    Raises:
+        TypeError, ValueError: a number that is none, not finite or out of bounds.
     """
 
     def __init__(
@@ -116,14 +124,13 @@ class OnlineNaturalGradient:
         num_minibatches_history: float | None = None,
         alpha: float = 4.0,
     ) -> None:
-        if rank < 1 or update_period < 1 or num_samples_history <= 0 or alpha < 0:
-            raise ValueError(
-                "natural gradient wants rank >= 1, update_period >= 1, num_samples_history > 0 and "
-                f"alpha >= 0; got {rank=}, {update_period=}, {num_samples_history=}, {alpha=}"
-            )
-        if num_minibatches_history is not None and num_minibatches_history <= 1:
-            raise ValueError(
-                f"num_minibatches_history must exceed 1, got {num_minibatches_history}"
+        check_numbers(
+            "natural gradient", BOUNDS, rank=rank, update_period=update_period,
+            num_samples_history=num_samples_history, alpha=alpha,
+        )  # fmt: skip
+        if num_minibatches_history is not None:
+            check_numbers(
+                "natural gradient", BOUNDS, num_minibatches_history=num_minibatches_history
             )
         self.rank = rank
         self.update_period = update_period
@@ -198,9 +205,14 @@ class OnlineNaturalGradient:
         >>> torch.allclose(side.precondition(x).norm(), x.norm(), rtol=1e-4)
         True
         """
-        if x.dim() != 2:
+        if x.dim() != 2 or not x.shape[1] or not x.is_floating_point() or x.is_sparse:
             raise ValueError(
-                f"precondition wants (rows, dim), got a tensor of shape {tuple(x.shape)}"
+                f"precondition wants (rows, dim) of floats, got a tensor of shape {tuple(x.shape)} "
+                f"of {x.dtype}, {x.layout}"
+            )
+        if self.w is not None and self.w.shape[1] != x.shape[1]:
+            raise ValueError(
+                f"precondition wants (rows, {self.w.shape[1]}), as before, got {tuple(x.shape)}"
             )
         x_hat, gamma = self.project(x)
         self.finish()
@@ -277,7 +289,16 @@ class OnlineNaturalGradient:
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave; the sums of an unfinished minibatch are dropped."""
+        """Restores what `state_dict` gave; the sums of an unfinished minibatch are dropped.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        w, d = state.get("w"), state.get("d")
+        if set(state) - set(self.state_dict()) or (
+            isinstance(w, Tensor) and not (isinstance(d, Tensor) and d.shape == w.shape[:1])
+        ):
+            raise ValueError(f"natural gradient: no state of it, found one of {', '.join(state)}")
         for name, value in state.items():
             setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
         if self.w is not None and self.w.numel():

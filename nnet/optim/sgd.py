@@ -22,7 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.optim.max_change import MaxChangeStatistics, limit_change
+from chainstitch.nnet.optim.max_change import MaxChangeStatistics, dense, limit_change
+from chainstitch.utils.arguments import check_numbers
+
+BOUNDS = {
+    "lr": "[0, inf)", "momentum": "[0, 1)", "max_change_per_layer": "[0, inf)",
+    "max_change": "[0, inf)", "l2_regularize": "[0, inf)", "learning_rate_factor": "[0, inf)",
+    "scale": "any", "max_change_scale": "[0, inf)",
+}  # fmt: skip
 
 
 class SGD(torch.optim.Optimizer):
@@ -43,7 +50,8 @@ class SGD(torch.optim.Optimizer):
         statistics: how often the limits acted.
 
     Raises:
-        ValueError: a hyper-parameter is out of range, or nothing is trainable.
+        TypeError: a hyper-parameter is no number.
+        ValueError: one is not finite or out of range, or nothing is trainable.
 
     >>> model = nn.Linear(4, 2)
     >>> optimizer = SGD(model, lr=1e-3)
@@ -60,12 +68,10 @@ class SGD(torch.optim.Optimizer):
         max_change: float = 2.0,
         l2_regularize: float = 0.0,
     ) -> None:
-        limits = (max_change_per_layer, max_change, l2_regularize)
-        if lr < 0 or not 0 <= momentum < 1 or min(limits) < 0:
-            raise ValueError(
-                "SGD wants lr >= 0, 0 <= momentum < 1, limits and l2 >= 0; got "
-                f"{lr=}, {momentum=}, {max_change_per_layer=}, {max_change=}, {l2_regularize=}"
-            )
+        check_numbers(
+            "SGD", BOUNDS, lr=lr, momentum=momentum, max_change_per_layer=max_change_per_layer,
+            max_change=max_change, l2_regularize=l2_regularize,
+        )  # fmt: skip
         groups = [
             {
                 "params": parameters,
@@ -93,8 +99,14 @@ class SGD(torch.optim.Optimizer):
         )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a layer's parameters; `statistics` begin anew."""
+        """Adds a layer's parameters; `statistics` begin anew.
+
+        Raises:
+            TypeError, ValueError: as from the constructor; the layer is named.
+        """
         param_group.setdefault("name", f"added_{len(self.param_groups)}")
+        numbers = {k: v for k, v in param_group.items() if k in BOUNDS}
+        check_numbers(f"SGD, layer {param_group['name']!r}", BOUNDS, **numbers)
         super().add_param_group(param_group)
         self.statistics.reset()
 
@@ -104,7 +116,12 @@ class SGD(torch.optim.Optimizer):
         return [group["name"] for group in self.param_groups]
 
     def set_lr(self, lr: float) -> None:
-        """Sets the learning rate of all layers (factors stay)."""
+        """Sets the learning rate of all layers (factors stay).
+
+        Raises:
+            TypeError, ValueError: it is no finite number >= 0.
+        """
+        check_numbers("SGD", BOUNDS, lr=lr)
         for group in self.param_groups:
             group["lr"] = lr
 
@@ -118,7 +135,12 @@ class SGD(torch.optim.Optimizer):
         """Moves the parameters by `scale` times the learning rate, limits times `max_change_scale`.
 
         If the proposed change is not finite the whole update is skipped and counted.
+
+        Raises:
+            TypeError: a gradient is sparse (the layer is named), or a scale no number.
+            ValueError: a scale is not finite, or a limit's negative.
         """
+        check_numbers("SGD.step", BOUNDS, scale=scale, max_change_scale=max_change_scale)
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -128,6 +150,7 @@ class SGD(torch.optim.Optimizer):
         for n, group in enumerate(self.param_groups):
             members = [p for p in group["params"] if p.grad is not None]
             if members:
+                dense([p.grad for p in members], f"SGD, layer {group['name']!r}")
                 moving.append(n)
                 parameters.append(members)
                 change, factor = self._proposal(members, group, scale)

@@ -18,6 +18,7 @@ The process of rank 0 alone writes: the directory, checkpoints, log.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from chainstitch.nnet.parallel.all_reduce import sum_together
+from chainstitch.utils.children import die_with_us
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.stop_signals import end_at_once
 
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # variables that torchrun sets
 
@@ -102,7 +105,21 @@ class Ranks:
 
 def launched() -> bool:
     """Whether torchrun (or who sets the same variables) started this process, beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _number("WORLD_SIZE", "1") > 1
+
+
+def _number(name: str, default: str = "") -> int:
+    """A variable that torchrun sets.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    text = os.environ.get(name, default)
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise UsageError(
+            f"the variable {name} is {text!r}; start the processes with torchrun, or unset it"
+        )
+    return int(text)
 
 
 @contextmanager
@@ -122,10 +139,12 @@ def launched_ranks() -> Iterator[Ranks]:
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {' and '.join(missing)} not set; "
             "start the processes with torchrun"
         )
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size = _number("RANK"), _number("WORLD_SIZE")
+    die_with_us()  # torchrun's processes would train on, and hold the lock, where that is killed
     try:
         # tensors go by where they are: through gloo from the host, through NCCL from a GPU
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        with end_at_once():  # it waits for the others, half an hour if need be
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         try:
             yield Ranks(rank, size, dist.group.WORLD)
         finally:
@@ -149,7 +168,7 @@ def local_device(device: str) -> str:
     With as many processes on a machine as it has visible GPUs each has its own.
     """
     if launched() and device in ("auto", "cuda") and torch.cuda.is_available():
-        number = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+        number = _number("LOCAL_RANK") % torch.cuda.device_count()
         torch.cuda.set_device(number)
         return f"cuda:{number}"
     return device

@@ -66,8 +66,19 @@ class Candidates:
 
     def parameters(self, name: str) -> State:
         """Those of a checkpoint, on the host."""
-        state = checkpoint.load(self.exp / name)["model"]
+        state = self.model(name, "cpu")
         return {name: state[name] for name, _ in self.network.named_parameters()}
+
+    def model(self, name: str, device: str) -> State:
+        """The model of a checkpoint.
+
+        Raises:
+            UserError: it cannot be read, or is of another network.
+        """
+        path = self.exp / name
+        state: State = checkpoint.load(path, device)["model"]
+        checkpoint.check_model(state, self.network.state_dict(), path, str(self.exp))
+        return state
 
     def load(self, state: State) -> None:
         """Puts parameters in, and takes batch-norm statistics afresh."""

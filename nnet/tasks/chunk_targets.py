@@ -195,6 +195,8 @@ class _Tasks(Sequence[Any]):
         return self.cut.tasks()
 
     def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[n] for n in range(*at.indices(len(self)))]
         number = self.cut.utterances[at]
         return self.cut.alignments[self.cut.index.ids[number]], self.cut.pieces[at]
 

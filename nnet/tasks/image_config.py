@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from chainstitch.nnet.loss.added import AddedLosses
 from chainstitch.nnet.nets.wide_resnet import BOTTLENECK, FILTERS
 from chainstitch.nnet.tasks.options import Optim, Training
+from chainstitch.utils.bounds import SEED, check_fields
 
 
 @dataclass
@@ -17,22 +18,24 @@ class ImageNetwork:
     """[network]: the wide resnet of nets/wide_resnet.py."""
 
     filters: list[int] = field(
-        default_factory=lambda: list(FILTERS), metadata={"help": "of the three groups"}
+        default_factory=lambda: list(FILTERS),
+        metadata={"help": "of the three groups", "bounds": "[1, 65536]"},
     )
     bottleneck: int = field(
-        default=BOTTLENECK, metadata={"help": "filters in the middle of bottlenecks"}
+        default=BOTTLENECK,
+        metadata={"help": "filters in the middle of bottlenecks", "bounds": "[1, 65536]"},
     )
-    width: float = field(default=1.0, metadata={"help": "multiplies all numbers of filters"})
+    width: float = field(
+        default=1.0, metadata={"help": "multiplies all numbers of filters", "bounds": "(0, 1000]"}
+    )
     kaldi_offsets: bool = field(
         default=False, metadata={"help": "average the columns that Kaldi's recipes do"}
     )
 
     def __post_init__(self) -> None:
-        if len(self.filters) != 3 or self.width <= 0:
-            raise ValueError(
-                f"network: wanted three filters and width > 0, found {self.filters} and "
-                f"{self.width}"
-            )
+        check_fields(self)
+        if len(self.filters) != 3:
+            raise ValueError(f"network: wanted three filters, found {self.filters}")
         if round(self.width * min(*self.filters, self.bottleneck)) < 1:
             raise ValueError(f"network: width {self.width} leaves a convolution without filters")
 
@@ -45,31 +48,35 @@ class ImageTraining(Training):
     final model are taken over `train_measured` images.
     """
 
-    passes: float = field(default=140.0, metadata={"help": "passes over the data"})
-    minibatch_size: int = field(default=256, metadata={"help": "images of a minibatch"})
+    passes: float = field(
+        default=140.0, metadata={"help": "passes over the data", "bounds": "(0, 1000000]"}
+    )
+    minibatch_size: int = field(
+        default=256, metadata={"help": "images of a minibatch", "bounds": "[1, 1000000]"}
+    )
     precision: str = field(default="auto", metadata={"help": "float32; bf16; auto: bf16 on a GPU"})
     images_per_iteration: int = field(
-        default=25_000, metadata={"help": "images that a job of an iteration trains on"}
+        default=25_000,
+        metadata={
+            "help": "images that a job of an iteration trains on",
+            "bounds": "[1, 1000000000000]",
+        },
     )
     max_shift: float = field(
-        default=4.0, metadata={"help": "pixels up, down, left, right, drawn in training"}
+        default=4.0,
+        metadata={"help": "pixels up, down, left, right, drawn in training", "bounds": "[0, 32]"},
     )
     flip: bool = field(default=True, metadata={"help": "mirror half of the images in training"})
     train_measured: int = field(
-        default=5000, metadata={"help": "training images that objectives are measured on"}
+        default=5000,
+        metadata={
+            "help": "training images that objectives are measured on",
+            "bounds": "[1, 1000000000]",
+        },
     )
-    valid_measured: int = field(default=0, metadata={"help": "and held-out ones; 0: all"})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.images_per_iteration < 1:
-            raise ValueError(
-                f"training.images_per_iteration: wanted >= 1, found {self.images_per_iteration}"
-            )
-        if min(self.max_shift, self.train_measured - 1, self.valid_measured) < 0:
-            raise ValueError(
-                "training: wanted max_shift >= 0, train_measured >= 1 and valid_measured >= 0"
-            )
+    valid_measured: int = field(
+        default=0, metadata={"help": "and held-out ones; 0: all", "bounds": "[0, 1000000000]"}
+    )
 
 
 @dataclass
@@ -89,4 +96,4 @@ class ImageInputs:
 
     data: str
     valid: str
-    seed: int
+    seed: int = field(metadata={"bounds": SEED})

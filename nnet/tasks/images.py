@@ -25,6 +25,7 @@ from chainstitch.nnet.train.plan import BatchPlan
 from chainstitch.utils.data.images import CLASSES, ImageSet, read_classes, read_images
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.memory import refuse_more
 
 
 class Images(Task[ImageConfig, ImageInputs, Built]):
@@ -39,6 +40,11 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
             UserError: the sets are missing, damaged or of different classes.
         """
         train, valid = read_sets(config, inputs, device)
+        if place.written is not None and read_classes(place.written / CLASSES) != train.classes:
+            raise UserError(
+                f"{inputs.data} has other classes than {place.written / CLASSES}; put back what it "
+                "was trained on, or train again"
+            )
         torch.manual_seed(inputs.seed)
         network = _network(config, len(train.classes))
         network.bf16 = wants_half(config.training.precision, device)
@@ -73,7 +79,13 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
 
     def open_network(self, exp: Path, config: ImageConfig, facts: dict[str, Any]) -> Trainable:
         """The network that the config describes."""
-        return _network(config, int(facts["num_outputs"]))
+        classes = read_classes(exp / CLASSES)
+        if len(classes) != facts["num_outputs"]:
+            raise UserError(
+                f"{exp / CLASSES} has {len(classes)} classes, the network {facts['num_outputs']} "
+                "outputs; put back the file that `chainstitch train` wrote"
+            )
+        return _network(config, facts["num_outputs"])
 
 
 def classify(network: Trainable, images: ImageSet, device: str) -> Iterator[list[int]]:
@@ -87,6 +99,10 @@ def classify(network: Trainable, images: ImageSet, device: str) -> Iterator[list
 
 def _network(config: ImageConfig, num_classes: int) -> WideResNet:
     options = config.network
+    f1, f2, f3, middle = (options.width * n for n in (*options.filters, options.bottleneck))
+    weights = 9 * (4 * f1**2 + f1 * f2 + 4 * f2**2 + f2 * f3 + 3 * middle**2)
+    what = f"network: filters = {options.filters}, width = {options.width:g}"
+    refuse_more(4 * weights, what, "set fewer filters")
     return WideResNet(
         num_classes, options.filters, options.bottleneck, options.width, options.kaldi_offsets
     )

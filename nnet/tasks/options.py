@@ -1,7 +1,8 @@
 """The sections of a config that all tasks have in common: [optim], [training], [losses].
 
 A config is a dataclass of a task (speech_config.py, image_config.py), whose first key is `task`.
-Every field's meaning stands in its metadata, where `chainstitch train --help-config` finds it.
+Every field's meaning and bounds stand in its metadata, where `chainstitch train --help-config`
+finds them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 from chainstitch.nnet.optim.build import StepOptions
 from chainstitch.nnet.train.schedule import RateOptions
+from chainstitch.utils.bounds import check_fields
 
 PRECISIONS = ("float32", "bf16", "auto")
 
@@ -39,9 +41,14 @@ class Training:
 
     passes: float = field(
         default=6.0,
-        metadata={"help": "passes over the data; Kaldi's epoch of a chain model is three of them"},
+        metadata={
+            "help": "passes over the data; Kaldi's epoch of a chain model is three of them",
+            "bounds": "(0, 1000000]",
+        },
     )
-    minibatch_size: int = field(default=64, metadata={"help": "examples of a minibatch"})
+    minibatch_size: int = field(
+        default=64, metadata={"help": "examples of a minibatch", "bounds": "[1, 1000000]"}
+    )
     precision: str = field(
         default="float32",
         metadata={
@@ -50,26 +57,26 @@ class Training:
         },
     )
     accumulate: int = field(
-        default=1, metadata={"help": "parts in which a minibatch goes through the network"}
+        default=1,
+        metadata={
+            "help": "parts in which a minibatch goes through the network",
+            "bounds": "[1, 10000]",
+        },
     )
     jobs_initial: int = field(
-        default=1, metadata={"help": "jobs whose models are averaged, in the first iteration"}
+        default=1,
+        metadata={
+            "help": "jobs whose models are averaged, in the first iteration",
+            "bounds": "[1, 1000]",
+        },
     )
-    jobs_final: int = field(default=1, metadata={"help": "and in the last"})
+    jobs_final: int = field(default=1, metadata={"help": "and in the last", "bounds": "[1, 1000]"})
 
     def __post_init__(self) -> None:
-        if self.passes <= 0 or self.minibatch_size < 1:
-            raise ValueError("training: wanted passes > 0 and minibatch_size >= 1")
+        check_fields(self)
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"training.precision: wanted {', '.join(PRECISIONS)}, found {self.precision!r}"
-            )
-        if self.accumulate < 1:
-            raise ValueError(f"training.accumulate: wanted parts >= 1, found {self.accumulate}")
-        if min(self.jobs_initial, self.jobs_final) < 1:
-            raise ValueError(
-                "training: wanted jobs_initial and jobs_final >= 1, found "
-                f"{self.jobs_initial} and {self.jobs_final}"
             )
 
     @property

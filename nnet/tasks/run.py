@@ -16,7 +16,6 @@ import dataclasses
 import importlib
 import logging
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,12 +68,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> AnyConfig:
     Raises:
         UsageError: it names no task, or cannot be read; or from `utils.config.load`.
     """
-    try:
-        name = tomllib.loads(path.read_text(encoding="utf-8")).get("task")
-    except FileNotFoundError:
-        raise UsageError(f"config {path} does not exist; give the path of a .toml file") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"config {path} is not readable as TOML: {error}") from None
+    name = configs.read_toml(path).get("task")
     if name is None:
         raise UsageError(
             f"{path} has no task; write one above its first section, as in task = "
@@ -164,7 +158,7 @@ def begin(
             task.check_data(built)
             task.initialise(config, inputs, built)
             # everything was found good: now touch the disk
-            with atomic_directory(out, overwrite) as directory:
+            with atomic_directory(out, "experiment", overwrite) as directory:
                 more = task.write(directory, config, inputs, built)
                 for kept in beside.iterdir() if beside.is_dir() else ():
                     kept.rename(directory / kept.name)
@@ -220,11 +214,9 @@ def load(
         raise UserError(f"{exp} has no {name}; finish training and run `chainstitch combine {exp}`")
     facts = checkpoint.load(path, device, ("model", "num_outputs"))
     model = facts.pop("model")
-    try:
-        network = task_called(task, str(exp)).open_network(exp, config, facts)
-        network.load_state_dict(model)
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path} does not fit {exp / CONFIG}: {error}") from None
+    network = task_called(task, str(exp)).open_network(exp, config, facts)
+    checkpoint.check_model(model, network.state_dict(), path, str(exp / CONFIG))
+    network.load_state_dict(model)
     return network.to(device).eval(), config, facts
 
 

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import torch
 from chainstitch.utils import config as configs
 from chainstitch.utils import log
 from chainstitch.utils.errors import UsageError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import Given, check_directory
 
 CONFIG, INPUTS = "config.toml", "inputs.toml"
 
@@ -45,22 +48,30 @@ def wants_half(precision: str, device: str) -> bool:
     return precision == "bf16" or (precision == "auto" and device.startswith("cuda"))
 
 
-def check_new_or_same(out: Path, config: Any, inputs: Any, resume: bool, overwrite: bool) -> bool:
+def check_new_or_same(
+    out: Path,
+    config: Any,
+    inputs: Any,
+    resume: bool,
+    overwrite: bool,
+    more_inputs: Iterable[Given] = (),
+) -> bool:
     """Whether the run in `out` is to be resumed; checks that `out` may be written otherwise.
+
+    Args:
+        more_inputs: what else is read and must not be replaced, the config say.
 
     Raises:
         UsageError: `out` exists and neither resume nor overwrite is asked for; it was begun with
-            other settings, or it is not a run and overwrite is asked for.
+            other settings, or it is not a run and overwrite is asked for; or it has to do with an
+            input (outputs.py).
     """
-    begun = (out / CONFIG).is_file()
-    if resume and begun and not overwrite:
+    if resume and (out / CONFIG).is_file() and not overwrite:
         _check_same(out, config, inputs)
         return True
-    if overwrite and out.exists() and not begun and any(out.iterdir()):
-        raise UsageError(
-            f"{out} was not made by `train`, so --overwrite leaves it alone; delete it"
-        )
-    refuse_existing(out, overwrite)
+    fields = (field.name for field in dataclasses.fields(inputs) if field.name != "seed")
+    read = [getattr(inputs, name) or None for name in fields]
+    check_directory(out, "experiment", overwrite, [*more_inputs, *read])
     return False
 
 

@@ -8,6 +8,7 @@ any.
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ from chainstitch.nnet.tasks.task import Built, Place, Task
 from chainstitch.nnet.train.job_plan import num_archives, num_pieces
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
 from chainstitch.nnet.train.plan import BatchPlan, frame_shifts
+from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
-from chainstitch.utils.data.features import FeatureReader
+from chainstitch.utils.data.features import FeatureConfig, FeatureReader, check_same_features
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
@@ -67,12 +69,19 @@ class Speech(Task[SpeechConfig, SpeechInputs, BuiltSpeech]):
             UsageError: a config that does not fit the inputs.
             UserError: inputs are missing, damaged, or of different phones or features.
         """
+        _check_backend(config.chain.backend, device)
         den = Path(inputs.den) if place.written is None else place.written / DEN
         chain, store = load_chain(den, Path(inputs.lang), config, place.keep / FOLDER, place.nj)
         training, subsampling = config.training, config.network.subsampling
         torch.manual_seed(inputs.seed)
         network = Network(config.network.xconfig, chain.denominator.num_pdfs, subsampling)
-        _check_features(FeatureReader(inputs.data), FeatureReader(inputs.valid), network)
+        readers = FeatureReader(inputs.data), FeatureReader(inputs.valid)
+        if place.written is not None:
+            settings = configs.load(place.written / FEATURES_TOML, FeatureConfig)
+            for reader in readers:
+                remedy = "put back the features that it was trained on, or train again"
+                check_same_features(settings, place.written, reader, remedy)
+        _check_features(*readers, network)
         network.bf16 = wants_half(training.precision, device)
         _set_xent_branch(network, chain, training.criterion)
         loss, train, valid = load_examples(config, inputs, chain, store, network)
@@ -170,6 +179,15 @@ def _set_xent_branch(network: Network, chain: ChainLoss, criterion: str) -> None
             for layer in network.layers[branch].modules():
                 if isinstance(layer, Affine):
                     layer.learning_rate_factor = chain.xent_learning_rate_factor
+
+
+def _check_backend(backend: str, device: str) -> None:
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # as in tests
+    if backend == "gpu" and not device.startswith("cuda") and not interpreted:
+        raise UsageError(
+            f'chain.backend = "gpu" wants a GPU, and training would be on {device!r}; set '
+            'chain.backend = "auto"'
+        )
 
 
 def _check_features(train: FeatureReader, valid: FeatureReader, network: Network) -> None:

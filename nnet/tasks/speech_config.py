@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from chainstitch.nnet.chain.backends import BACKENDS
 from chainstitch.nnet.loss.added import AddedLosses
 from chainstitch.nnet.tasks.options import Optim, Training
+from chainstitch.utils.bounds import SEED, check_fields
 
 CRITERIA = ("lfmmi", "cross_entropy")
 
@@ -19,25 +20,32 @@ CRITERIA = ("lfmmi", "cross_entropy")
 class Graph:
     """[graph]: the phone LM and its training text (phone_lm.py, supervision.py)."""
 
-    ngram_order: int = field(default=4, metadata={"help": "phones that the LM sees at a time"})
-    no_prune_order: int = field(default=3, metadata={"help": "n-grams up to here are all kept"})
-    num_extra_states: int = field(default=2000, metadata={"help": "states of higher order"})
-    silence_between: float = field(
-        default=0.1, metadata={"help": "probability of a silence between two words"}
+    ngram_order: int = field(
+        default=4, metadata={"help": "phones that the LM sees at a time", "bounds": "[1, 20]"}
     )
-    silence_edges: float = field(default=0.8, metadata={"help": "and at each end"})
+    no_prune_order: int = field(
+        default=3, metadata={"help": "n-grams up to here are all kept", "bounds": "[1, 20]"}
+    )
+    num_extra_states: int = field(
+        default=2000, metadata={"help": "states of higher order", "bounds": "[0, 10000000]"}
+    )
+    silence_between: float = field(
+        default=0.1,
+        metadata={"help": "probability of a silence between two words", "bounds": "[0, 1]"},
+    )
+    silence_edges: float = field(
+        default=0.8, metadata={"help": "and at each end", "bounds": "[0, 1]"}
+    )
     shuffle_words: bool = field(
         default=False,
         metadata={"help": "permute each transcript's words, where their order is an accident"},
     )
 
     def __post_init__(self) -> None:
-        for name in ("silence_between", "silence_edges"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"graph.{name} is a probability, found {getattr(self, name)}")
-        if not 1 <= self.no_prune_order <= self.ngram_order:
+        check_fields(self)
+        if not self.no_prune_order <= self.ngram_order:
             raise ValueError(
-                f"graph: wanted 1 <= no_prune_order <= ngram_order, found {self.no_prune_order} "
+                f"graph: wanted no_prune_order <= ngram_order, found {self.no_prune_order} "
                 f"and {self.ngram_order}"
             )
 
@@ -47,33 +55,40 @@ class NetworkText:
     """[network]"""
 
     xconfig: str = field(metadata={"help": "the layers, see nets/xconfig.py"})
-    subsampling: int = field(default=3, metadata={"help": "input frames per output frame"})
+    subsampling: int = field(
+        default=3, metadata={"help": "input frames per output frame", "bounds": "[1, 100]"}
+    )
 
 
 @dataclass
 class Chain:
     """[chain]: LF-MMI, see chain/loss.py."""
 
-    leaky: float = field(default=0.1, metadata={"help": "of the leaky HMM"})
-    output_l2: float = field(default=5e-5, metadata={"help": "l2 of the outputs"})
-    out_of_range: float = field(default=0.0, metadata={"help": "l2 of outputs beyond +-30"})
+    leaky: float = field(default=0.1, metadata={"help": "of the leaky HMM", "bounds": "[0, 1)"})
+    output_l2: float = field(
+        default=5e-5, metadata={"help": "l2 of the outputs", "bounds": "[0, inf)"}
+    )
+    out_of_range: float = field(
+        default=0.0, metadata={"help": "l2 of outputs beyond +-30", "bounds": "[0, inf)"}
+    )
     xent_regularize: float = field(
-        default=0.0, metadata={"help": "weight of the xent branch; wants an output-xent layer"}
+        default=0.0,
+        metadata={
+            "help": "weight of the xent branch; wants an output-xent layer",
+            "bounds": "[0, inf)",
+        },
     )
     backend: str = field(default="auto", metadata={"help": "auto, cpu, gpu, k2 or reference"})
     tolerance: int = field(
-        default=5, metadata={"help": "input frames that a numerator may leave its alignment by"}
+        default=5,
+        metadata={
+            "help": "input frames that a numerator may leave its alignment by",
+            "bounds": "[0, 10000]",
+        },
     )
 
     def __post_init__(self) -> None:
-        penalties = (self.output_l2, self.out_of_range, self.xent_regularize)
-        if not 0 <= self.leaky < 1 or min(penalties) < 0:
-            raise ValueError(
-                "chain: wanted 0 <= leaky < 1, and output_l2, out_of_range and xent_regularize "
-                f">= 0, found {self.leaky}, and {', '.join(map(str, penalties))}"
-            )
-        if self.tolerance < 0:
-            raise ValueError(f"chain.tolerance: wanted frames >= 0, found {self.tolerance}")
+        check_fields(self)
         if self.backend not in BACKENDS:
             raise ValueError(
                 f"chain.backend: wanted one of {', '.join(BACKENDS)}, found {self.backend!r}"
@@ -101,14 +116,21 @@ class SpeechTraining(Training):
         },
     )
     left_context: int = field(
-        default=0, metadata={"help": "input frames around a chunk, for networks with a memory"}
+        default=0,
+        metadata={
+            "help": "input frames around a chunk, for networks with a memory",
+            "bounds": "[0, 10000]",
+        },
     )
-    right_context: int = field(default=0, metadata={"help": "the same behind it"})
+    right_context: int = field(
+        default=0, metadata={"help": "the same behind it", "bounds": "[0, 10000]"}
+    )
     deriv_truncate_margin: int = field(
         default=-1,
         metadata={
             "help": "derivatives go so many input frames (8, say) beyond a chunk and the network's "
-            "own context (layers/deriv_range.py; Kaldi's --trainer.deriv-truncate-margin); -1: all"
+            "own context (layers/deriv_range.py; Kaldi's --trainer.deriv-truncate-margin); -1: all",
+            "bounds": "[-1, 10000]",
         },
     )
     minibatch_rule: str = field(
@@ -119,7 +141,11 @@ class SpeechTraining(Training):
         },
     )
     frames_per_iteration: int = field(
-        default=200_000, metadata={"help": "input frames that a job of an iteration trains on"}
+        default=200_000,
+        metadata={
+            "help": "input frames that a job of an iteration trains on",
+            "bounds": "[1, 1000000000000]",
+        },
     )
     frame_shift: bool = field(
         default=True, metadata={"help": "show the subsampled network every frame in turn"}
@@ -134,23 +160,9 @@ class SpeechTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.frames_per_iteration < 1:
-            raise ValueError(
-                f"training.frames_per_iteration: wanted >= 1, found {self.frames_per_iteration}"
-            )
         if self.criterion not in CRITERIA:
             raise ValueError(
                 f"training.criterion: wanted {' or '.join(CRITERIA)}, found {self.criterion!r}"
-            )
-        if min(self.left_context, self.right_context) < 0:
-            raise ValueError(
-                "training: wanted left_context and right_context >= 0, found "
-                f"{self.left_context} and {self.right_context}"
-            )
-        if self.deriv_truncate_margin < -1:
-            raise ValueError(
-                "training.deriv_truncate_margin: wanted input frames >= 0, or -1 for no limit, "
-                f"found {self.deriv_truncate_margin}"
             )
         if self.deriv_truncate_margin >= 0 and not self.chunk_widths:
             raise ValueError(
@@ -183,7 +195,7 @@ class SpeechInputs:
     valid: str
     lang: str
     den: str
-    seed: int
+    seed: int = field(metadata={"bounds": SEED})
     ali: str = ""
     valid_ali: str = ""
 

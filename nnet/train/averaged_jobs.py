@@ -24,8 +24,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ import torch
 from torch import Tensor
 
 from chainstitch.utils import checkpoint
+from chainstitch.utils.children import die_with_us
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.stop_signals import Stopped, StopSignals
 
@@ -91,7 +95,12 @@ class AveragedJobs:
             *self.program, "train-job", str(self.exp), "--iteration", str(iteration),
             "--job", "JOB", *self.options,
         ]  # fmt: skip
-        process = subprocess.Popen(command, start_new_session=True)
+        # told to end where this process is killed: the jobs would train on beside the next run's
+        process = subprocess.Popen(
+            command,
+            start_new_session=True,
+            preexec_fn=partial(die_with_us, os.getpid(), signal.SIGTERM),
+        )
         while True:
             try:
                 code = process.wait(POLL_SECONDS)

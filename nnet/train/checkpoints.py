@@ -14,7 +14,7 @@ from typing import Any
 
 from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import TEMPORARY
+from chainstitch.utils.unfinished import clear_files
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class Checkpoints:
     ) -> None:
         self.directory, self.num_iterations, self.keep = directory, num_iterations, keep
         self.writes = writes
+        self.opened = directory  # what was read last, for messages
 
     def save(self, state: dict[str, Any]) -> None:
         """Writes the one after an iteration; deletes those that are no longer wanted."""
@@ -58,8 +59,8 @@ class Checkpoints:
         Raises:
             UserError: it belongs to a run of another length.
         """
-        for leftover in self.directory.glob(f"{TEMPORARY}*") if self.writes else ():
-            leftover.unlink()
+        if self.writes:
+            clear_files(self.directory, r"\d+\.pt|paused\.pt|train\.jsonl")
         numbers = checkpoint.iterations(self.directory)
         for path, keys in self._newest_first(numbers):
             try:
@@ -71,6 +72,7 @@ class Checkpoints:
             if path.name == PAUSED and numbers and state["next_iteration"] < numbers[-1]:
                 continue  # a kill came before it was deleted
             logger.info("resumed from %s", path)
+            self.opened = path
             return state
         return None
 
@@ -83,6 +85,7 @@ class Checkpoints:
         path = self.directory / f"{number}.pt"
         state = checkpoint.load(path, device, KEYS)
         self._check(state, path)
+        self.opened = path
         return state
 
     def _check(self, state: dict[str, Any], path: Path) -> None:

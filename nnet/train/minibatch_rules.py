@@ -25,7 +25,8 @@ from collections.abc import Sequence
 
 from chainstitch.utils.errors import UsageError
 
-RULE = re.compile(r"(?:([0-9]+)=)?([0-9]+(?::[0-9]+)?(?:,[0-9]+(?::[0-9]+)?)*)")
+_N = "[0-9]{1,9}"
+RULE = re.compile(rf"(?:({_N})=)?({_N}(?::{_N})?(?:,{_N}(?::{_N})?)*)")
 
 
 class MinibatchRules:
@@ -46,8 +47,8 @@ class MinibatchRules:
             found = RULE.fullmatch(rule)
             if found is None or (found[1] is None and len(rules) > 1):
                 raise UsageError(
-                    f"minibatch_rule {text!r}: cannot read {rule!r}; wanted sizes and ranges, as "
-                    'in "64,32" or "16:32,64", or such for each example size, as in '
+                    f"minibatch_rule {text[:60]!r}: cannot read {rule[:60]!r}; wanted sizes and "
+                    'ranges, as in "64,32" or "16:32,64", or such for each example size, as in '
                     '"128=64:128/256=32,64"'
                 )
             example_size = int(found[1] or 0)

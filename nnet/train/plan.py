@@ -25,6 +25,8 @@ from chainstitch.nnet.train.job_plan import JobPlan
 from chainstitch.nnet.train.minibatch_rules import MinibatchRules
 from chainstitch.utils.errors import UsageError
 
+MAX_ITERATIONS = 100_000
+
 
 class Minibatch(NamedTuple):
     """Example numbers, and the frame shift that this minibatch is trained with."""
@@ -47,7 +49,7 @@ class Plan:
         per_pass, total: minibatches; left_over: examples of each pass that fill none.
 
     Raises:
-        UsageError: fewer pieces than the jobs of a single iteration.
+        UsageError: fewer pieces than the jobs of a single iteration, or too many iterations.
     """
 
     def __init__(
@@ -69,6 +71,12 @@ class Plan:
         except ValueError as error:
             raise UsageError(f"training.jobs_initial and jobs_final: {error}") from None
         self.num_iterations = self._jobs.num_iterations
+        if self.num_iterations > MAX_ITERATIONS:
+            raise UsageError(
+                f"training would have {self.num_iterations} iterations, each with a checkpoint and "
+                f"a row in the log, and {MAX_ITERATIONS} is the most; set training.passes lower, "
+                "or more frames (or images) per iteration"
+            )
 
     def one_pass(self, number: int) -> list[list[int]]:
         """The minibatches of a pass, from 0: example numbers."""

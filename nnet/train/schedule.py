@@ -21,23 +21,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from chainstitch.utils.bounds import check_fields
+
 
 @dataclass
 class PlateauOptions:
     """[optim.plateau]"""
 
-    factor: float = field(default=0.5, metadata={"help": "what the rate is multiplied by"})
-    least: float = field(
-        default=0.0, metadata={"help": "the least gain in held-out objective that counts"}
+    factor: float = field(
+        default=0.5, metadata={"help": "what the rate is multiplied by", "bounds": "(0, 1)"}
     )
-    wait: int = field(default=1, metadata={"help": "iterations before the rate may fall"})
+    least: float = field(
+        default=0.0,
+        metadata={"help": "the least gain in held-out objective that counts", "bounds": "[0, inf)"},
+    )
+    wait: int = field(
+        default=1,
+        metadata={"help": "iterations before the rate may fall", "bounds": "[1, 1000000]"},
+    )
 
     def __post_init__(self) -> None:
-        if not 0 < self.factor < 1 or self.least < 0 or self.wait < 1:
-            raise ValueError(
-                "optim.plateau: wanted 0 < factor < 1, least >= 0 and wait >= 1, found "
-                f"{self.factor}, {self.least} and {self.wait}"
-            )
+        check_fields(self)
 
 
 @dataclass
@@ -45,36 +49,43 @@ class RateOptions:
     """[optim], as far as it moves from iteration to iteration."""
 
     initial_lr: float = field(
-        default=1e-3, metadata={"help": "the first learning rate, of summed gradients"}
+        default=1e-3,
+        metadata={"help": "the first learning rate, of summed gradients", "bounds": "(0, inf)"},
     )
-    final_lr: float = field(default=1e-4, metadata={"help": "the last one, if exponential"})
+    final_lr: float = field(
+        default=1e-4, metadata={"help": "the last one, if exponential", "bounds": "(0, inf)"}
+    )
     schedule: str = field(
         default="exponential", metadata={"help": "exponential, plateau or constant"}
     )
     patience: int = field(
         default=0,
-        metadata={"help": "stop after so many iterations without a better held-out one; 0: never"},
+        metadata={
+            "help": "stop after so many iterations without a better held-out one; 0: never",
+            "bounds": "[0, 1000000]",
+        },
     )
     shrink: float = field(
         default=1.0,
-        metadata={"help": "parameters are multiplied by it while sigmoids and tanhs saturate"},
+        metadata={
+            "help": "parameters are multiplied by it while sigmoids and tanhs saturate",
+            "bounds": "(0, 1]",
+        },
     )
     proportional_shrink: float = field(
-        default=0.0, metadata={"help": "and by 1 minus this times the learning rate, always"}
+        default=0.0,
+        metadata={
+            "help": "and by 1 minus this times the learning rate, always",
+            "bounds": "[0, inf)",
+        },
     )
     plateau: PlateauOptions = field(default_factory=PlateauOptions)
 
     def __post_init__(self) -> None:
-        if self.initial_lr <= 0 or self.final_lr <= 0 or self.patience < 0:
-            raise ValueError("optim: wanted initial_lr > 0, final_lr > 0 and patience >= 0")
+        check_fields(self)
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"optim.schedule: wanted {' or '.join(SCHEDULES)}, found {self.schedule!r}"
-            )
-        if not 0 < self.shrink <= 1 or self.proportional_shrink < 0:
-            raise ValueError(
-                "optim: wanted 0 < shrink <= 1 and proportional_shrink >= 0, found "
-                f"{self.shrink} and {self.proportional_shrink}"
             )
         largest = max(self.initial_lr, self.final_lr)
         if not 1.0 - self.proportional_shrink * largest > 0.5:

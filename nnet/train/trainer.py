@@ -34,7 +34,7 @@ from chainstitch.nnet.optim.build import Stepper
 from chainstitch.nnet.parallel.ranks import Ranks
 from chainstitch.nnet.train import diagnostics
 from chainstitch.nnet.train import saturation as units
-from chainstitch.nnet.train.averaged_jobs import AveragedJobs, average, kept
+from chainstitch.nnet.train.averaged_jobs import AveragedJobs, average, kept, result_of
 from chainstitch.nnet.train.checkpoints import Checkpoints
 from chainstitch.nnet.train.dropout_schedule import DropoutSchedule
 from chainstitch.nnet.train.log import figures, line, names
@@ -44,6 +44,7 @@ from chainstitch.nnet.train.protocols import Batch, Examples, Stateless
 from chainstitch.nnet.train.read_ahead import Reader
 from chainstitch.nnet.train.schedule import Schedule
 from chainstitch.nnet.train.step import MinibatchStep
+from chainstitch.utils import checkpoint
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.report.tensorboard import Scalars
@@ -265,6 +266,10 @@ class Trainer:
         if iteration == 0:  # what the jobs begin with; later ones have the last iteration's
             self.checkpoints.save(self._state())
         results = self.jobs.run(iteration, jobs, stop)
+        own = self.network.state_dict()
+        for n, result in enumerate(results, 1):
+            path = result_of(self.out, iteration, n)
+            checkpoint.check_model(result["model"], own, path, str(self.out))
         chosen = [results[n] for n in kept(results, iteration)]
         self.network.load_state_dict(average([result["model"] for result in chosen]))
         self.stepper.take_results([result["stepper"] for result in chosen])
@@ -357,11 +362,30 @@ class Trainer:
         return True
 
     def _restore(self, state: dict[str, Any]) -> None:
+        path = self.checkpoints.opened
+        checkpoint.check_model(state["model"], self.network.state_dict(), path, str(self.out))
+        try:
+            self._go_on_from(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            said = f"no {error}" if isinstance(error, KeyError) else error
+            raise UserError(
+                f"{path} is not of this run ({said}); delete it, and training resumes from the one "
+                "before, or start afresh with --overwrite"
+            ) from None
+
+    def _go_on_from(self, state: dict[str, Any]) -> None:
+        different = checkpoint.difference(state["stepper"], self.stepper.state_dict(), "stepper")
+        if different:
+            raise ValueError(different)
+        if not 0 <= state["next_iteration"] <= self.plan.num_iterations:
+            raise ValueError(f"it is after {state['next_iteration']} iterations")
+        rows = json.loads(state["rows"])
+        if len(rows) != state["next_iteration"]:
+            raise ValueError(f"{len(rows)} rows after {state['next_iteration']} iterations")
         self.network.load_state_dict(state["model"])
         self.stepper.load_state_dict(state["stepper"])
         self.examples.load_state_dict(state["examples"])
-        self.next_iteration = state["next_iteration"]
-        self.rows = json.loads(state["rows"])
+        self.next_iteration, self.rows = state["next_iteration"], rows
         if "progress" in state:
             self._progress = Progress(**state["progress"])
             if not self.first:  # its figures are in those of the first

@@ -16,16 +16,13 @@ from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.manifests import cut_text, read_cuts
 from chainstitch.utils.lang.directory import read_lang
 from chainstitch.utils.score.boundaries import read_ctm
-from tests.toy import WORDS, Toy, fingerprint, retext, run
+from tests.toy import WORDS, Toy, fingerprint, retext, run, trained
 
 
 @pytest.fixture(scope="module")
 def exp(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained and combined model."""
-    out = tmp_path_factory.mktemp("align") / "exp"
-    assert run(*toy.arguments(out)) == 0
-    assert run("combine", out, "--device", "cpu") == 0
-    return out
+    return trained(toy, tmp_path_factory.mktemp("align") / "exp")
 
 
 @pytest.fixture(scope="module")

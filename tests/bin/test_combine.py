@@ -138,7 +138,7 @@ def test_model_that_is_not_combined_or_does_not_fit_is_refused(exp: Path) -> Non
     assert run("combine", exp, "--device", "cpu") == 0
     text = (exp / "config.toml").read_text()
     (exp / "config.toml").write_text(text.replace("tdnn2 dim=16", "tdnn2 dim=17"))
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match="of another network"):
         infer.load_model(exp)
 
 

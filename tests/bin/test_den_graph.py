@@ -79,7 +79,7 @@ def test_word_outside_the_lexicon_is_named(own: Toy, capsys: pytest.CaptureFixtu
     ("options", "wanted"),
     [
         (("--set", "graph.ngram_oder=3"), "did you mean 'graph.ngram_order'?"),
-        (("--set", "graph.silence_edges=2.0"), "silence_edges is a probability"),
+        (("--set", "graph.silence_edges=2.0"), "graph.silence_edges wants 0 to 1, found 2.0"),
         (("--set", "graph.no_prune_order=5"), "no_prune_order <= ngram_order"),
         (("--data", "nowhere"), "nowhere has no cuts.jsonl.gz"),
         (("--lang", "nowhere"), "nowhere has no words.txt"),

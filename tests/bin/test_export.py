@@ -198,7 +198,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     if kind == "onnx":
         pytest.importorskip("onnxscript")
     exp, out = experiment(toy, tmp_path / "exp", LSTM), tmp_path / "model"
-    out.write_text("the old one")
+    out.write_text("the old one has a chainstitch.json, too")
     write, load = formats.FORMATS[kind]
 
     def damaged(module: Any, about: str) -> bytes:
@@ -242,7 +242,7 @@ def test_what_cannot_be_exported_is_one_line(
     assert "found 'trace'" in refused(exp, *out, "--format", "trace", code=2)
     toml = exp / "features.toml"
     toml.write_text(toml.read_text().replace("num_ceps = 13", "num_ceps = 12"))
-    assert "has features of 13 numbers" in refused(exp, *out, "--data", own.dev, code=1)
+    assert "num_ceps = 12, the network" in refused(exp, *out, "--data", own.dev, code=1)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     line = refused(exp, *out, "--format", "onnx", code=1)
     assert "onnxscript" in line and "--format torchscript" in line

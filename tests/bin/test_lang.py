@@ -86,7 +86,9 @@ def test_what_exists_is_left_untouched(place: Path, capsys: pytest.CaptureFixtur
     assert _run(*command) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert [p.name for p in (place / "lang").iterdir()] == ["mine"]
-    assert _run(*command, "--overwrite") == 0
+    assert _run(*command, "--overwrite") == 2
+    assert "was not made by chainstitch lang" in capsys.readouterr().err
+    assert [p.name for p in (place / "lang").iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,8 @@ def test_a_killed_run_goes_through_the_same_numbers(
         (CROSS_ENTROPY, "wants alignments; make them with `chainstitch align` and give --ali DIR"),
         (CHUNKS, "chunk_widths = '40,25' wants alignments"),
         (("--set", "training.criterion=mmi"), "wanted lfmmi or cross_entropy, found 'mmi'"),
-        (("--set", "training.left_context=-1"), "left_context and right_context >= 0"),
-        (("--set", "chain.tolerance=-1"), "chain.tolerance: wanted frames >= 0"),
+        (("--set", "training.left_context=-1"), "training.left_context wants 0 to 10000, found -1"),
+        (("--set", "chain.tolerance=-1"), "chain.tolerance wants 0 to 10000, found -1"),
     ],
 )
 def test_wrong_settings_are_one_line(

@@ -183,7 +183,11 @@ BAD: list[tuple[Damage, int, list[str]]] = [
     (other_ivectors, 2, ["input name=ivector has dim=3, but", "i-vectors of 2; write dim=2"]),
     (strange_ivectors, 1, ["different extractors"]),
     (existing_output, 2, ["exp exists already", "--overwrite"]),
-    (output_of_something_else, 2, ["exp was not made by `train`", "delete it"]),
+    (
+        output_of_something_else,
+        2,
+        ["exp exists already", "was not made by chainstitch train", "delete it"],
+    ),
     (missing_graph, 1, ["den.npz does not exist", "chainstitch den-graph"]),
     (damaged_graph, 1, ["den.npz is not a readable den.npz", "make it again"]),
     (
@@ -306,12 +310,15 @@ def test_resuming_with_another_graph_is_refused(
     refused(own, capsys, command, 2, "den.npz is not the one", "--overwrite")
 
 
-def test_overwrite_starts_afresh_even_from_a_graph_inside(own: Toy) -> None:
+def test_overwrite_starts_afresh_but_not_from_a_graph_inside(
+    own: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*own.arguments(out(own), "--seed", 1)) == 0
     (out(own) / "final.pt").write_text("of the old run")
-    command = own.arguments(out(own), "--overwrite", den=out(own) / "den.npz")
-    assert run(*command) == 0
-    assert (out(own) / "den.npz").read_bytes() == own.den.read_bytes()
+    inside = out(own) / "den.npz"
+    refused(own, capsys, own.arguments(out(own), "--overwrite", den=inside), 2, "contains an input")
+    assert run(*own.arguments(out(own), "--overwrite")) == 0
+    assert inside.read_bytes() == own.den.read_bytes()
     assert not (out(own) / "final.pt").exists() and len(rows(out(own))) == 4
 
 

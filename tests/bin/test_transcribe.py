@@ -14,7 +14,7 @@ from chainstitch.utils import checkpoint
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.score.boundaries import read_ctm
-from tests.toy import RATE, XCONFIG, Toy, run
+from tests.toy import RATE, XCONFIG, Toy, run, trained
 
 VOICES = "num_gauss = 8\ndim = 3\npca_dim = 10\nubm_iterations = 5\niterations = 4\n"
 
@@ -22,10 +22,7 @@ VOICES = "num_gauss = 8\ndim = 3\npca_dim = 10\nubm_iterations = 5\niterations =
 @pytest.fixture(scope="module")
 def plain(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model without i-vectors."""
-    out = tmp_path_factory.mktemp("plain") / "exp"
-    assert run(*toy.arguments(out)) == 0
-    assert run("combine", out, "--device", "cpu") == 0
-    return out
+    return trained(toy, tmp_path_factory.mktemp("plain") / "exp")
 
 
 @pytest.fixture(scope="module")

@@ -218,11 +218,13 @@ def test_alignments_of_other_features_are_refused(
     aligned = read_alignments(place / "ali" / "ali.gz", read_lang(toy.lang).phones)
     first = sorted(aligned)[0]
     aligned[first] = [*aligned[first], (1, 5)]
-    write_alignments(tmp_path / "ali.gz", aligned, names)
-    code, line = refusal(capsys, *arguments(toy, place, ali=tmp_path, out=tmp_path / "tree"))
+    ali = tmp_path / "ali"
+    ali.mkdir()
+    write_alignments(ali / "ali.gz", aligned, names)
+    code, line = refusal(capsys, *arguments(toy, place, ali=ali, out=tmp_path / "tree"))
     assert code == 1 and f"{first} has " in line and "align again" in line
-    write_alignments(tmp_path / "ali.gz", {"other": [(1, 5)]}, names)
-    code, line = refusal(capsys, *arguments(toy, place, ali=tmp_path, out=tmp_path / "tree"))
+    write_alignments(ali / "ali.gz", {"other": [(1, 5)]}, names)
+    code, line = refusal(capsys, *arguments(toy, place, ali=ali, out=tmp_path / "tree"))
     assert code == 1 and "none of its 24 utterances is among the 1 aligned ones" in line
 
 

@@ -137,11 +137,11 @@ def test_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert done.stderr.count("\n") == 1
 
 
-def test_missing_permission_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "log").mkdir()
-    done = chainstitch("run", str(tmp_path / "log"), "true")
+def test_what_the_system_refuses_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file")
+    done = chainstitch("run", str(tmp_path / "log" / "a.log"), "true")
     assert done.returncode == 1
-    assert done.stderr == f"chainstitch run: error: Is a directory: {tmp_path / 'log'}\n"
+    assert done.stderr == f"chainstitch run: error: File exists: {tmp_path / 'log'}\n"
 
 
 def test_interrupt_is_exit_130(

@@ -102,6 +102,13 @@ def test_environment_is_made_once(sandbox: Sandbox) -> None:
     assert (again.stdout, again.stderr, sandbox.steps) == (sandbox.own, "", [])
 
 
+def test_what_is_at_the_lock_s_name_is_not_emptied(sandbox: Sandbox) -> None:
+    precious = sandbox.root / "precious"
+    precious.write_text("precious")
+    (sandbox.root / ".venv.lock").symlink_to(precious)
+    assert sandbox.run().returncode == 0 and precious.read_text() == "precious"
+
+
 def test_chainstitch_on_path_is_used_as_it_is(sandbox: Sandbox) -> None:
     sandbox.program(sandbox.path / "chainstitch", "#!/bin/bash\n")
     sandbox.program(sandbox.path / "python", FAKE_PYTHON)

@@ -13,21 +13,21 @@ from chainstitch.utils.errors import UsageError
 
 @dataclass
 class Backstitch:
-    scale: float = 0.0
-    interval: int = 1
+    scale: float = field(default=0.0, metadata={"bounds": "[0, inf)"})
+    interval: int = field(default=1, metadata={"bounds": "[1, 1000]"})
 
 
 @dataclass
 class Optim:
-    lr: float = 1e-3
+    lr: float = field(default=1e-3, metadata={"bounds": "any"})
     backstitch: Backstitch = field(default_factory=Backstitch)
 
 
 @dataclass
 class Config:
     name: str
-    epochs: int = 4
-    speed: list[float] = field(default_factory=lambda: [1.0])
+    epochs: int = field(default=4, metadata={"bounds": "any"})
+    speed: list[float] = field(default_factory=lambda: [1.0], metadata={"bounds": "(0, 10]"})
     shuffle: bool = True
     optim: Optim = field(default_factory=Optim)
 
@@ -105,7 +105,7 @@ def test_directory_in_place_of_a_file_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8_are_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b'name = "\xff"')
-    with pytest.raises(UsageError, match="not valid TOML"):
+    with pytest.raises(UsageError, match=r"x.toml:1: byte 9 of the line, 0xff, is not UTF-8"):
         config.load(tmp_path / "x.toml", Config)
 
 

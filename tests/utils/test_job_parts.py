@@ -8,7 +8,9 @@ import pytest
 
 from chainstitch.utils import job_parts
 from chainstitch.utils.errors import UsageError
+from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.job_parts import Part
+from chainstitch.utils.outputs import MARK
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
@@ -32,3 +34,36 @@ def test_form_and_place() -> None:
 def test_other_texts_are_no_share(text: str) -> None:
     with pytest.raises(UsageError, match="--part"):
         job_parts.parse(text)
+
+
+def test_what_a_kill_leaves_of_a_share_that_was_being_removed_is_no_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an obstacle for the next job that makes it, nor there after the next removal."""
+    out, share = tmp_path / "out", Part(2, 2).directory(tmp_path / "out")
+
+    def make() -> None:
+        with atomic_directory(share, "features", overwrite=True) as directory:
+            (directory / "cuts").write_text("x")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(directory: Path) -> None:
+        (directory / MARK).unlink()
+        raise Killed
+
+    make()
+    with monkeypatch.context() as patch:
+        patch.setattr(job_parts, "remove_directory", killed)
+        with pytest.raises(Killed):
+            job_parts.remove(out)
+    assert not share.exists() and [p.name for p in share.parent.rglob("cuts")] == ["cuts"]
+    make()
+    assert sorted(p.name for p in share.parent.iterdir()) == ["2of2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(job_parts, "remove_directory", killed)
+        with pytest.raises(Killed):
+            job_parts.remove(out)
+    job_parts.remove(out)
+    assert not share.parent.exists()

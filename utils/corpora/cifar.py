@@ -19,7 +19,7 @@ import numpy as np
 from chainstitch.utils.corpora.byte_pickle import unpickle
 from chainstitch.utils.data.images import ImageSet, write_images
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import refuse_existing
+from chainstitch.utils.outputs import check_directory
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +112,9 @@ def prepare(
         UsageError: no such data there, or the sets exist and `overwrite` is false.
         UserError: a file is missing or damaged, or not the official one; it is named.
     """
-    for name in ("train", "test"):
-        refuse_existing(out / name, overwrite)
     form, place = _find(source, dataset)
+    for name in ("train", "test"):
+        check_directory(out / name, "images", overwrite, [place])
     classes = _classes(form, place, dataset)
     sets = {}
     for name, files, most in (("train", form.train, max_train), ("test", form.test, max_test)):

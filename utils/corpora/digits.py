@@ -84,7 +84,7 @@ def prepare(
     for name in ("dev", "test"):
         sets |= {f"{name}_isolated": [*cuts[name]], f"{name}_strings": [*strings[name]]}
     sets = {name: members for name, members in sets.items() if members}
-    write_sets(out, sets, overwrite)
+    write_sets(out, sets, overwrite, source)
     for name, members in sets.items():
         words = sum(len(cut_text(cut).split()) for cut in members)
         log.info("%s: %d utterances, %d words", Path(out) / name, len(members), words)

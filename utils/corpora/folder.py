@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lhotse.cut import Cut
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.corpora.kaldi_dir import read_recordings
 from chainstitch.utils.data.manifests import cut_speaker, whole_cut, write_set, write_sets
 from chainstitch.utils.errors import UsageError, UserError
@@ -54,11 +55,11 @@ def prepare(
         speaker = parts[0].replace(" ", "_") if len(parts) > 1 else key
         cuts.append(whole_cut(recording, _transcript(paths[key].with_suffix(".txt")), speaker))
     if not fractions:
-        write_set(out, cuts, overwrite)
+        write_set(out, cuts, overwrite, source)
         log.info("%s: %d utterances from %s", out, len(cuts), source)
         return {Path(out).name: len(cuts)}
     sets = split_cuts(cuts, fractions, seed)
-    write_sets(out, sets, overwrite)
+    write_sets(out, sets, overwrite, source)
     for name, members in sets.items():
         log.info("%s: %d utterances", Path(out) / name, len(members))
     return {name: len(members) for name, members in sets.items()}
@@ -75,7 +76,7 @@ def parse_split(text: str) -> dict[str, float]:
             raise UsageError(
                 f"--split {text!r}: wanted name=fraction, e.g. dev=0.1,test=0.1"
             ) from None
-        if not name or name == "train" or "/" in name or not 0 < fractions[name] < 1:
+        if name in ("", "train", ".", "..") or "/" in name or not 0 < fractions[name] < 1:
             raise UsageError(
                 f"--split {text!r}: {part!r}: wanted a set other than train and 0 < fraction < 1"
             )
@@ -119,7 +120,4 @@ def _transcript(path: Path) -> str:
     if not path.is_file():
         log.warning("%s is missing: the utterance has an empty transcript", path)
         return ""
-    try:
-        return " ".join(path.read_text(encoding="utf-8-sig").split())
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error.reason}); convert it with iconv") from None
+    return " ".join(texts.read(path).split())

@@ -16,6 +16,7 @@ from pathlib import Path
 from lhotse import Recording, SupervisionSegment
 from lhotse.cut import Cut, MonoCut
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.data.manifests import (
     cut_speaker,
     cut_text,
@@ -24,8 +25,10 @@ from chainstitch.utils.data.manifests import (
     whole_cut,
     write_set,
 )
+from chainstitch.utils.data.samples import refuse_foreign
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.outputs import check_directory
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ def prepare(
     _warn("utterances have no text; `validate` will name them", known - texts.keys())
     if speakers:
         _warn("utterances are not in utt2spk: each its own speaker", known - speakers.keys())
-    write_set(out, cuts, overwrite)
+    write_set(out, cuts, overwrite, source)
     log.info("%s: %d utterances from %s", out, len(cuts), source)
     return {Path(out).name: len(cuts)}
 
@@ -72,9 +75,11 @@ def export(cuts_dir: Path | str, out: Path | str, *, overwrite: bool = False) ->
         the number of utterances.
 
     Raises:
-        UserError: a cut is a mix of recordings or a perturbed copy, which Kaldi files cannot say.
+        UserError: a cut is a mix of recordings or a perturbed copy, which Kaldi files cannot say;
+            or what Kaldi would take for a command to run.
     """
     cuts = read_cuts(cuts_dir)
+    refuse_foreign(cuts, cuts_dir)
     tables: dict[str, dict[str, str]] = {
         name: {} for name in ("wav.scp", "segments", "text", "utt2spk", "spk2utt")
     }
@@ -85,7 +90,12 @@ def export(cuts_dir: Path | str, out: Path | str, *, overwrite: bool = False) ->
                 "which a Kaldi directory cannot describe; leave it out of the set"
             )
         speaker = cut_speaker(cut)
-        tables["wav.scp"][cut.recording.id] = str(cut.recording.sources[0].source)
+        audio = str(cut.recording.sources[0].source)
+        if audio.startswith("|") or audio.endswith("|") or len(audio.splitlines()) != 1:
+            raise UserError(
+                f"{cuts_dir}: Kaldi would run the audio file {audio!r} as a command; rename it"
+            )
+        tables["wav.scp"][cut.recording.id] = audio
         tables["segments"][cut.id] = f"{cut.recording.id} {cut.start:.6f} {cut.end:.6f}"
         tables["text"][cut.id] = cut_text(cut)
         tables["utt2spk"][cut.id] = speaker
@@ -94,7 +104,8 @@ def export(cuts_dir: Path | str, out: Path | str, *, overwrite: bool = False) ->
     for key in {key for name in tables for key in tables[name]}:
         if len(key.split()) != 1:
             raise UserError(f"{cuts_dir}: the id {key!r} has white space in it; Kaldi wants none")
-    with atomic_directory(out, overwrite) as temporary:
+    check_directory(out, "kaldi", overwrite, [cuts_dir])
+    with atomic_directory(out, "kaldi", overwrite) as temporary:
         for name, table in tables.items():
             lines = [f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table)]
             (temporary / name).write_text("".join(lines), encoding="utf-8")
@@ -170,11 +181,7 @@ def _table(path: Path, empty_allowed: bool = False) -> list[tuple[str, str]]:
     if not path.is_file():
         raise UserError(f"{path} is missing; a Kaldi data directory has wav.scp, text and utt2spk")
     pairs: dict[str, str] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error.reason}); convert it with iconv") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in texts.numbered(path):
         fields = line.split(maxsplit=1)
         if not fields:
             continue

@@ -47,7 +47,7 @@ def prepare(source: Path | str, out: Path | str, *, overwrite: bool = False) -> 
         cuts.append(whole_cut(read_recording(path, path.stem), text, SPEAKER))
     first_dev = NUM_TRAIN - NUM_DEV
     sets = {"train": cuts[:first_dev], "dev": cuts[first_dev:NUM_TRAIN], "test": cuts[NUM_TRAIN:]}
-    write_sets(out, sets, overwrite)
+    write_sets(out, sets, overwrite, source)
     for name, members in sets.items():
         log.info("%s: %d utterances, %d words", Path(out) / name, len(members), 8 * len(members))
     return {name: len(members) for name, members in sets.items()}

@@ -78,7 +78,7 @@ def write_alignment_directory(
             f"two utterances would write {twice[0]}; give one another id, or --no-textgrid"
         )
     words, phones = [], []
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "alignment", overwrite) as directory:
         if textgrids:
             (directory / TEXTGRIDS).mkdir()
         for name in names:

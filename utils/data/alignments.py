@@ -16,11 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.data.array_file import checksum
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
 FILE = "ali.gz"  # in an alignment directory
+LONGEST = 2**31 - 1  # frames; they are kept in 32 bits
 
 Alignment = Sequence[tuple[int, int]]  # (phone, input frames)
 
@@ -99,26 +101,31 @@ class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
 def _lines(
     path: Path | str, phones: Mapping[str, int]
 ) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    number, seen = 0, set()
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                utterance, _, rest = line.strip().partition(" ")
-                pairs = [part.split() for part in rest.split(" ; ")]
-                alignment = [(phones.get(name, 0), int(frames)) for name, frames in pairs]
-                unknown = [name for name, _ in pairs if name not in phones]
-                if unknown:
-                    raise UserError(
-                        f"{path}, line {number}: {utterance} has the phone {unknown[0]!r}, which "
-                        "the lang directory lacks; align again with that lang directory"
-                    )
-                if min(frames for _, frames in alignment) < 1:
-                    raise ValueError("a duration below 1")
-                yield utterance, alignment
+        for number, line in texts.numbered(path):
+            utterance, _, rest = line.strip().partition(" ")
+            pairs = [part.split() for part in rest.split(" ; ")]
+            alignment = [(phones.get(name, 0), int(frames)) for name, frames in pairs]
+            unknown = [name for name, _ in pairs if name not in phones]
+            if unknown:
+                raise UserError(
+                    f"{path}, line {number}: {utterance} has the phone {unknown[0]!r}, which "
+                    "the lang directory lacks; align again with that lang directory"
+                )
+            if min(frames for _, frames in alignment) < 1:
+                raise ValueError("a duration below 1")
+            if max(frames for _, frames in alignment) > LONGEST:
+                raise ValueError(f"a duration above {LONGEST}")
+            if utterance in seen:
+                raise ValueError(f"{utterance} comes a second time")
+            seen.add(utterance)
+            yield utterance, alignment
     except FileNotFoundError:
         raise _missing(path) from None
-    except (OSError, EOFError, ValueError) as error:
+    except ValueError as error:
         raise UserError(
-            f"{path} is damaged ({error}); make it again with `chainstitch align`"
+            f"{path} is damaged (line {number}: {error}); make it again with `chainstitch align`"
         ) from None
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from chainstitch.utils.errors import UsageError
 
 MAX_ALTERNATES = 2
+MAX_LENGTHS, LONGEST = 20, 100_000
 COST_FACTOR = 2.0
 
 
@@ -46,10 +47,10 @@ class ChunkSplitter:
             frames = [int(part) for part in text.split(",")]
         except ValueError:
             frames = []
-        if not frames or min(frames) < 1:
+        if not 1 <= len(frames) <= MAX_LENGTHS or not 1 <= min(frames) <= max(frames) <= LONGEST:
             raise UsageError(
-                f"chunk widths {text!r}: wanted frames with commas, the main one first, as in "
-                '"140,100,160"'
+                f"chunk widths {text[:60]!r}: wanted frames with commas, the main one first, as in "
+                f'"140,100,160", at most {MAX_LENGTHS} of them and {LONGEST} frames each'
             )
         self.lengths = list(dict.fromkeys(-(-n // subsampling) for n in frames))
         self._splits: dict[int, list[tuple[int, ...]]] = {}

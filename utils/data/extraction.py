@@ -43,16 +43,21 @@ from chainstitch.utils.data.features import (
 )
 from chainstitch.utils.data.manifests import (
     CUTS,
+    audio_files,
     check_cuts,
     cut_tracks,
     read_cuts,
     to_bytes,
 )
 from chainstitch.utils.data.means import Features
+from chainstitch.utils.data.samples import load_samples, refuse_foreign
+from chainstitch.utils.data.validate import joined_warning
 from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, refuse_existing
+from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.job_parts import Part
+from chainstitch.utils.library_stream import for_library
+from chainstitch.utils.outputs import Given, check_directory, check_keeps
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +81,8 @@ def extract_set(
     overwrite: bool = False,
     part: Part | None = None,
     merge: int = 0,
+    more_inputs: Iterable[Given] = (),
+    allow_commands: bool = False,
 ) -> Summary:
     """Writes the feature directory `out` for the set `data`.
 
@@ -86,16 +93,30 @@ def extract_set(
         nj: processes.
         part: compute this share only, and write it where `merge` looks for it.
         merge: make `out` of that many shares, and remove them.
+        more_inputs: what else is read and must not be replaced, the config say.
+        allow_commands: run what makes audio, and fetch what lies behind URLs, as the cuts say.
 
     Raises:
-        UsageError: `out` exists; the sampling rate is not the config's; a share is missing, or was
-            made from another set or with another config.
-        UserError: audio cannot be read or is too short; features are not finite.
+        UsageError: `out` exists, or has to do with an input; the sampling rate is not the
+            config's; a share is missing, or was made from another set or with another config.
+        UserError: audio cannot be read or is too short, or wants a command that is not allowed;
+            features are not finite.
     """
+    import h5py  # not for the processes that compute
+
     started = time.monotonic()
-    refuse_existing(out, overwrite)
+    inputs = [data, prior, *more_inputs]
+    check_directory(out, "features", overwrite, inputs)
+    if part is not None or merge:
+        job_parts.check(out, inputs)
     prior_mean = _prior(prior, config) if prior is not None else None
     cuts = read_cuts(data)
+    check_keeps(out, audio_files(cuts))
+    if not allow_commands:
+        refuse_foreign(cuts, data)
+    if (warning := joined_warning(cuts, data)) is not None:
+        log.warning("%s", warning)
+    _check_audio(cuts, data)
     _check_rates(cuts, data, config)
     _check_lengths(cuts, data)
     copies = check_cuts(speed_copies(cuts, config.speed) if augment else cuts, data)
@@ -110,16 +131,21 @@ def extract_set(
     silence = silence_row(config)
     written: list[Cut] = []
     totals, counts, frames = [], [], 0
-    with atomic_directory(out, overwrite) as temporary:
+    with atomic_directory(out, "features", overwrite) as temporary:
         (temporary / STORE).parent.mkdir()
-        with NumpyHdf5Writer(temporary / STORE) as writer:
-            compute = functools.partial(_cut_features, config=config)
+        with (
+            open(temporary / STORE, "w+b") as file,
+            for_library(file) as stream,
+            h5py.File(stream, "w") as store,
+        ):
+            compute = functools.partial(_cut_features, config=config, allow_commands=allow_commands)
             if merge:
                 results = _merged(copies, config, job_parts.all_of(merge, out), out)
             else:
                 results = ordered_map(compute, tasks, nj, "features")
             for (cut, volume), features in zip(tasks, results, strict=True):
-                writer.write(cut.id, features)
+                store.create_dataset(cut.id, data=features)  # as NumpyHdf5Writer does
+                stream.check()  # a full disk, before the next is computed
                 written.append(_with_features(cut, features, volume, config, Path(out) / STORE))
                 total, count = means.sums(features, silence)
                 totals.append(total)
@@ -164,18 +190,13 @@ def volume_factor(cut_id: str, bounds: list[float]) -> float:
     return bounds[0] + (bounds[1] - bounds[0]) * int.from_bytes(digest[:8], "big") / 2.0**64
 
 
-def _cut_features(task: tuple[Cut, float], config: FeatureConfig) -> Features:
+def _cut_features(task: tuple[Cut, float], config: FeatureConfig, allow_commands: bool) -> Features:
     cut, volume = task
     audio = cut_tracks(cut)[0].recording.sources[0].source
     try:
-        samples = cut.load_audio()[0]
-    except (
-        Exception
-    ) as error:  # lhotse and its back ends raise all sorts; name the file, chain the rest
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise UserError(
-            f"cut {cut.id} ({audio}): cannot read audio: {reason}; run `chainstitch validate`"
-        ) from error
+        samples = load_samples(cut, allow_commands)
+    except UserError as error:
+        raise UserError(f"cut {cut.id} ({audio}): {error}; run `chainstitch validate`") from error
     try:
         features = extract(samples * np.float32(volume), config)
     except UserError as error:
@@ -236,6 +257,12 @@ def _prior(directory: Path | str, config: FeatureConfig) -> means.Array:
     return reader.global_mean
 
 
+def _check_audio(cuts: list[Cut], data: Path | str) -> None:
+    for cut in cuts:
+        if not all(track.has_recording and track.recording.sources for track in cut_tracks(cut)):
+            raise UserError(f"{data}: cut {cut.id} has no audio; give the set `prepare` wrote")
+
+
 def _check_rates(cuts: list[Cut], data: Path | str, config: FeatureConfig) -> None:
     for cut in cuts:
         if cut.sampling_rate != config.sampling_rate:
@@ -249,7 +276,7 @@ def _check_lengths(cuts: list[Cut], data: Path | str) -> None:
     # lhotse fills up to half a second missing at the end of a file with a mirror image, silently.
     checked: dict[str, tuple[str, str] | None] = {}
     for cut in cuts:
-        for recording in [track.recording for track in cut_tracks(cut) if track.has_recording]:
+        for recording in [track.recording for track in cut_tracks(cut)]:
             if recording.id not in checked:
                 checked[recording.id] = check_length(recording)
             problem = checked[recording.id]

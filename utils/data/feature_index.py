@@ -17,7 +17,6 @@ import itertools
 import json
 import logging
 import time
-import zipfile
 from array import array
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -26,7 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainstitch.utils.arrays import load_arrays
 from chainstitch.utils.data.array_file import ArrayFile, ArrayWriter, Damaged, Texts, checksum
+from chainstitch.utils.data.identifiers import field_fault, utterance_fault
 from chainstitch.utils.data.manifests import CUTS, one_speaker, read_cuts, spoken
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
@@ -217,6 +218,8 @@ def _columns(rows: Iterator[Row]) -> dict[str, np.ndarray]:
     speakers: dict[str, int] = {}
     texts: dict[str, int] = {}
     for row in rows:
+        if (fault := utterance_fault(row.id) or field_fault(row.speaker)) is not None:
+            raise UserError(f"cut {row.id!r} of the speaker {row.speaker!r}: one {fault}")
         ids.add(row.id)
         keys.add(row.key)
         frames.append(row.frames)
@@ -257,12 +260,19 @@ def _mean_arrays(
     """In two parts, of which the second is made in the first one's memory."""
     path, ids = directory / MEANS, Texts(cuts["ids"], cuts["ids_ends"])
     try:
-        with np.load(path) as table:
-            names, totals, counts = (table[k] for k in ("cut_ids", "cut_sums", "cut_counts"))
-            prior = table["prior"]
-        if not len(names) == len(totals) == len(counts):
-            raise ValueError(f"{len(names)} ids for {len(totals)} sums and {len(counts)} counts")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        table = load_arrays(path)
+        names, totals, counts = (table[k] for k in ("cut_ids", "cut_sums", "cut_counts"))
+        prior = table["prior"]
+        if not names.shape == totals.shape[:1] == counts.shape or totals.ndim != 2:
+            raise ValueError(f"ids {names.shape}, sums {totals.shape} and counts {counts.shape}")
+        if prior.shape != totals.shape[1:]:
+            raise ValueError(f"sums of {totals.shape[1]} numbers, a prior of {prior.shape}")
+        for array in (totals, counts, prior):
+            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+                raise ValueError("sums that are not finite numbers")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `chainstitch features` again") from None
+    except (ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}); run `chainstitch features` again") from None
     mean = totals.sum(axis=0) / max(counts.sum(), 1.0)
     if len(names) != len(ids) or any(a != b for a, b in zip(names, ids, strict=True)):

@@ -28,6 +28,7 @@ from lhotse.cut import Cut
 from lhotse.features.kaldi.extractors import Mfcc, MfccConfig
 
 from chainstitch.utils import config as configs
+from chainstitch.utils.bounds import check_fields
 from chainstitch.utils.data import means
 from chainstitch.utils.data.feature_index import MEANS as MEANS
 from chainstitch.utils.data.feature_index import open_index
@@ -52,20 +53,23 @@ class FeatureConfig:
         volume: range of the factor drawn uniformly for each copy (only with --augment).
     """
 
-    sampling_rate: int = 16000
-    num_mel_bins: int = 40
-    num_ceps: int = 40
-    low_freq: float = 20.0
-    high_freq: float = -400.0
+    sampling_rate: int = dataclasses.field(default=16000, metadata={"bounds": "[1000, 1000000]"})
+    num_mel_bins: int = dataclasses.field(default=40, metadata={"bounds": "[1, 1000]"})
+    num_ceps: int = dataclasses.field(default=40, metadata={"bounds": "[1, 1000]"})
+    low_freq: float = dataclasses.field(default=20.0, metadata={"bounds": "any"})
+    high_freq: float = dataclasses.field(default=-400.0, metadata={"bounds": "any"})
     mean: str = "speaker"
-    causal_prior_frames: float = 100.0
-    speed: list[float] = dataclasses.field(default_factory=lambda: [0.9, 1.0, 1.1])
-    volume: list[float] = dataclasses.field(default_factory=lambda: [0.125, 2.0])
+    causal_prior_frames: float = dataclasses.field(default=100.0, metadata={"bounds": "(0, inf)"})
+    speed: list[float] = dataclasses.field(
+        default_factory=lambda: [0.9, 1.0, 1.1], metadata={"bounds": "[0.1, 10]"}
+    )
+    volume: list[float] = dataclasses.field(
+        default_factory=lambda: [0.125, 2.0], metadata={"bounds": "(0, 1000]"}
+    )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_mean(self.mean)
-        if self.sampling_rate < 1000:
-            raise ValueError(f"sampling_rate = {self.sampling_rate}: wanted Hz, e.g. 16000")
         if not 1 <= self.num_ceps <= self.num_mel_bins:
             raise ValueError(f"num_ceps = {self.num_ceps}: wanted 1 to num_mel_bins")
         top = self.high_freq if self.high_freq > 0 else self.sampling_rate / 2 + self.high_freq
@@ -74,14 +78,30 @@ class FeatureConfig:
                 f"low_freq = {self.low_freq}, high_freq = {self.high_freq}: "
                 f"wanted 0 <= low < high <= {self.sampling_rate / 2} Hz"
             )
-        if not self.causal_prior_frames > 0:
-            raise ValueError(
-                f"causal_prior_frames = {self.causal_prior_frames}: wanted more than 0"
-            )
-        if not self.speed or min(self.speed) <= 0 or len(set(self.speed)) < len(self.speed):
-            raise ValueError(f"speed = {self.speed}: wanted different factors above 0")
-        if len(self.volume) != 2 or not 0 < self.volume[0] <= self.volume[1]:
+        if not self.speed or len(set(self.speed)) < len(self.speed):
+            raise ValueError(f"speed = {self.speed}: wanted factors, all different")
+        if len(self.volume) != 2 or not self.volume[0] <= self.volume[1]:
             raise ValueError(f"volume = {self.volume}: wanted [lowest, highest], above 0")
+
+
+SAME = ("sampling_rate", "num_mel_bins", "num_ceps", "low_freq", "high_freq")
+
+
+def check_same_features(
+    wanted: FeatureConfig, source: Path | str, reader: FeatureReader, remedy: str
+) -> None:
+    """That features were made with settings like `wanted`, those of `source`, but for the mean.
+
+    Raises:
+        UsageError: they were not; names the first difference.
+    """
+    for key in SAME:
+        ours, theirs = getattr(wanted, key), getattr(reader.config, key)
+        if ours != theirs:
+            raise UsageError(
+                f"{reader.directory} has {key} = {theirs}, {source} was trained with {ours}; "
+                f"{remedy}"
+            )
 
 
 def check_mean(mean: str) -> None:
@@ -175,6 +195,13 @@ class FeatureReader:
                 raise UsageError(str(error)) from None
             self.config = dataclasses.replace(self.config, mean=mean)
         self.index = open_index(self.directory)
+        found = self.index.global_mean.shape, self.index.prior.shape
+        if found != ((self.config.num_ceps,),) * 2:
+            raise UserError(
+                f"{self.directory / MEANS} has means of {found[0]} and {found[1]} numbers, "
+                f"{self.directory / CONFIG} says num_ceps = {self.config.num_ceps}; run "
+                "`chainstitch features` again"
+            )
         self.prior: Array = np.array(self.index.prior)  # copies, as who takes them may write
         self.global_mean: Array = np.array(self.index.global_mean)
         self._silence = silence_row(self.config)
@@ -213,7 +240,7 @@ class FeatureReader:
         again = f"run `chainstitch features ... --out {self.directory} --overwrite`"
         try:
             features = np.asarray(self._open(path)[self.index.keys[number]], dtype=np.float32)
-        except (OSError, KeyError, RuntimeError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: cannot read cut {name} ({error}); {again}") from None
         wanted = (int(self.index.frames[number]), self.config.num_ceps)
         if features.shape != wanted:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from chainstitch.utils import text as texts
+from chainstitch.utils.arrays import load_array
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.library_stream import for_library
 
 IMAGES, LABELS, CLASSES = "images.npy", "labels.npy", "classes.txt"
 
@@ -36,9 +39,11 @@ def write_images(images: ImageSet, directory: Path, overwrite: bool = False) -> 
     Raises:
         UsageError: the directory exists and `overwrite` is false.
     """
-    with atomic_directory(directory, overwrite) as temporary:
-        np.save(temporary / IMAGES, images.pixels)
-        np.save(temporary / LABELS, images.labels)
+    with atomic_directory(directory, "images", overwrite) as temporary:
+        for name, array in ((IMAGES, images.pixels), (LABELS, images.labels)):
+            # numpy's own way to write to a file does not say why it failed
+            with open(temporary / name, "wb") as file, for_library(file) as stream:
+                np.save(stream, array)
         lines = "".join(f"{name}\n" for name in images.classes)
         (temporary / CLASSES).write_text(lines, encoding="utf-8")
 
@@ -55,10 +60,10 @@ def read_images(directory: Path | str) -> ImageSet:
     for name, dtype, dims in ((IMAGES, np.uint8, 4), (LABELS, np.int64, 1)):
         path = directory / name
         try:
-            array = np.load(path, allow_pickle=False)
+            array = load_array(path)
         except FileNotFoundError:
             raise UserError(f"{path} does not exist; {again}") from None
-        except (OSError, ValueError, EOFError) as error:
+        except ValueError as error:
             raise UserError(f"{path} is damaged ({error}); {again} --overwrite") from None
         if array.dtype != dtype or array.ndim != dims:
             raise UserError(
@@ -85,11 +90,9 @@ def read_classes(path: Path) -> list[str]:
         UserError: no such file, or no name, a blank or a double one in it.
     """
     try:
-        names = path.read_text(encoding="utf-8").splitlines()
+        names = texts.lines(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; `chainstitch prepare` writes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
     if not names or len(set(names)) < len(names) or any(len(n.split()) != 1 for n in names):
         raise UserError(f"{path}: wanted different names without spaces, one a line")
     return names

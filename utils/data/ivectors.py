@@ -19,7 +19,9 @@ import numpy as np
 
 from chainstitch.utils.data.means import Features
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.library_stream import for_library
+from chainstitch.utils.outputs import check_file
 
 STORE = "ivectors.h5"  # in a feature directory
 MODEL = "ivector.pt"  # in an i-vector experiment, in STORE, and where a network was trained
@@ -47,20 +49,26 @@ def write_ivectors(
 
     Raises:
         UsageError: `path` exists and `overwrite` is false.
-        UserError: i-vectors that are not finite; names the utterance.
+        UserError: i-vectors that are not finite, or an utterance called MODEL; names it.
     """
     import h5py
 
-    refuse_existing(path, overwrite)
+    check_file(path, "i-vectors", overwrite)
     count = 0
-    # HDF5 opens the same file by its temporary name; `stream` is there to flush and rename it
-    with atomic_file(path, "wb") as stream, h5py.File(stream.name, "w") as file:
+    with (
+        atomic_file(path, "w+b") as plain,
+        for_library(plain) as stream,
+        h5py.File(stream, "w") as file,
+    ):
         file.attrs.update({"period": period, "dim": dim, "extractor": digest(model)})
         file.create_dataset(MODEL, data=np.frombuffer(model, dtype=np.uint8))
         for name, matrix in matrices:
+            if name.split("/")[0] == MODEL:
+                raise UserError(f"{path}: the utterance {name!r} has the name of the extractor")
             if not np.isfinite(matrix).all():
                 raise UserError(f"{path}: the i-vectors of {name} are not finite numbers")
             file.create_dataset(name, data=np.asarray(matrix, dtype=np.float32))
+            stream.check()  # a full disk, before the next is computed
             count += 1
     return count
 
@@ -96,7 +104,9 @@ class IvectorReader:
             attributes = self._open().attrs
             self.period, self.dim = int(attributes["period"]), int(attributes["dim"])
             self.extractor = str(attributes["extractor"])
-        except (OSError, KeyError, RuntimeError) as error:
+            if self.period < 0 or self.dim < 1:
+                raise ValueError(f"period {self.period}, dim {self.dim}")
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{self.path} is damaged ({error}); {self._again}") from None
 
     @property
@@ -118,7 +128,7 @@ class IvectorReader:
         """
         try:
             found = bytes(np.asarray(self._open()[MODEL], dtype=np.uint8))
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{self.path} has no {MODEL} ({error}); {self._again}") from None
         if digest(found) != self.extractor:
             raise UserError(f"{self.path}: its {MODEL} is damaged; {self._again}")
@@ -141,7 +151,7 @@ class IvectorReader:
             if frame is not None and self.period > 0:
                 number = min(number, frame // self.period)
             ivector = np.asarray(rows[number], dtype=np.float32)
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(
                 f"{self.path}: cannot read the i-vectors of {cut_id} ({error}); {self._again}"
             ) from None

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import zlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,19 @@ from lhotse import AudioSource, Recording, SupervisionSegment
 from lhotse.cut import Cut, MixedCut, MonoCut, PaddingCut
 from lhotse.serialization import deserialize_item
 
+from chainstitch.utils import text as texts
+from chainstitch.utils.data.audio_check import RATES, cut_short
+from chainstitch.utils.data.cut_check import cut_fault
+from chainstitch.utils.data.identifiers import check_apart
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory, atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_directory, atomic_file
+from chainstitch.utils.outputs import check_directory, check_keeps
 
 CUTS = "cuts.jsonl.gz"
 RECORDINGS = "recordings.jsonl.gz"
 SUPERVISIONS = "supervisions.jsonl.gz"
+
+log = logging.getLogger(__name__)
 
 
 def cut_text(cut: Cut) -> str:
@@ -71,8 +78,14 @@ def read_recording(path: Path, recording_id: str) -> Recording:
     """A recording manifest for one single-channel audio file, its path made absolute.
 
     Raises:
-        UserError: the file is missing, is not audio, is empty or has more than one channel.
+        UserError: the file is missing, is not audio, is empty, has more than one channel, a name
+            that is not UTF-8 or a sampling rate that no recording has.
     """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise UserError(f"{shown}: the file's name is not UTF-8; rename it") from None
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
@@ -83,6 +96,12 @@ def read_recording(path: Path, recording_id: str) -> Recording:
         raise UserError(f"{path}: {info.channels} channels, wanted one; write one file per channel")
     if info.frames < 1:
         raise UserError(f"{path}: holds no samples")
+    if not RATES[0] <= info.samplerate <= RATES[1]:
+        raise UserError(
+            f"{path}: is at {info.samplerate} Hz by its header, wanted {RATES[0]} to {RATES[1]}"
+        )
+    if missing := cut_short(path):
+        log.warning("%s; only that much of it is used", missing)
     source = AudioSource(type="file", channels=[0], source=str(path.absolute()))
     duration = info.frames / info.samplerate
     return Recording(recording_id, [source], int(info.samplerate), int(info.frames), duration)
@@ -102,27 +121,54 @@ def whole_cut(recording: Recording, text: str, speaker: str, cut_id: str | None 
     return MonoCut(cut_id, 0.0, recording.duration, 0, [segment], recording=recording)
 
 
-def write_set(out: Path | str, cuts: Iterable[Cut], overwrite: bool = False) -> None:
+def audio_files(cuts: Iterable[Cut]) -> Iterator[str]:
+    """The audio files that cuts name; one may come more than once."""
+    for cut in cuts:
+        for track in cut_tracks(cut):
+            for source in track.recording.sources if track.has_recording else ():
+                if source.type == "file":
+                    yield str(source.source)
+
+
+def write_set(
+    out: Path | str, cuts: Iterable[Cut], overwrite: bool = False, source: Path | str | None = None
+) -> None:
     """Writes a set directory: all three files appear together, or none.
 
+    Args:
+        source: the corpus that the cuts come from.
+
     Raises:
-        UsageError: `out` exists already and `overwrite` is false.
+        UsageError: `out` exists already and `overwrite` is false, or it is no set that was written
+            here, or has to do with the source (outputs.py).
         UserError: there are no cuts, or two of them have the same id.
     """
-    cuts = check_cuts(cuts, out)
-    with atomic_directory(out, overwrite) as temporary:
+    write_sets(Path(out).parent, {Path(out).name: list(cuts)}, overwrite, source)
+
+
+def _write_set(out: Path, cuts: list[Cut], overwrite: bool) -> None:
+    with atomic_directory(out, "set", overwrite) as temporary:
         for name, items in _parts(cuts).items():
             (temporary / name).write_bytes(to_bytes(items))
 
 
-def write_sets(out: Path | str, sets: dict[str, list[Cut]], overwrite: bool = False) -> None:
-    """Writes `out/<name>/` for every named set; refuses before the first byte if one exists."""
+def write_sets(
+    out: Path | str,
+    sets: dict[str, list[Cut]],
+    overwrite: bool = False,
+    source: Path | str | None = None,
+) -> None:
+    """Writes `out/<name>/` for every named set; refuses before the first byte if one cannot be.
+
+    Args and errors are those of `write_set`.
+    """
     for name in sets:
-        refuse_existing(Path(out) / name, overwrite)
+        check_directory(Path(out) / name, "set", overwrite, [source])
+    sets = {name: check_cuts(cuts, Path(out) / name) for name, cuts in sets.items()}
     for name, cuts in sets.items():
-        check_cuts(cuts, Path(out) / name)
+        check_keeps(Path(out) / name, audio_files(cuts))
     for name, cuts in sets.items():
-        write_set(Path(out) / name, cuts, overwrite)
+        _write_set(Path(out) / name, cuts, overwrite)
 
 
 def replace_cuts(directory: Path | str, cuts: Iterable[Cut]) -> None:
@@ -143,45 +189,65 @@ def read_cuts(directory: Path | str) -> list[Cut]:
 
     Raises:
         UsageError: there is no such set.
-        UserError: the manifest is damaged.
+        UserError: the manifest is damaged, or a cut has a fault (cut_check.py); names the line.
     """
+    path = _cuts_file(directory)
+    cuts = []
+    for number, cut in _parsed(path):
+        fault = cut_fault(cut)
+        if fault:
+            raise UserError(
+                f"{path}:{number}: cut {str(cut.id)!r} {fault}; `chainstitch validate {directory}` "
+                "finds all of them"
+            )
+        cuts.append(cut)
+    check_apart((cut.id for cut in cuts), path)
+    return cuts
+
+
+def read_any_cuts(directory: Path | str) -> list[Cut]:
+    """The same with cuts that have faults, which only `validate` can deal with."""
+    return [cut for _, cut in _parsed(_cuts_file(directory))]
+
+
+def _cuts_file(directory: Path | str) -> Path:
     path = Path(directory) / CUTS
     if not path.is_file():
         raise UsageError(
             f"{directory} has no {CUTS}; give a directory that `chainstitch prepare` wrote"
         )
-    cuts = []
-    line_number = 0
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
-            for line in stream:
-                line_number += 1
-                cuts.append(deserialize_item(json.loads(line)))
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        ValueError,
-        KeyError,
-        TypeError,
-        AssertionError,
-    ) as error:
-        raise UserError(
-            f"{path} is damaged near line {line_number} ({error}); run `chainstitch prepare` again"
-        ) from None
-    if not cuts:
+    return path
+
+
+def _parsed(path: Path) -> Iterator[tuple[int, Cut]]:
+    number = 0
+    for number, line in texts.numbered(path):
+        try:
+            cut = deserialize_item(json.loads(line))
+            if not isinstance(cut, Cut):
+                raise ValueError(f"found a {type(cut).__name__}, wanted a cut")
+        except Exception as error:  # what lhotse raises for JSON that is not its own is not said
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(
+                f"{path} is damaged near line {number} ({reason}); run `chainstitch prepare` again"
+            ) from None
+        yield number, cut
+    if not number:
         raise UserError(f"{path} holds no utterances; run `chainstitch prepare` again")
-    return cuts
 
 
 def check_cuts(cuts: Iterable[Cut], where: Path | str) -> list[Cut]:
-    """The cuts sorted by id; UserError when there are none or an id comes twice."""
+    """The cuts sorted by id; UserError if there are none, one has a fault, or two have one id."""
     cuts = sorted(cuts, key=lambda cut: str(cut.id))
+    for cut in cuts:
+        if (fault := cut_fault(cut)) is not None:
+            raise UserError(f"{where}: cut {str(cut.id)!r} {fault}")
     if not cuts:
         raise UserError(f"{where} would hold no utterances; nothing was written")
     for one, other in zip(cuts, cuts[1:], strict=False):
         if one.id == other.id:
             raise UserError(f"{where}: two utterances have the id {one.id}; make ids unique")
+    check_apart((cut.id for cut in cuts), where)
     return cuts
 
 

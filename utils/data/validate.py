@@ -10,23 +10,30 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lhotse.cut import Cut
+from lhotse.cut import Cut, MonoCut
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.data.audio_check import check_recording
-from chainstitch.utils.data.manifests import cut_text, cut_tracks, read_cuts
+from chainstitch.utils.data.cut_check import cut_fault, material_fault
+from chainstitch.utils.data.identifiers import check_apart, field_fault
+from chainstitch.utils.data.manifests import cut_text, cut_tracks, read_any_cuts
+from chainstitch.utils.data.samples import foreign_source
 from chainstitch.utils.errors import UsageError, UserError
 
 REASONS = {
+    "broken": "ids, times, channel or texts that cannot be",
+    "foreign": "made by a command, fetched, or a pickle (see --allow-commands)",
     "duplicate": "id used twice",
     "missing": "audio file missing",
     "truncated": "audio file truncated",
     "unreadable": "audio file not readable",
     "length": "audio file not as long, or not at the rate, as prepared",
-    "samples": "samples not finite (NaN or infinite)",
-    "outside": "times outside the recording",
+    "channel": "channels unlike those of the file",
+    "samples": "samples not finite (NaN or infinite), or absurdly large",
+    "outside": "times outside the recording or the cut",
     "short": "0.1 s or shorter",
     "rate": "sampling rate unlike the rest of the set",
     "speaker": "no speaker, or several",
@@ -61,6 +68,11 @@ class Report:
         """Positions of all utterances with a problem."""
         return {position for found in self.problems.values() for position in found}
 
+    @property
+    def sound(self) -> list[Cut]:
+        """The cuts that are whole, whatever else is wrong with them."""
+        return [c for n, c in enumerate(self.cuts) if n not in self.problems.get("broken", ())]
+
     def lines(self) -> list[str]:
         """One line a kind of problem, and one for each unknown word, most frequent first."""
         lines = []
@@ -68,7 +80,7 @@ class Report:
             found = self.problems.get(kind)
             if not found:
                 continue
-            ids = ", ".join(str(self.cuts[k].id) for k in list(found)[:SHOWN])
+            ids = ", ".join(_shown(self.cuts[k].id) for k in list(found)[:SHOWN])
             more = ", ..." if len(found) > SHOWN else ""
             detail = next((f" ({detail})" for detail in found.values() if detail), "")
             lines.append(f"{self.directory}: {reason}: {len(found)}: {ids}{more}{detail}")
@@ -97,15 +109,20 @@ class Report:
     def summary(self) -> str:
         """The line for a set without problems."""
         hours = sum(cut.duration for cut in self.cuts) / 3600
-        speakers = len(set_speakers(self.cuts))
+        speakers = len(set_speakers(self.sound))
         return (
             f"{self.directory}: {len(self.cuts)} utterances, {hours:.2f} h, "
             f"{speakers} speaker{'s' if speakers != 1 else ''}: ok"
         )
 
 
-def check_set(directory: Path | str, lexicon: Path | str | None = None) -> Report:
+def check_set(
+    directory: Path | str, lexicon: Path | str | None = None, allow_commands: bool = False
+) -> Report:
     """Reads a set's manifests and all of its audio.
+
+    Args:
+        allow_commands: whether audio may be made by commands or fetched; it is not checked then.
 
     Raises:
         UsageError: there is no such set or lexicon. UserError: a manifest is damaged.
@@ -113,15 +130,22 @@ def check_set(directory: Path | str, lexicon: Path | str | None = None) -> Repor
     words = None if lexicon is None else lexicon_words(Path(lexicon))
     report = Report(
         Path(directory),
-        read_cuts(directory),
+        read_any_cuts(directory),
         defaultdict(dict),
         Counter(),
         None if lexicon is None else Path(lexicon),
     )
-    for check in (_audio, _identity, _times, _text, _overlaps):
-        for kind, position, detail in check(report.cuts):
-            report.problems[kind].setdefault(position, detail)
     for position, cut in enumerate(report.cuts):
+        if (fault := cut_fault(cut) or material_fault(cut)) is not None:
+            report.problems["broken"][position] = f"{cut.id!r} {fault}"
+        elif not allow_commands and (found := foreign_source(cut)) is not None:
+            report.problems["foreign"][position] = found
+    check_apart([cut.id for cut in report.sound], directory)
+    usable = [(n, cut) for n, cut in enumerate(report.cuts) if n not in report.problems["broken"]]
+    for check in (_audio, _identity, _times, _text, _overlaps):
+        for kind, position, detail in check(usable):
+            report.problems[kind].setdefault(position, detail)
+    for position, cut in usable:
         unknown = [] if words is None else [w for w in cut_text(cut).split() if w not in words]
         report.unknown.update(unknown)
         if unknown:
@@ -145,10 +169,36 @@ def shared_speakers(reports: Sequence[Report]) -> Iterator[str]:
     """A warning for each pair of sets that have speakers in common."""
     for k, one in enumerate(reports):
         for other in reports[k + 1 :]:
-            shared = sorted(set_speakers(one.cuts) & set_speakers(other.cuts))
+            shared = sorted(set_speakers(one.sound) & set_speakers(other.sound))
             if shared:
                 named = ", ".join(shared[:SHOWN]) + (", ..." if shared[SHOWN:] else "")
                 yield f"{one.directory} and {other.directory} share {len(shared)} speakers: {named}"
+
+
+def joined(cuts: Iterable[Cut]) -> list[str]:
+    """The ids of cuts of one recording that hold several supervisions.
+
+    Each is one utterance here, with all their words, and whatever lies between them. Of a mix, that
+    is why it was made; but a whole recording as one cut has not been cut into utterances yet.
+    """
+    return [
+        cut.id
+        for cut in cuts
+        if isinstance(cut, MonoCut) and cut.has_recording and len(cut.supervisions) > 1
+    ]
+
+
+def joined_warning(cuts: Iterable[Cut], directory: Path | str) -> str | None:
+    """What to say about `joined` cuts, if there are any."""
+    ids = joined(cuts)
+    if not ids:
+        return None
+    named = ", ".join(ids[:SHOWN]) + (", ..." if ids[SHOWN:] else "")
+    return (
+        f"{directory}: {len(ids)} cuts hold several supervisions each, and are taken for one "
+        f"utterance with all their words: {named}; lhotse's trim_to_supervisions makes a cut of "
+        "each supervision"
+    )
 
 
 def set_speakers(cuts: Collection[Cut]) -> set[str]:
@@ -162,18 +212,23 @@ def lexicon_words(path: Path) -> set[str]:
         raise UsageError(
             f"lexicon {path} does not exist; give a file of lines `WORD PHONE PHONE ...`"
         )
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {line.split()[0] for line in lines if line.strip()}
+    return {line.split()[0] for line in texts.lines(path) if line.strip()}
 
 
+def _shown(name: object) -> str:
+    """An id as it is, or in quotes with its strange characters written out."""
+    return repr(name) if field_fault(name) else str(name)
+
+
+Numbered = list[tuple[int, Cut]]  # position and cut
 Found = Iterator[tuple[str, int, str]]  # kind, position of the cut, detail
 
 
-def _audio(cuts: list[Cut]) -> Found:
+def _audio(cuts: Numbered) -> Found:
     checked: dict[str, tuple[str, str] | None] = {}
-    for position, cut in enumerate(cuts):
+    for position, cut in cuts:
         for recording in [track.recording for track in cut_tracks(cut) if track.has_recording]:
-            key = f"{recording.id} {recording.sources[0].source}"
+            key = f"{recording.id} {[source.source for source in recording.sources]}"
             if key not in checked:
                 checked[key] = check_recording(recording)
             problem = checked[key]
@@ -181,12 +236,12 @@ def _audio(cuts: list[Cut]) -> Found:
                 yield problem[0], position, problem[1]
 
 
-def _identity(cuts: list[Cut]) -> Found:
+def _identity(cuts: Numbered) -> Found:
     seen: set[str] = set()
     segments: dict[str, tuple[str, float, str]] = {}
-    rates = Counter(cut.sampling_rate for cut in cuts)
-    usual = rates.most_common(1)[0][0]
-    for position, cut in enumerate(cuts):
+    rates = Counter(cut.sampling_rate for _, cut in cuts)
+    usual = max(rates, key=rates.__getitem__, default=0)
+    for position, cut in cuts:
         if cut.id in seen:
             yield "duplicate", position, ""
         seen.add(cut.id)
@@ -201,8 +256,8 @@ def _identity(cuts: list[Cut]) -> Found:
             yield "speaker", position, ""
 
 
-def _times(cuts: list[Cut]) -> Found:
-    for position, cut in enumerate(cuts):
+def _times(cuts: Numbered) -> Found:
+    for position, cut in cuts:
         for track in cut_tracks(cut):
             if track.duration <= SHORTEST or any(
                 s.duration <= SHORTEST for s in track.supervisions
@@ -214,19 +269,22 @@ def _times(cuts: list[Cut]) -> Found:
                 if track.start + start < -TOLERANCE or track.start + end > total + TOLERANCE:
                     times = f"{track.start + start:.3f} to {track.start + end:.3f} of {total:.3f} s"
                     yield "outside", position, times
+                elif start < -TOLERANCE or end > track.duration + TOLERANCE:
+                    times = f"{start:.3f} to {end:.3f} of a cut of {track.duration:.3f} s"
+                    yield "outside", position, times
 
 
-def _text(cuts: list[Cut]) -> Found:
-    for position, cut in enumerate(cuts):
+def _text(cuts: Numbered) -> Found:
+    for position, cut in cuts:
         if not cut.supervisions or not all((s.text or "").strip() for s in cut.supervisions):
             yield "empty", position, ""
 
 
-def _overlaps(cuts: list[Cut]) -> Found:
+def _overlaps(cuts: Numbered) -> Found:
     # The same supervision may be in several cuts: a digit alone and within strings.
     holders: dict[str, list[int]] = defaultdict(list)
     extents: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
-    for position, cut in enumerate(cuts):
+    for position, cut in cuts:
         for track in cut_tracks(cut):
             for s in track.supervisions:
                 start = track.start + s.start

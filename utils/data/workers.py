@@ -7,7 +7,6 @@ Each process has one torch thread, also with a single process: on short waveform
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,14 @@ from typing import Any, TypeVar
 
 import torch
 
+from chainstitch.utils.children import in_order, worker_pool
 from chainstitch.utils.errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+CHUNK = 16  # tasks that a process is given at a time
+WAITING = 4  # chunks per process that are in work or wait for it
 PROGRESS_SECONDS = 10.0  # between lines in a log file
 
 log = logging.getLogger(__name__)
@@ -34,21 +36,25 @@ def ordered_map(
         function: picklable when nj > 1. A UserError that it raises ends the map and is raised here.
         what: the word in progress reports.
     """
-    return report_progress(_map(function, tasks, nj), len(tasks), what)
+    return report_progress(_map(function, tasks, nj, what), len(tasks), what)
 
 
-def _map(function: Callable[[Task], Result], tasks: Sequence[Task], nj: int) -> Iterator[Result]:
-    if nj <= 1:
+def _map(
+    function: Callable[[Task], Result], tasks: Sequence[Task], nj: int, what: str
+) -> Iterator[Result]:
+    if nj <= 1 or not tasks:
         with _one_thread():
             yield from map(function, tasks)
         return
-    # Not fork: torch and HDF5 may hold locks in this process.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(nj, len(tasks)), _start_worker, (function,)) as pool:
-        for result in pool.imap(_work, tasks, chunksize=16):
-            if isinstance(result, UserError):
-                raise result
-            yield result
+    starts = range(0, len(tasks), CHUNK)
+    chunks = (tasks[at : at + CHUNK] for at in starts)
+    count = min(nj, len(starts))
+    with worker_pool(count, _start_worker, (function,), what) as pool:
+        for results in in_order(pool, _work, chunks, WAITING * count):
+            for result in results:
+                if isinstance(result, UserError):
+                    raise result
+                yield result
 
 
 _function: Callable[[Any], Any] | None = None  # of this worker process
@@ -60,13 +66,17 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
     _function = function
 
 
-def _work(task: Any) -> Any:
+def _work(tasks: Sequence[Any]) -> list[Any]:
     if _function is None:
         raise RuntimeError("worker was not started by _start_worker")
-    try:
-        return _function(task)
-    except UserError as error:
-        return UserError(str(error))  # without its cause, which may not pickle
+    results: list[Any] = []
+    for task in tasks:
+        try:
+            results.append(_function(task))
+        except UserError as error:
+            # without its cause, which may not pickle; what comes after it is not wanted
+            return [*results, UserError(str(error))]
+    return results
 
 
 @contextmanager

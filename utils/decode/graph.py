@@ -2,7 +2,8 @@
 
 `EXP/graph_<lang>_<hash>/HLG.fst`: the hash is of the lang files that the graph is made from, and of
 the leaves of the model's context tree if it has one, so that a changed lexicon or grammar gets a
-graph of its own, and two jobs may ask for the same one at a time.
+graph of its own, and two jobs may ask for the same one at a time. `HLG.sha256` beside it is of the
+graph itself: one that something else was written over would be searched without a word, or crash.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from chainstitch.utils.errors import UsageError
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.hmm.topology import Leaves, hmm_fst, monophones
 from chainstitch.utils.lang.compose import build_hlg, read_fst, write_fst
@@ -29,9 +30,11 @@ from chainstitch.utils.lang.directory import (
     real_phones,
 )
 from chainstitch.utils.lang.lexicon import SILENCE
+from chainstitch.utils.lock import locked
 
 log = logging.getLogger(__name__)
 
+DIGEST = "HLG.sha256"
 SOURCES = ("words.txt", "phones.txt", "topo", "L_disambig.fst", "G.fst")
 
 
@@ -66,7 +69,8 @@ class Graph:
     @cached_property
     def hlg(self) -> Any:
         """The `kaldifst.StdVectorFst`: input labels pdf + 1, output labels words."""
-        return read_fst(self.path, "chainstitch decode (after removing it)")
+        made_by = "chainstitch decode (after removing it)"
+        return read_fst(self.path, made_by, most_input=self.num_pdfs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "hlg"}
@@ -91,19 +95,44 @@ def load_graph(exp: Path | str, lang: Path | str, leaves: Leaves | None = None) 
         check_phones(known, wanted, exp, "decode with a lang directory of the phones of training")
     directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path, leaves)}"
     path = directory / "HLG.fst"
-    if path.is_file():
-        log.info("using the graph in %s", directory)
+    if not path.is_file():
+        with locked(directory, wait=True):  # another job may be building it
+            if not path.is_file():
+                _build(path, known, leaves)
     else:
-        log.info("building the graph %s", path)
-        hmm = hmm_fst(known.num_phones, known.disambiguation, leaves)
-        hlg = build_hlg(hmm, known.fst("L_disambig.fst"), known.fst("G.fst"))
-        try:
-            with atomic_directory(directory) as temporary:
-                write_fst(hlg, temporary / "HLG.fst")
-        except (UsageError, OSError):
-            if not path.is_file():  # else another job was faster, with the same graph
-                raise
+        log.info("using the graph in %s", directory)
+        _check_unchanged(path)
     return make_graph(path, known, leaves)
+
+
+def _build(path: Path, lang: Lang, leaves: Leaves | None) -> None:
+    log.info("building the graph %s", path)
+    with atomic_directory(path.parent, "graph") as temporary:
+        hmm = hmm_fst(lang.num_phones, lang.disambiguation, leaves)
+        hlg = build_hlg(hmm, lang.fst("L_disambig.fst"), lang.fst("G.fst"))
+        write_fst(hlg, temporary / path.name)
+        (temporary / DIGEST).write_text(_digest_of(temporary / path.name) + "\n")
+
+
+def _check_unchanged(path: Path) -> None:
+    """That HLG.fst is what `_build` wrote, if that has left its digest.
+
+    The graphs of earlier versions have none.
+
+    Raises:
+        UserError: it is not.
+    """
+    digest = path.with_name(DIGEST)
+    if digest.is_file() and digest.read_text("ascii", "replace").strip() != _digest_of(path):
+        raise UserError(
+            f"{path} is damaged: it is not what was written there; delete {path.parent}, and it "
+            "will be built again"
+        )
+
+
+def _digest_of(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def make_graph(path: Path, lang: Lang, leaves: Leaves | None = None) -> Graph:

@@ -23,11 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainstitch.utils.arguments import check_numbers
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.times import word_times
 from chainstitch.utils.errors import UserError
 
 SEARCH_LMWT = 10.0
+BOUNDS = {"beam": "(0, inf)", "lattice_beam": "(0, inf)", "lmwt": "(0, inf)", "wip": "any"}
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,11 @@ class LatticeDecoder:
             lattice_beam: paths worse than the best one of the utterance by more are not kept.
 
         Raises:
-            ValueError: a beam is not positive.
+            ValueError: a beam is not positive and finite.
         """
         import kaldi_decoder
 
-        if not (beam > 0.0 and lattice_beam > 0.0):
-            raise ValueError(f"beam is {beam}, lattice_beam {lattice_beam}; both must be positive")
+        check_numbers("decoder", BOUNDS, beam=beam, lattice_beam=lattice_beam)
         self.graph = graph
         config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
         self._search = kaldi_decoder.LatticeSimpleDecoder(graph.hlg, config)
@@ -119,7 +120,8 @@ class LatticeDecoder:
             name: what errors call it.
 
         Raises:
-            UserError: numbers that are not finite, or not one column per pdf of the graph.
+            UserError: numbers that are not finite or too large, or not one column per pdf of the
+                graph.
         """
         import kaldi_decoder
 
@@ -131,8 +133,11 @@ class LatticeDecoder:
         scores = kaldi_decoder.DecodableCtc(np.ascontiguousarray(log_likes, dtype=np.float32))
         complete = bool(self._search.decode(scores))
         found, lattice = self._search.get_raw_lattice()
-        if not found:  # not with finite scores: a state inside a phone can always stay
-            raise RuntimeError(f"{name}: the search lost all its paths")
+        if not found:  # a state inside a phone can always stay, if scores can be added up
+            raise UserError(
+                f"{name}: the search lost all its paths, as the network's output goes to "
+                f"{np.abs(log_likes).max():g}; the model or its features are broken"
+            )
         return DecodedLattice(lattice, frames, complete)
 
     def best_path(
@@ -141,12 +146,11 @@ class LatticeDecoder:
         """The cheapest path of the lattice.
 
         Raises:
-            ValueError: lmwt is not positive.
+            ValueError: lmwt is not positive, or one of them not finite.
         """
         import kaldifst
 
-        if not lmwt > 0.0:
-            raise ValueError(f"lmwt is {lmwt}; wanted above 0")
+        check_numbers("decoder", BOUNDS, lmwt=lmwt, wip=wip)
         if lattice.raw is None:
             return Hypothesis(self.graph, [], [], 0.0, 0.0, 0.0, lattice.complete)
         scale = SEARCH_LMWT / lmwt

@@ -8,11 +8,8 @@ each with its own copy of the graph. Results come back in order, and few are eve
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils import job_parts
+from chainstitch.utils import text as texts
+from chainstitch.utils.children import in_order, worker_pool
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.optional import load_k2
+from chainstitch.utils.outputs import MARK
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ Item = tuple[str, NDArray[np.float32]]  # utterance, log-likes (frames, pdfs)
 
 DECODERS = ("kaldi", "k2")
 
+MAX_POINTS = 1000  # of a sweep
+MAX_VALUE = 1000  # of an LM weight or a word insertion penalty, either side of 0
 WAITING = 4  # utterances per process that are in work or wait for it
 REPORT_SECONDS = 30.0
 
@@ -83,11 +85,17 @@ def sweep_points(lmwt: str, wip: str) -> list[Point]:
     """The points of `--lmwt 7:17 --wip 0,0.5,1.0`: a range (both ends, step 1) or a list each.
 
     Raises:
-        UsageError: not of that form, or an lmwt that is not positive.
+        UsageError: not of that form, an lmwt that is not positive, or more than MAX_POINTS.
     """
     weights, penalties = _numbers("--lmwt", lmwt, "7:17"), _numbers("--wip", wip, "0,0.5,1.0")
     if min(weights) <= 0.0:
         raise UsageError(f"--lmwt {lmwt!r}: an LM weight must be above 0, e.g. 7:17")
+    found = len(weights) * len(penalties)
+    if found > MAX_POINTS:
+        raise UsageError(
+            f"--lmwt and --wip are {len(weights)} and {len(penalties)} values, {found} points; "
+            f"wanted at most {MAX_POINTS}"
+        )
     return [(weight, penalty) for weight in weights for penalty in penalties]
 
 
@@ -126,18 +134,8 @@ def decode_items(
         return
     check_decoder(decoder)  # an error of a process that starts would not arrive
     settings = (decoder, graph, points, beam, lattice_beam)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(nj, context, _start_worker, settings) as pool:
-        waiting: deque[Future[Utterance]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(_work, item))
-                if len(waiting) >= WAITING * nj:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with worker_pool(nj, _start_worker, settings, "decoding") as pool:
+        yield from in_order(pool, _work, items, WAITING * nj)
 
 
 def write_decode(
@@ -158,7 +156,7 @@ def write_decode(
     Raises:
         UsageError: `out` exists and `overwrite` is false.
     """
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "decoding", overwrite) as directory:
         done = {u.name: u for u in _reported(utterances, len(refs))}
         names = sorted(done)
         _write_lines(directory / "ref", (f"{n} {refs[n]}" for n in names))
@@ -189,16 +187,16 @@ def merge_decode(
             this set, or not all swept over the same points.
     """
     shares = [part.directory(out) for part in job_parts.all_of(count, out)]
-    names = sorted(path.name for path in shares[0].iterdir())
-    with atomic_directory(out, overwrite) as directory:
+    names = _files(shares[0])
+    with atomic_directory(out, "decoding", overwrite) as directory:
         for name in names:
             lines: list[str] = []
             for share in shares:
-                if sorted(path.name for path in share.iterdir()) != names:
+                if _files(share) != names:
                     raise UsageError(
                         f"{share} has other files than {shares[0]}; run the jobs again"
                     )
-                lines += (share / name).read_text(encoding="utf-8").splitlines(keepends=True)
+                lines += [f"{line}\n" for line in texts.lines(share / name)]
             lines.sort(key=lambda line: line.split()[0])  # a stable sort: a ctm keeps its order
             found = [line.split()[0] for line in lines]
             if name == "ref" and found != sorted(utterances):
@@ -256,6 +254,10 @@ def _work(item: Item) -> Utterance:
     return _decode(_worker[0], item, _worker[1])
 
 
+def _files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if path.name != MARK)
+
+
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(line.strip() + "\n" for line in lines), encoding="utf-8")
 
@@ -264,11 +266,24 @@ def _numbers(option: str, text: str, example: str) -> list[float]:
     try:
         if ":" in text:
             first, last = (int(part) for part in text.split(":"))
+            if last - first >= MAX_POINTS:
+                raise UsageError(
+                    f"{option} {text:.60}: these are more values than {MAX_POINTS}; wanted a "
+                    f"range like {example}"
+                )
             numbers = [float(n) for n in range(first, last + 1)]
         else:
             numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not numbers or not np.isfinite(numbers).all() or len(set(numbers)) < len(numbers):
-        raise UsageError(f"{option} {text!r}: wanted a range or a list of numbers, e.g. {example}")
+        raise UsageError(
+            f"{option} {text[:60]!r}: wanted a range or a list of numbers, e.g. {example}"
+        )
+    wrong = [n for n in numbers if abs(n) > MAX_VALUE or round(n, 3) != n]
+    if wrong:  # they stand in the names of files
+        raise UsageError(
+            f"{option} {text[:60]!r}: {wrong[0]} is beyond {MAX_VALUE} or has more than three "
+            f"decimals; wanted numbers as in {example}"
+        )
     return numbers

@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from chainstitch.utils.arguments import check_numbers
 from chainstitch.utils.decode.graph import Graph
-from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, check_log_likes
+from chainstitch.utils.decode.lattice import BOUNDS, SEARCH_LMWT, Hypothesis, check_log_likes
 from chainstitch.utils.optional import load_k2
 
 MAX_ACTIVE_STATES = 2**30  # more than there are: the beam alone decides, as in lattice.py
@@ -81,8 +82,7 @@ class K2Decoder:
             ValueError: a beam is not positive.
             UnusableError: k2 is not there, or does not load.
         """
-        if not (beam > 0.0 and lattice_beam > 0.0):
-            raise ValueError(f"beam is {beam}, lattice_beam {lattice_beam}; both must be positive")
+        check_numbers("decoder", BOUNDS, beam=beam, lattice_beam=lattice_beam)
         self._k2 = load_k2()
         self.graph = graph
         self._beams = beam, lattice_beam
@@ -113,8 +113,7 @@ class K2Decoder:
         self, lattice: K2Lattice, lmwt: float = SEARCH_LMWT, wip: float = 0.0
     ) -> Hypothesis:
         """The cheapest path of the lattice; cost and errors as `LatticeDecoder` has them."""
-        if not lmwt > 0.0:
-            raise ValueError(f"lmwt is {lmwt}; wanted above 0")
+        check_numbers("decoder", BOUNDS, lmwt=lmwt, wip=wip)
         if lattice.fsa is None:
             return Hypothesis(self.graph, [], [], 0.0, 0.0, 0.0, lattice.complete)
         graph, acoustic_cost = lattice.graph, lattice.acoustic_cost

@@ -64,10 +64,12 @@ class Leaves:
     def __post_init__(self) -> None:
         shape = self.table.shape
         sides = {1, shape[1] + 1} if len(shape) == 4 else set()
-        if not {*shape[::2]} <= sides or shape[3] != 2:
+        if not {*shape[::2]} <= sides or shape[3] != 2 or not shape[1]:
             raise ValueError(
                 f"leaves: the table must be (L, P, R, 2), L and R 1 or P + 1, got {shape}"
             )
+        if self.table.dtype.kind not in "iu":
+            raise ValueError(f"leaves: the table wants whole numbers, got {self.table.dtype}")
         if int(self.table.min()) < 0 or int(self.table.max()) >= self.num_pdfs:
             raise ValueError(
                 f"leaves: pdfs must lie in 0..{self.num_pdfs - 1}, got {self.table.min()}.."

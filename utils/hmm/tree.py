@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from chainstitch.utils.arrays import load_arrays
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.hmm.topology import Leaves
@@ -94,15 +95,15 @@ class Tree:
             UserError: missing, damaged, or not a tree.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
-                tree = cls(
-                    data["phones"].tolist(), data["sets"].astype(bool),
-                    *(data[name].astype(np.int64) for name in ("question", "yes", "no", "pdf")),
-                )  # fmt: skip
+            data = load_arrays(path)
+            tree = cls(
+                data["phones"].tolist(), data["sets"].astype(bool),
+                *(data[name].astype(np.int64) for name in ("question", "yes", "no", "pdf")),
+            )  # fmt: skip
             tree._check()
         except FileNotFoundError:
             raise UserError(f"{path} does not exist; make it with `chainstitch tree`") from None
-        except Exception as error:  # a damaged zip raises one of half a dozen types
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise UserError(
                 f"{path} is not a readable tree ({error}); make it again with `chainstitch tree`"
             ) from None
@@ -114,6 +115,7 @@ class Tree:
         leaf = self.question == LEAF
         inner = np.flatnonzero(~leaf)
         below = np.concatenate([self.yes[inner], self.no[inner]])
+        pdfs = np.unique(self.pdf[leaf])
         good = (
             self.sets.shape[1:] == (phones + 1,)
             and {len(self.yes), len(self.no), len(self.pdf)} == {nodes}
@@ -122,7 +124,7 @@ class Tree:
             and bool((self.question <= 2 * len(self.sets)).all())
             and bool((below > np.tile(inner, 2)).all())  # so that answering comes to an end
             and np.array_equal(np.sort(below), np.arange(phones, nodes))
-            and np.array_equal(np.unique(self.pdf[leaf]), np.arange(self.num_pdfs))
+            and np.array_equal(pdfs, np.arange(len(pdfs)))
         )
         if not good:
             raise ValueError("its nodes are not a tree for each phone")

@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.lang.fst_check import read_checked
 from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
 
 log = logging.getLogger(__name__)
@@ -118,12 +121,20 @@ def build_hlg(h: Any, l_disambig: Any, g: Any) -> Any:
         g: the grammar; back-off arcs have `#0` as input label, other arcs their word on both sides.
 
     Raises:
-        UserError: the graph is empty: no sentence of the grammar can be said with the lexicon.
+        UserError: the graph is empty: no sentence of the grammar can be said with the lexicon; or
+            it cannot be made deterministic.
     """
     import kaldifst
 
     lg = compose(l_disambig, g)
-    kaldifst.determinize_star(lg, use_log=True)
+    try:
+        kaldifst.determinize_star(lg, use_log=True)
+    except RuntimeError:  # of one that is not functional
+        raise UserError(
+            "lexicon and grammar cannot be made into a deterministic graph: for one sequence of "
+            "phones they have different words, which no disambiguation symbol tells apart; "
+            "run `chainstitch lang` again"
+        ) from None
     kaldifst.minimize_encoded(lg)
     log.info("LG: %d states, %d arcs", lg.num_states, num_arcs(lg))
     hlg = compose(h, lg)
@@ -152,18 +163,24 @@ def num_arcs(fst: Any) -> int:
     return sum(fst.num_arcs(state) for state in range(fst.num_states))
 
 
-def read_fst(path: Path | str, made_by: str = "chainstitch lang") -> Any:
-    """The `kaldifst.StdVectorFst` stored at `path`.
+def read_fst(
+    path: Path | str, made_by: str = "chainstitch lang", most_input: int | None = None
+) -> Any:
+    """The `kaldifst.StdVectorFst` stored at `path`, every arc of which was looked at.
+
+    Args:
+        most_input: the highest input label that may occur.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    import kaldifst
-
-    fst = kaldifst.StdVectorFst.read(str(path)) if Path(path).is_file() else None
+    path = Path(path)
+    fst, wrong = read_checked(path, most_input) if path.is_file() else (None, "")
     if fst is None:
-        what = "is not an FST or is damaged" if Path(path).exists() else "does not exist"
+        what = "is not an FST or is damaged" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}; run `{made_by}` again")
+    if wrong:
+        raise UserError(f"{path} is damaged ({wrong}); run `{made_by}` again")
     return fst
 
 
@@ -173,8 +190,14 @@ def write_fst(fst: Any, path: Path | str) -> None:
     Raises:
         OSError: it could not be written.
     """
-    if not fst.write(str(path)):
-        raise OSError(f"{path}: the FST could not be written; is the disk full?")
+    # Through memory, where there are such files: OpenFst does not say why it could not write.
+    descriptor = os.memfd_create("fst") if hasattr(os, "memfd_create") else -1
+    written = fst.write(f"/proc/self/fd/{descriptor}" if descriptor >= 0 else str(path))
+    if descriptor >= 0:
+        with open(descriptor, "rb") as memory, open(path, "wb") as file:
+            shutil.copyfileobj(memory, file)
+    if not written:
+        raise OSError(f"{path}: the FST could not be written; is the disk or the memory full?")
 
 
 def _number(symbols: Sequence[str]) -> dict[str, int]:

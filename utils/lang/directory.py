@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.hmm import topology
@@ -137,7 +138,7 @@ def write_lang(
     phones = compose.phone_table(lexicon, highest + 1)  # the last one is silence's
     plain = [(word, pron) for word in sorted(lexicon) for pron in lexicon[word]]
     p = silence_probability
-    with atomic_directory(out, overwrite) as directory:
+    with atomic_directory(out, "lang", overwrite) as directory:
         write_table(words, directory / "words.txt")
         write_table(phones, directory / "phones.txt")
         write_lexicon(lexicon, directory / "lexicon.txt")
@@ -158,16 +159,20 @@ def write_table(table: Mapping[str, int], path: Path) -> None:
     path.write_text("".join(f"{s} {n}\n" for s, n in table.items()), encoding="utf-8")
 
 
+# of a symbol, in 32 bits, signed, as OpenFst has labels: less than 2 ** 31, so at most nine digits
+_NUMBER = re.compile("[0-9]{1,9}")
+
+
 def read_table(path: Path) -> dict[str, int]:
     """Reads a symbol table.
 
     Raises:
-        UserError: a line is not `symbol id`, or a symbol or id comes twice.
+        UserError: a line is not `symbol id` or not UTF-8, or a symbol or id comes twice.
     """
     table: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in texts.numbered(path):
         fields = line.split()
-        if len(fields) != 2 or not fields[1].isdecimal() or fields[0] in table:
+        if len(fields) != 2 or not _NUMBER.fullmatch(fields[1]) or fields[0] in table:
             raise UserError(f"{path}:{number}: wanted a new symbol and its number, found {line!r}")
         table[fields[0]] = int(fields[1])
     if len(set(table.values())) != len(table) or table.get("<eps>") != 0:
@@ -199,7 +204,4 @@ def read_sentences(source: Path | str) -> list[list[str]]:
         return [cut_text(cut).split() for cut in read_cuts(source)]
     if not source.is_file():
         raise UsageError(f"{source} does not exist; give a data directory or a text file")
-    try:
-        return [line.split() for line in source.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{source} cannot be read as UTF-8 text: {error}") from None
+    return [line.split() for line in texts.lines(source)]

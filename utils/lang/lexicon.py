@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
@@ -42,14 +43,14 @@ def read_lexicon(path: Path | str) -> Lexicon:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        lines = texts.lines(path)
     except FileNotFoundError:
         raise UserError(f"lexicon {path} does not exist; wanted lines of WORD PHONE ...") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"lexicon {path} cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise UserError(f"lexicon {path} cannot be read: {error.strerror}") from None
     lexicon: Lexicon = {}
     duplicates = 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields:
             continue

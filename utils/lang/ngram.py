@@ -19,7 +19,6 @@ kaldilm turns ARPA into an FST. It aborts the whole process on bad input, so it 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import logging
 import math
@@ -30,7 +29,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.lang.arpa import copy_checked
 from chainstitch.utils.lang.compose import BACKOFF, read_fst
 from chainstitch.utils.lang.lexicon import EPSILON, NAMED
 
@@ -50,9 +51,9 @@ def from_text(sentences: Iterable[Sequence[str]], order: int = 3) -> Grammar:
 
     def grammar(words_txt: Path, words: Mapping[str, int]) -> Any:
         with tempfile.TemporaryDirectory(prefix="chainstitch-") as scratch:
-            path = Path(scratch) / "the estimated model"
+            path = Path(scratch) / "arpa"
             path.write_text(arpa, encoding="utf-8")
-            return arpa_fst(path, words_txt, words)
+            return arpa_fst(path, words_txt, words, "the language model estimated from the text")
 
     return grammar
 
@@ -156,7 +157,9 @@ def uniform(words: Mapping[str, int]) -> Any:
     return g
 
 
-def arpa_fst(arpa: Path | str, words_txt: Path | str, words: Mapping[str, int]) -> Any:
+def arpa_fst(
+    arpa: Path | str, words_txt: Path | str, words: Mapping[str, int], called: str = ""
+) -> Any:
     """G of an ARPA file (`.gz` or plain, any line endings), `#0` as input label of back-off arcs.
 
     N-grams with a word that is not in `words` are dropped; such words are counted, and the first
@@ -165,59 +168,53 @@ def arpa_fst(arpa: Path | str, words_txt: Path | str, words: Mapping[str, int]) 
     Args:
         arpa: the file.
         words_txt: the symbol table that `words` was read from.
+        called: what messages call it, if that is not its path.
 
     Raises:
-        UserError: no such file, not an ARPA file, or none of its words is in `words`.
+        UserError: no such file, not an ARPA file (arpa.py), or none of its words is in `words`.
     """
+    called = called or f"language model {arpa}"
     with tempfile.TemporaryDirectory(prefix="chainstitch-") as scratch:
         plain, table, fst = (Path(scratch) / name for name in ("arpa", "table", "fst"))
-        _copy_plain(Path(arpa), plain)
-        _arpa2fst(arpa, plain, f"--write-symbol-table={table}", "--max-order=1")
-        listed = [line.split()[0] for line in table.read_text(encoding="utf-8").splitlines()]
-        _check_vocabulary(arpa, [word for word in listed if word not in SPECIAL], words)
-        _arpa2fst(arpa, plain, f"--read-symbol-table={words_txt}", "--max-arpa-warnings=0", fst)
+        copy_checked(arpa, plain, called)
+        _arpa2fst(called, plain, f"--write-symbol-table={table}", "--max-order=1")
+        listed = [line.split("\t")[0] for line in texts.lines(table)]
+        _check_vocabulary(called, [word for word in listed if word not in SPECIAL], words)
+        _arpa2fst(called, plain, f"--read-symbol-table={words_txt}", "--max-arpa-warnings=0", fst)
+        if not fst.is_file():
+            raise UserError(f"{called}: kaldilm made no grammar of it")
         return read_fst(fst)
 
 
-def _copy_plain(arpa: Path, plain: Path) -> None:
-    try:
-        opened = gzip.open(arpa, "rb") if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
-        with opened as source, open(plain, "wb") as target:
-            for line in source:
-                target.write(line.rstrip(b"\r\n") + b"\n")
-    except FileNotFoundError:
-        raise UserError(f"language model {arpa} does not exist; wanted an ARPA file") from None
-    except (OSError, EOFError) as error:
-        raise UserError(f"language model {arpa} cannot be read: {error}") from None
-
-
-def _arpa2fst(arpa: Path | str, plain: Path, *arguments: Path | str) -> None:
+def _arpa2fst(called: str, plain: Path, *arguments: Path | str) -> None:
     options = [str(a) for a in arguments if isinstance(a, str)]
     files = [str(plain), *(str(a) for a in arguments if isinstance(a, Path))]
     command = [sys.executable, "-m", "kaldilm", "--disambig-symbol=" + BACKOFF, *options, *files]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode != 0:
-        complaints = [line for line in done.stderr.splitlines() if line.startswith("[E]")]
-        reason = complaints[-1][3:].strip() if complaints else done.stderr.strip()[-200:]
-        raise UserError(f"language model {arpa} is not a good ARPA file: {reason}")
+        said = done.stderr.decode(errors="backslashreplace").strip()
+        complaints = [line for line in said.split("\n") if line.startswith("[E]")]
+        reason = complaints[-1][3:].strip() if complaints else said[-200:]
+        reason = reason.replace(str(plain), called)  # it read a copy, which is gone
+        raise UserError(f"{called} is not a good ARPA file: {reason}")
 
 
-def _check_vocabulary(arpa: Path | str, listed: list[str], words: Mapping[str, int]) -> None:
+def _check_vocabulary(called: str, listed: list[str], words: Mapping[str, int]) -> None:
     foreign = [word for word in listed if word not in words and word not in UNKNOWN]
     known = [word for word in listed if word in words]
     if not known:
         raise UserError(
-            f"language model {arpa}: none of its {len(listed)} words is in the lexicon (the first: "
+            f"{called}: none of its {len(listed)} words is in the lexicon (the first: "
             f"{', '.join(listed[:NAMED])}); words are compared as written: upper and lower case?"
         )
     if foreign:
         log.warning(
             "%s: %d of its %d words are not in the lexicon; their n-grams are dropped (first: %s)",
-            arpa,
+            called,
             len(foreign),
             len(listed),
             ", ".join(foreign[:NAMED]),
         )
     silent = len([word for word in words if word not in SPECIAL]) - len(known)
     if silent:
-        log.warning("%s lacks %d words of the lexicon: they cannot be recognised", arpa, silent)
+        log.warning("%s lacks %d words of the lexicon: they cannot be recognised", called, silent)

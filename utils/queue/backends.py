@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chainstitch.utils.kept_signals import Signals
 from chainstitch.utils.queue import cluster, local, record, site
 from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
 from chainstitch.utils.queue.scheduler import Scheduler
@@ -42,5 +43,6 @@ def run(
             arguments = site.arguments(flags, resources)
             ended = cluster.run(batch, SCHEDULERS[backend], settings, arguments, follow)
     finally:
-        record.finish(batch, ended)
+        with Signals(children=False):  # one more does not keep the outcome from being noted
+            record.finish(batch, ended)
     return ended

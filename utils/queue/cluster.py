@@ -14,13 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from chainstitch.utils.kept_signals import Signals
 from chainstitch.utils.queue import record
 from chainstitch.utils.queue.grammar import Ended
 from chainstitch.utils.queue.process import GRACE_SECONDS, LogReader, noted_end
 from chainstitch.utils.queue.record import Record
 from chainstitch.utils.queue.requeue import Requeues
 from chainstitch.utils.queue.scheduler import NoAnswer, Scheduler, State, Task
-from chainstitch.utils.queue.signals import Signals
 from chainstitch.utils.queue.site import Site
 from chainstitch.utils.queue.submit import submit, write_script
 from chainstitch.utils.stop_signals import PUT_BACK

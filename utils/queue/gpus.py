@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from chainstitch.utils.errors import UserError
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,30 @@ def visible_gpus() -> list[str]:
     return [str(n) for n, _ in enumerate(line for line in lines if line.startswith("GPU "))]
 
 
-def take(names: list[str], count: int) -> Lease | None:
-    """`count` of these GPUs that no other job has taken; None when there are not as many now."""
+def _own_directory() -> Path:
+    """Where the locks are. Its name can be foreseen, and everybody may write beside it.
+
+    Raises:
+        UserError: somebody else has made it.
+    """
     directory = Path(tempfile.gettempdir()) / f"chainstitch-gpus-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise UserError(
+            f"{directory} is not a directory of yours; delete it, or set TMPDIR to another place"
+        )
+    return directory
+
+
+def take(names: list[str], count: int) -> Lease | None:
+    """`count` of these GPUs that no other job has taken; None when there are not as many now."""
+    directory = _own_directory()
     lease = Lease([], [])
     for name in names:
         if len(lease.names) == count:
             break
-        file = os.open(directory / name.replace("/", "_"), os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.open(directory / name.replace("/", "_"), FLAGS, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -17,6 +17,8 @@ RANGE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(\d+)(?::(\d+))?")
 MEMORY = re.compile(r"[1-9]\d*(\.\d+)?[KMGT]?")
 CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 DURATION = re.compile(r"([1-9]\d*)([smhd])")
+MOST_JOBS = 100_000  # of a batch; as each has a log, no disk would like more
+MOST_SECONDS = 366 * 24 * 3600
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -94,8 +96,8 @@ def parse(arguments: Sequence[str]) -> Jobs:
     """The jobs of `[JOB=1:N] LOG COMMAND...`.
 
     Raises:
-        UsageError: a range that is empty or starts below 1, no log or no command, an option where
-            the log should be, or several jobs that would write to one log.
+        UsageError: a range that is empty, too long or starts below 1, no log or no command, an
+            option where the log should be, or several jobs that would write to one log.
     """
     name, first, last, given = None, 1, 1, ""
     if arguments and (found := RANGE.fullmatch(arguments[0])):
@@ -110,6 +112,8 @@ def parse(arguments: Sequence[str]) -> Jobs:
         raise UsageError(f"nothing to run: no command after the log file {log!r}")
     if first < 1 or last < first:
         raise UsageError(f"bad job range {given!r}: jobs are numbered from 1 up, as in {name}=1:4")
+    if last - first >= MOST_JOBS:
+        raise UsageError(f"job range {given!r}: wanted at most {MOST_JOBS} jobs in a batch")
     if name is not None and last > first and name not in log:
         raise UsageError(
             f"{last - first + 1} jobs would write to the same log {log!r}; put {name} in its name"
@@ -142,6 +146,8 @@ def seconds(text: str) -> int:
     elif match := CLOCK.fullmatch(text):
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         found = ((days * 24 + hours) * 60 + minutes) * 60 + rest
-    if not found:
-        raise UsageError(f"--max-time {text!r}: wanted e.g. 90s, 30m, 4h, 2d or 1:30:00")
+    if not 0 < found <= MOST_SECONDS:
+        raise UsageError(
+            f"--max-time {text[:40]!r}: wanted e.g. 90s, 30m, 4h, 2d or 1:30:00, a year at most"
+        )
     return found

@@ -12,11 +12,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from chainstitch.utils.kept_signals import Signals
 from chainstitch.utils.queue.gpus import Lease, take, visible_gpus
 from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
 from chainstitch.utils.queue.process import LogReader, Process, environment
 from chainstitch.utils.queue.requeue import Requeues
-from chainstitch.utils.queue.signals import Signals
 from chainstitch.utils.stop_signals import PUT_BACK
 
 log = logging.getLogger(__name__)

@@ -12,17 +12,16 @@ Where the watcher is killed, so is the job (on Linux); else it would work on, be
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chainstitch.utils.children import die_with_us
 from chainstitch.utils.queue.grammar import Ended, Job
 
 GRACE_SECONDS = 30.0  # between SIGTERM and SIGKILL; a training job saves its state
@@ -31,8 +30,6 @@ FRAME = re.compile(
     rb"|# Ended \(code \d+\) at .*, elapsed time \d+ seconds"
 )
 FOOTER = re.compile(rb"# Ended \(code (\d+)\) at ")
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def header_line(job: Job) -> str:
@@ -48,12 +45,6 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
     if gpus:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     return variables
-
-
-def die_with_us() -> None:
-    """In a new child process: has it killed when its parent ends, on Linux."""
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 class Process:
@@ -80,6 +71,7 @@ class Process:
             OSError: the log cannot be written.
         """
         path = Path(job.log)
+        self._path = job.log
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
         self._log = os.open(path, flags, 0o666)
@@ -123,11 +115,16 @@ class Process:
                 self.send(signal.SIGKILL)
         note = f"over its time limit of {self._max_time:g} s" if self._over_time else ""
         elapsed = round(time.time() - self._started)
-        self._write(
-            f"# Accounting: time={elapsed} threads={self._threads}\n"
-            f"# Ended (code {self._code}) at {time.ctime()}, elapsed time {elapsed} seconds\n"
-        )
-        os.close(self._log)
+        try:
+            self._write(
+                f"# Accounting: time={elapsed} threads={self._threads}\n"
+                f"# Ended (code {self._code}) at {time.ctime()}, elapsed time {elapsed} seconds\n"
+            )
+        except OSError as error:  # what the job said is lost, too
+            self._code = self._code or 1
+            note = note or f"its log could not be written: {error.strerror}"
+        finally:
+            os.close(self._log)
         return Ended(self._code, note)
 
     def stop(self) -> None:
@@ -158,7 +155,8 @@ class Process:
             self.send(signal.SIGKILL)
             return
         self._over_time = True
-        self._write(f"# Time limit of {self._max_time:.0f} seconds reached\n")
+        with contextlib.suppress(OSError):  # on a full disk the time is up as well
+            self._write(f"# Time limit of {self._max_time:.0f} seconds reached\n")
         self.stop()
 
     def _write(self, text: str) -> None:
@@ -167,7 +165,13 @@ class Process:
             size and os.pread(self._log, 1, size - 1) != b"\n"
         ):  # our lines begin at a line's beginning
             text = "\n" + text
-        os.write(self._log, text.encode("utf-8", errors="surrogateescape"))
+        data = text.encode("utf-8", errors="surrogateescape")
+        try:
+            while data:  # the first part may fit on a disk that is nearly full
+                data = data[os.write(self._log, data) :]
+        except OSError as error:
+            error.filename = self._path
+            raise
 
 
 class LogReader:
@@ -181,6 +185,8 @@ class LogReader:
     def new(self) -> str:
         """The lines of output since the last call; nothing while there is no log."""
         try:
+            if not os.path.isfile(self._path):  # a device may have no end
+                return ""
             with open(self._path, "rb") as log:
                 log.seek(self._read)
                 data = log.read()
@@ -197,8 +203,10 @@ class LogReader:
 
 
 def noted_end(log: str | Path) -> int | None:
-    """The exit code in a log's last line; None while there is none."""
+    """The exit code in a log's last line; None while there is none, or no log but a device."""
     try:
+        if not os.path.isfile(log):
+            return None
         with open(log, "rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - 300))
             lines = stream.read().splitlines()

@@ -9,14 +9,20 @@ A batch whose logs are in `exp/a/log` (or in `exp/a`) has a directory `exp/a/q/<
     outcome.json      how all jobs ended, written when whoever started them knows
 
 What only a running batch needs is removed when all went well. A later batch with the same logs
-replaces the directory of an earlier one that has come to its end.
+replaces the directory of an earlier one that has come to its end; while that one is watched, it is
+refused. Who watches a batch holds a lock (flock) on its batch.json, which ends with the process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import glob
 import json
+import logging
 import os
+import re
 import shutil
 import socket
 import time
@@ -25,10 +31,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chainstitch.utils.files import TEMPORARY, atomic_file
-from chainstitch.utils.queue.grammar import Ended, Jobs, Resources
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.lock import locked
+from chainstitch.utils.queue.grammar import MOST_JOBS, Ended, Jobs, Resources
+from chainstitch.utils.unfinished import TEMPORARY
 
 BATCH, OUTCOME, EXITS = "batch.json", "outcome.json", "exits"
+PATIENCE = 5.0  # seconds for a batch that is being stopped, as one whose driver was killed
+LOOK_SECONDS = 0.1
+LOOKED_AT = 1 << 16  # bytes of a file that may be a log
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,28 +69,41 @@ class Record:
         return Path(self.cwd, self.jobs.job(number).log)
 
     def watched(self) -> bool:
-        """Whether the process that watches the batch is there, as far as can be seen from here."""
-        if self.host != socket.gethostname():
-            return not self.finished()
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
+        """Whether the process that watches the batch is there."""
+        if self.finished():
             return False
-        except PermissionError:
-            pass
-        return not self.finished()
+        try:
+            descriptor = os.open(self.directory / BATCH, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a disk without locks: as far as can be seen from here
+            return self.host != socket.gethostname() or Path("/proc", str(self.pid)).exists()
+        finally:
+            os.close(descriptor)
+        return False
 
     def finished(self) -> bool:
         """Whether the outcome is known."""
         return (self.directory / OUTCOME).is_file()
 
 
+_watching: dict[Path, int] = {}  # batches that this process watches, and what holds the lock
+
+
 def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     """Makes the directory of a new batch, and removes the logs of an earlier one with these names.
 
     Raises:
-        OSError: from the file system.
+        OSError: from the file system; the earlier logs are then as they were.
+        UserError: another batch that is still watched writes to one of these logs.
+        UsageError: what has the name of a log is none.
     """
+    for number in jobs.numbers:
+        _refuse_foreign(Path.cwd() / jobs.job(number).log)
     place = queue_directory(Path.cwd() / jobs.log)
     stem = Path(jobs.log).name.removesuffix(".log")
     place.mkdir(parents=True, exist_ok=True)
@@ -84,19 +111,103 @@ def begin(jobs: Jobs, resources: Resources, backend: str) -> Record:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     host, pid = socket.gethostname(), os.getpid()
     directory = place / f"{stem}-{stamp}-{pid}"
+    while directory.exists():  # of this process and second
+        directory = directory.with_name(f"{directory.name}+")
     record = Record(directory, backend, jobs, resources, os.getcwd(), host, pid, now)
-    for other in batches(place):
-        if record.log(jobs.first) == other.log(other.jobs.first) and not other.watched():
-            shutil.rmtree(other.directory, ignore_errors=True)
+    try:
+        with locked(place, wait=True):  # of two that begin at a time one is first
+            ended = _refuse_watched(record, place)
+            _clear_unfinished(place, stem)
+            record.log(jobs.first).parent.mkdir(parents=True, exist_ok=True)
+            (directory / EXITS).mkdir(parents=True)
+            content = asdict(record)
+            del content["directory"]
+            _write(directory / BATCH, content, keep=directory)
+    except BaseException:
+        _leave(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    for other in ended:
+        shutil.rmtree(other.directory, ignore_errors=True)
     for number in jobs.numbers:
         if record.log(number).is_file():  # and no device or directory
             record.log(number).unlink(missing_ok=True)
-    record.log(jobs.first).parent.mkdir(parents=True, exist_ok=True)
-    (directory / EXITS).mkdir(parents=True)
-    content = asdict(record)
-    del content["directory"]
-    _write(directory / BATCH, content)
     return record
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Logs are replaced without being asked; a script whose name stands in a log's place is not.
+
+    Raises:
+        UsageError: there is a file that does not begin as logs do, and is not named as one.
+        OSError: there is a directory.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.suffix == ".log" or not path.is_file():
+        return
+    with open(path, "rb") as stream:
+        head = stream.read(LOOKED_AT)
+    if head and not (head.startswith(b"# ") and b"\n# Started at " in head):
+        raise UsageError(
+            f"{path} exists and is no log that `chainstitch run` wrote; wanted LOG COMMAND..., "
+            "give another name for the log"
+        )
+
+
+def _clear_unfinished(place: Path, stem: str) -> None:
+    """Removes what who was killed in `begin` left; for who holds the lock of `place`."""
+    for other in place.glob(f"{glob.escape(stem)}-*"):
+        name = re.fullmatch(r"\d{8}-\d{6}-\d+", other.name.removeprefix(f"{stem}-"))
+        if name and not (other / BATCH).exists():
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _refuse_watched(record: Record, place: Path) -> list[Record]:
+    """The earlier batches that ended and have the same logs.
+
+    Raises:
+        UserError: one that is still watched has one of these logs, for longer than PATIENCE.
+    """
+    logs: set[str] = set()
+    deadline = time.monotonic() + PATIENCE
+    told = False
+    while True:
+        same, busy = [], None
+        for other in batches(place):
+            if record.log(record.jobs.first) == other.log(other.jobs.first):
+                same.append(other)
+            logs = logs or set(_logs(record))
+            shared = logs.intersection(_logs(other))
+            # what is no file, as /dev/null, may have many writers
+            if any(os.path.isfile(p) or not os.path.exists(p) for p in shared) and other.watched():
+                busy = other, min(shared)
+        if busy is None:
+            return same
+        other, path = busy
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other.started))
+        who = f"process {other.pid} on {other.host}, since {since}"
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{path} is the log of a job that runs, started by {who}; wait for it, or stop it, "
+                "or give another log"
+            )
+        if not told:
+            log.info("waiting for %s, which has the log %s", who, path)
+        told = True
+        time.sleep(LOOK_SECONDS)
+
+
+def _logs(record: Record) -> Iterator[str]:
+    """Of all jobs, each log by one name."""
+    return (os.path.abspath(record.log(number)) for number in record.jobs.numbers)
+
+
+def _leave(directory: Path) -> None:
+    """Ends this process's watch."""
+    descriptor = _watching.pop(directory, None)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def queue_directory(log: Path) -> Path:
@@ -112,20 +223,38 @@ def read(directory: Path) -> Record:
 
     Raises:
         FileNotFoundError: it is not there, or not visible yet.
-        ValueError, KeyError, TypeError: it is damaged.
+        ValueError, KeyError, TypeError, OverflowError: it is damaged.
     """
     content = json.loads((directory / BATCH).read_text(encoding="utf-8"))
-    jobs = content["jobs"] | {"command": tuple(content["jobs"]["command"])}
-    content |= {"jobs": Jobs(**jobs), "resources": Resources(**content["resources"])}
-    return Record(directory=directory, **content)
+    jobs = Jobs(**content["jobs"] | {"command": tuple(content["jobs"]["command"])})
+    if len(jobs.numbers) > MOST_JOBS:
+        raise ValueError(f"{len(jobs.numbers)} jobs")
+    content |= {"jobs": jobs, "resources": Resources(**content["resources"])}
+    record = Record(directory=directory, **content)
+    for name, wanted in _TYPES.items():
+        if not isinstance(content[name], wanted):
+            raise TypeError(f"{name} is {content[name]!r}")
+    if not all(isinstance(word, str) and "\0" not in word for word in (jobs.log, record.cwd)):
+        raise TypeError(f"the log is {jobs.log!r}, in {record.cwd!r}")
+    time.localtime(record.started)
+    return record
+
+
+_TYPES = {
+    "backend": str, "cwd": str, "host": str, "pid": int, "started": int | float,
+}  # fmt: skip
 
 
 def batches(place: Path) -> Iterator[Record]:
     """The readable batches in a `q` directory, oldest first."""
     found = []
     for file in place.glob(f"*/{BATCH}"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        try:
             found.append(read(file.parent))
+        except OSError:  # it is just being made, or removed
+            continue
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            log.warning("%s is damaged (%s) and is left out", file, error)
     yield from sorted(found, key=lambda record: record.started)
 
 
@@ -179,7 +308,10 @@ def finish(record: Record, ended: Mapping[int, Ended]) -> None:
     failed = {str(number): asdict(end) for number, end in ended.items() if end.code != 0}
     unknown = [number for number in record.jobs.numbers if number not in ended]
     content = {"failed": failed, "unknown": unknown, "ended": time.time()}
-    _write(record.directory / OUTCOME, content)
+    try:
+        _write(record.directory / OUTCOME, content)
+    finally:
+        _leave(record.directory)
     if failed or unknown:
         return
     for path in record.directory.iterdir():
@@ -190,14 +322,29 @@ def finish(record: Record, ended: Mapping[int, Ended]) -> None:
 
 
 def outcome(record: Record) -> dict[str, Any] | None:
-    """What `finish` wrote: {"failed": {number: end}, "unknown": [number], "ended": time}."""
+    """What `finish` wrote: {"failed": {number: end}, "unknown": [number], "ended": time}.
+
+    None if it is not there, or damaged: what the logs say then counts.
+    """
+    path = record.directory / OUTCOME
     try:
-        content: dict[str, Any] = json.loads((record.directory / OUTCOME).read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
+        for end in content["failed"].values():
+            Ended(**end)
+        set(content["unknown"])
     except FileNotFoundError:
         return None
-    return content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s is damaged (%s); the jobs' logs are looked at instead", path, error)
+        return None
+    return dict(content)
 
 
-def _write(path: Path, content: Any) -> None:
+def _write(path: Path, content: Any, keep: Path | None = None) -> None:
+    """Writes JSON; `keep` names the batch whose lock it is to be, held before it can be seen."""
     with atomic_file(path) as stream:
         json.dump(content, stream)
+        if keep is not None:
+            _watching[keep] = os.dup(stream.fileno())
+            with contextlib.suppress(OSError):  # a disk without locks
+                fcntl.flock(_watching[keep], fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainstitch.utils import config
+from chainstitch.utils.bounds import check_fields
 from chainstitch.utils.queue.grammar import Resources
 
 DEFAULT = Path("conf/queue.toml")
@@ -71,16 +72,14 @@ class Site:
         submit_patience: seconds that a full queue is asked again to take the jobs.
     """
 
-    patience: float = 60.0
-    poll: float = 5.0
-    submit_patience: float = 900.0
+    patience: float = field(default=60.0, metadata={"bounds": "(0, 1000000]"})
+    poll: float = field(default=5.0, metadata={"bounds": "(0, 100000]"})
+    submit_patience: float = field(default=900.0, metadata={"bounds": "(0, 10000000]"})
     slurm: Slurm = field(default_factory=Slurm)
     sge: GridEngine = field(default_factory=GridEngine)
 
     def __post_init__(self) -> None:
-        for name in ("patience", "poll", "submit_patience"):
-            if getattr(self, name) <= 0.0:
-                raise ValueError(f"{name} = {getattr(self, name)}: wanted seconds above 0")
+        check_fields(self)
 
 
 def load(path: Path | None) -> Site:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.kept_signals import Signals
 from chainstitch.utils.queue.record import Record
 from chainstitch.utils.queue.scheduler import Refused, Scheduler
-from chainstitch.utils.queue.signals import Signals
 
 log = logging.getLogger(__name__)
 

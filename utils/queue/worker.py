@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from chainstitch.utils import log
+from chainstitch.utils.kept_signals import Signals
 from chainstitch.utils.queue import record
 from chainstitch.utils.queue.process import Process, environment
-from chainstitch.utils.queue.signals import Signals
 
 T = TypeVar("T")
 

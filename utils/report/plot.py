@@ -232,4 +232,4 @@ def save_figure(out: Path | str, size: tuple[float, float], draw: Callable[[Figu
         FigureCanvasAgg(figure)
         draw(figure)
         with atomic_file(out, "wb") as stream:
-            figure.savefig(stream, format="png", metadata={"Software": None})
+            figure.savefig(stream, format="png", metadata={"Software": "chainstitch"})

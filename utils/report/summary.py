@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError
 
 Summary = dict[str, Any]
@@ -106,7 +107,7 @@ def _lines(path: Path, file: str) -> dict[str, str] | None:
     """What the scored sets of an experiment have in a file, by name; None of none."""
     found = [directory / file for directory in sorted(path.glob("decode_*"))]
     return {
-        place.parent.name.removeprefix("decode_"): place.read_text(encoding="utf-8").strip()
+        place.parent.name.removeprefix("decode_"): texts.read(place).strip()
         for place in found
         if place.is_file()
     } or None

@@ -11,12 +11,14 @@ reported beside, but a shift is to be found on one set and used on another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.score.report import table_text
 
@@ -34,8 +36,8 @@ def read_ctm(path: Path | str) -> dict[str, list[Word]]:
     """
     found: dict[str, list[Word]] = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = texts.lines(path)
+    except OSError as error:
         raise UserError(f"{path} cannot be read as a CTM ({error})") from None
     for number, line in enumerate(lines, 1):
         fields = line.split()
@@ -43,6 +45,8 @@ def read_ctm(path: Path | str) -> dict[str, list[Word]]:
             continue
         try:
             begin, duration = float(fields[2]), float(fields[3])
+            if not (math.isfinite(begin) and math.isfinite(duration)):
+                raise ValueError
             found.setdefault(fields[0], []).append((begin, begin + duration, fields[4]))
         except (IndexError, ValueError):
             raise UserError(

@@ -74,7 +74,7 @@ def write_classified(
         labels: the class of each image; found: classes found, some images at a time.
     """
     hypotheses = [label for part in found for label in part]
-    with atomic_directory(directory, overwrite) as temporary:
+    with atomic_directory(directory, "classification", overwrite) as temporary:
         for name, column in (("ref", labels), ("hyp", hypotheses)):
             lines = [f"{prefix}-{i:05d} {classes[label]}\n" for i, label in enumerate(column)]
             (temporary / name).write_text("".join(lines), encoding="utf-8")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.utils import config
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.score.bootstrap import REPLICATIONS, SEED
@@ -142,7 +143,7 @@ def read_receipt(exp: Path) -> dict[str, Any]:
             raise UserError(f"{path} is not a JSON object; train again or mend it")
         return receipt
     if (exp / "command.txt").is_file():
-        return {"command": (exp / "command.txt").read_text(encoding="utf-8").strip()}
+        return {"command": texts.read(exp / "command.txt").strip()}
     return {}
 
 

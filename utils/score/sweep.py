@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainstitch.utils import config
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.score.report import errors_text, per_speaker_text
@@ -30,11 +31,12 @@ CENTRE_LMWT, CENTRE_WIP = 10.0, 0.0  # Kaldi's usual LM weight; no insertion pen
 class Choice:
     """The content of `choice.toml`."""
 
-    lmwt: float
-    wip: float
+    lmwt: float = field(metadata={"bounds": "(0, inf)"})
+    wip: float = field(metadata={"bounds": "any"})
     set: str  # where it was chosen
     line: str  # the %WER line there
-    points: int  # how many it was chosen from; 1 = fixed beforehand
+    # how many it was chosen from; 1 = fixed beforehand
+    points: int = field(metadata={"bounds": "[1, 1000000000]"})
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def score_directory(
         total = scored[point].total
         summary = f"{total.wer_line()}\n{total.ser_line()}\n{_scored_line(scored[point])}\n"
         _write(directory / path.name.replace("hyp_", "wer_", 1), summary)
-    _write(directory / "hyp", points[best].read_text(encoding="utf-8"))
+    _write(directory / "hyp", texts.read(points[best]))
     _write(directory / "errors.txt", errors_text(scores, utt2spk))
     _write(directory / "per_spk", per_speaker_text(speakers, scores.total))
     config.save(choice, directory / "choice.toml")

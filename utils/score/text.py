@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
 
 
@@ -17,13 +18,11 @@ def read_text(path: Path | str) -> dict[str, list[str]]:
     """
     path = Path(path)
     try:
-        content = path.read_text(encoding="utf-8")
+        lines = texts.lines(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; `chainstitch decode` writes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
     utterances: dict[str, list[str]] = {}
-    for number, line in enumerate(content.removesuffix("\n").split("\n") if content else [], 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             raise UserError(f"{path}, line {number} is blank; wanted: utt-id word word ...")
         utt, *words = line.split()

@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from chainstitch.utils.data.manifests import cut_text, cut_tracks, read_cuts
+from chainstitch.utils.data.samples import load_samples
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import check_file
 
 FRAME = 0.01  # seconds
 
@@ -40,7 +42,7 @@ def ctm_lines(data: Path, below: float) -> list[str]:
     for cut in read_cuts(data):
         offsets = [track.offset for track in getattr(cut, "tracks", [])] or [0.0]
         for offset, track in zip(offsets, cut_tracks(cut), strict=True):
-            begin, end = loud_part(track.load_audio()[0], track.sampling_rate, below)
+            begin, end = loud_part(load_samples(track), track.sampling_rate, below)
             lines.append(f"{cut.id} 1 {offset + begin:.4f} {end - begin:.4f} {cut_text(track)}\n")
     return lines
 
@@ -53,7 +55,7 @@ def main() -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     options = parser.parse_args()
     try:
-        refuse_existing(options.out, options.overwrite)
+        check_file(options.out, None, options.overwrite, [options.data])
         lines = ctm_lines(options.data, options.below)
         with atomic_file(options.out) as stream:
             stream.writelines(lines)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import check_file
 
 
 def with_ivectors(text: str, dim: int) -> str:
@@ -41,6 +42,11 @@ def main() -> int:
     parser.add_argument("ivector", type=Path, help="the config of `chainstitch ivectors train`")
     parser.add_argument("--out", type=Path, required=True, help="the config to write, or replace")
     options = parser.parse_args()
+    try:
+        check_file(options.out, None, True, [options.conf, options.ivector])
+    except UserError as error:
+        print(f"with_ivectors.py: error: {error}", file=sys.stderr)
+        return error.exit_code
     dim = tomllib.loads(options.ivector.read_text(encoding="utf-8"))["dim"]
     try:
         text = with_ivectors(options.conf.read_text(encoding="utf-8"), dim)

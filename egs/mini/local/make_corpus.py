@@ -108,7 +108,7 @@ def make_corpus(out: Path, minutes: float, seed: int, overwrite: bool = False) -
     summary = []
     console = Console(stderr=True)
     with (
-        atomic_directory(out, overwrite) as directory,
+        atomic_directory(out, "corpus", overwrite) as directory,
         Progress(console=console, disable=not console.is_terminal, transient=True) as progress,
     ):
         task = progress.add_task("voices", total=sum(map(len, VOICES.values())))

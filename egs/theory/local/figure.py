@@ -104,4 +104,4 @@ def draw(quadratic: Row, training: Row, out: Path) -> None:
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
         with atomic_file(out, "wb") as stream:
-            figure.savefig(stream, format="png", metadata={"Software": None})
+            figure.savefig(stream, format="png", metadata={"Software": "chainstitch"})

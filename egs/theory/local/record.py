@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
 from chainstitch.utils.log import environment
+from chainstitch.utils.outputs import check_file
 
 
 def save(
@@ -25,7 +26,7 @@ def save(
     Raises:
         UsageError: `path` exists and `overwrite` is false.
     """
-    refuse_existing(path, overwrite)
+    check_file(path, None, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {**facts, "environment": environment(), "rows": rows()}
     with atomic_file(path) as stream:

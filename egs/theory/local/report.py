@@ -16,7 +16,8 @@ from record import load
 from training import ORDERS, N
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_file, refuse_existing
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import check_file
 
 
 def table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
@@ -195,8 +196,8 @@ def main() -> int:
     options = parser.parse_args()
     text, picture = options.out / "RESULTS.md", options.out / "bias.png"
     try:
-        for path in (text, picture):
-            refuse_existing(path, options.overwrite)
+        check_file(text, "results", options.overwrite)
+        check_file(picture, "picture", options.overwrite)
         quadratic, training, variance = (
             load(options.exp / f"{name}.json") for name in ("quadratic", "training", "variance")
         )

@@ -39,7 +39,9 @@ def same(one: NumeratorGraph | None, other: NumeratorGraph | None) -> bool:
 def test_graphs_go_through_bytes_unchanged(most: int, frames: int) -> None:
     draw = np.random.default_rng(most)
     arcs = draw.integers(0, 40)
-    src, dst, pdf = (draw.integers(0, most + 1, arcs).astype(np.int32) for _ in range(3))
+    src, dst, pdf = (
+        draw.integers(0, highest + 1, arcs).astype(np.int32) for highest in (8, 8, most)
+    )
     graph = NumeratorGraph(src, dst, pdf, draw.normal(size=arcs), draw.random(9) < 0.5, frames)
     assert same(from_bytes(to_bytes(graph)), graph)
 

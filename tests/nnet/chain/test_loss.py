@@ -122,7 +122,7 @@ def test_misfit_arguments_are_errors(numerators):
         ChainLoss(make_denominator(), xent_regularize=0.1)(y, LENGTHS, numerators)
     with pytest.raises(ValueError, match=r"frame_weights must be \(2, 7\), got \(2,\)"):
         loss(y, LENGTHS, numerators, frame_weights=torch.ones(2))
-    with pytest.raises(ValueError, match="must be >= 0"):
+    with pytest.raises(ValueError, match="out_of_range wants 0 or more"):
         ChainLoss(make_denominator(), out_of_range=-1.0)
 
 

@@ -77,7 +77,7 @@ def test_many_arcs_into_a_state_and_long_utterances():
 def test_outputs_that_cannot_be_are_refused():
     graph = alignment_graph(phone_graph(["a"], PRONUNCIATIONS, SIL), monophones(PHONES))
     y = np.zeros((9, 2 * PHONES), np.float32)
-    with pytest.raises(ValueError, match=r"outputs are \(9, 2\), wanted \(frames, 6 or more\)"):
+    with pytest.raises(ValueError, match=r"\(9, 2\) of float32, wanted .* 6 or more"):
         best_path(graph, y[:, :2])
     y[3, 1] = np.nan
     with pytest.raises(ValueError, match="1 of the outputs are not finite"):

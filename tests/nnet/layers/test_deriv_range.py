@@ -188,7 +188,7 @@ def test_training_with_a_margin_differs_and_a_wide_one_does_not(toy: Toy, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("margin", "wanted"), [("8", "is about chunks"), ("-2", "wanted input frames >= 0, or -1")]
+    ("margin", "wanted"), [("8", "is about chunks"), ("-2", "deriv_truncate_margin wants -1 to")]
 )
 def test_wrong_margins_are_one_line(
     toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str], margin: str, wanted: str

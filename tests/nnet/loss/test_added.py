@@ -168,7 +168,7 @@ def test_a_layer_that_is_not_there_is_refused_with_the_names_of_those_that_are(
     said = capsys.readouterr().err
     assert "'tdnn7'" in said and "second.0" in said
     assert run(*toy.arguments(tmp_path / "exp", *PENALTY[:2])) == 2
-    assert "the name of a layer with it" in capsys.readouterr().err
+    assert "the name of a layer with a weight" in capsys.readouterr().err
     assert not (tmp_path / "exp").exists()
 
 

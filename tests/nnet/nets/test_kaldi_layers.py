@@ -216,10 +216,10 @@ def test_standard_deviations_of_parameters_are_those_of_the_text() -> None:
     [
         ("fast-lstm-layer name=a cell-dim=4 dropout-per-frame=false dropout-proportion=0.1",
          "layer 'a'.*frame by frame"),
-        ("fast-lstmp-layer name=a cell-dim=4 dropout-proportion=1.5", "between 0 and 1"),
+        ("fast-lstmp-layer name=a cell-dim=4 dropout-proportion=1.5", "proportion wants 0 to 1"),
         ("tdnnf-layer name=a dim=7 bottleneck-dim=2", "one dimension, but input has 4, a.affine"),
         ("tdnnf-layer name=a dim=4 bottleneck-dim=2 input=Append(0,1)", "bypass.*one part"),
-        ("tdnnf-layer name=a dim=4 bottleneck-dim=2 time-stride=-1", "time-stride >= 0"),
+        ("tdnnf-layer name=a dim=4 bottleneck-dim=2 time-stride=-1", "time-stride wants a whole"),
         ("fixed-affine-layer name=a dim=3", "keeps its dimension, 4"),
         ("relu-layer name=a dim=5\nno-op-component name=b input=Sum(a,input)", "input has 4"),
         ("relu-layer name=a.b dim=5\nrelu-layer name=a_b dim=5 input=Append(a.b,0)", "too much"),
@@ -239,7 +239,7 @@ def test_what_does_not_go_together_names_the_layer(line: str, message: str) -> N
     [
         ("relu-layer name=a dim=3 dropout-per-dim=yes", "wants true or false"),
         ("relu-layer name=a dim=3 ng-affine-options='rnk-in=3'", "did you mean 'rank-in'"),
-        ("relu-layer name=a dim=3 ng-affine-options='rank-in=x'", "rank-in wants a number"),
+        ("relu-layer name=a dim=3 ng-affine-options='rank-in=x'", "rank-in wants a whole number"),
         ("relu-layer name=a dim=$dim", r"the variable \$dim; write its value"),
         ("lstm-layer name=a cell-dim=3", "did you mean '(fast-lstm|lstmp)-layer'"),
         ("lstmp-layer name=a", "cell-dim is missing"),

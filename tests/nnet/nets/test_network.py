@@ -182,7 +182,7 @@ def test_augmentation_layers_run_in_training_only():
 
 
 def test_a_proportion_out_of_range_names_the_layer():
-    with pytest.raises(UsageError, match="mask.*proportions"):
+    with pytest.raises(UsageError, match="name=mask.*freq-max-proportion wants 0 to 1"):
         make(AUGMENTED.replace("0.4", "1.5"))
 
 
@@ -202,5 +202,5 @@ def test_dropout_is_found_by_the_names_of_the_xconfig():
 
 
 def test_dropout_proportion_below_zero_is_an_error():
-    with pytest.raises(UsageError, match="layer 'tdnn1'.*between 0 and 1"):
+    with pytest.raises(UsageError, match="name=tdnn1.*dropout-proportion wants 0 to 1"):
         make(TDNN.replace("name=tdnn1", "name=tdnn1 dropout-proportion=-0.1"))

@@ -29,7 +29,22 @@ OVER = {
         0.0,
     ),
     "adamw": (torch.optim.AdamW, {}, twin.adam, 0.01),
+    "amsgrad": (torch.optim.Adam, {"amsgrad": True}, twin.amsgrad, 0.0),
+    "nadam": (torch.optim.NAdam, {}, twin.nadam, 0.0),
+    "radam": (
+        torch.optim.RAdam,
+        {"betas": (0.9, 0.9)},  # so that the second of its formulas has its turn
+        functools.partial(twin.radam, beta2=0.9),
+        0.0,
+    ),
+    "adamax": (torch.optim.Adamax, {}, twin.adamax, 0.0),
     "rmsprop": (torch.optim.RMSprop, {}, twin.rmsprop, 0.0),
+    "rmsprop centered": (
+        torch.optim.RMSprop,
+        {"centered": True},
+        functools.partial(twin.rmsprop, centered=True),
+        0.0,
+    ),
     "adagrad": (torch.optim.Adagrad, {}, twin.adagrad, 0.0),
     "sgd": (torch.optim.SGD, {}, twin.sgd, 0.0),
 }
@@ -93,7 +108,8 @@ def test_five_minibatches_agree_with_the_twin(name, interval, foreach, freeze_st
 
 @pytest.mark.parametrize("foreach", [True, False])
 @pytest.mark.parametrize("interval", [1, 2, 3])
-@pytest.mark.parametrize("name", OVER)
+# torch loads a float32 of NAdam's state as a float64, where parameters are
+@pytest.mark.parametrize("name", [name for name in OVER if name != "nadam"])
 def test_a_state_dict_in_mid_training_goes_on_bit_for_bit(name, interval, foreach):
     model, optimizer = make(name, foreach)
     backstitch = Backstitch(optimizer, 0.3, interval)

@@ -44,7 +44,7 @@ def test_a_config_without_a_task_is_refused(
     said = refused(capsys, *toy.arguments(tmp_path / "exp", conf=tmp_path / "none.toml"))
     assert "none.toml does not exist" in said
     conf.write_text("task = ")
-    assert "not readable as TOML" in refused(capsys, *toy.arguments(tmp_path / "exp", conf=conf))
+    assert "not valid TOML" in refused(capsys, *toy.arguments(tmp_path / "exp", conf=conf))
     assert not (tmp_path / "exp").exists()
 
 

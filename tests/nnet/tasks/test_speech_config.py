@@ -9,7 +9,7 @@ from chainstitch.nnet.tasks.speech_config import Chain, Optim
 
 @pytest.mark.parametrize("bad", [{"shrink": 0.0}, {"shrink": 1.1}, {"proportional_shrink": -1.0}])
 def test_shrinking_out_of_range_is_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="0 < shrink <= 1 and proportional_shrink >= 0"):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} wants"):
         Optim(**bad)  # type: ignore[arg-type]
 
 

@@ -15,58 +15,27 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 
 import chainstitch.nnet.tasks.speech  # noqa: F401
-from chainstitch.bin import main
-from chainstitch.nnet.train import averaged_jobs
 from chainstitch.utils import checkpoint
-from chainstitch.utils.queue.process import die_with_us
+from tests.forked_jobs import command, use_forks
 from tests.toy import rows, same_tensors
 
 SAID = tempfile.TemporaryFile("w+")  # noqa: SIM115  what the training that runs says
 
 
-def command(*arguments: str) -> int:
-    """The exit code of a command in this process."""
-    try:
-        main.app(list(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-
-
 def train(arguments: list[str], out: Path) -> int:
     """The exit code of a training, and of the combination of its models, in this process."""
-    code = command("train", *arguments, "--out", str(out), "--resume", "auto")
+    code = command(["train", *arguments, "--out", str(out), "--resume", "auto"])
     if code or (out / "final.pt").exists():
         return code
-    return command("combine", str(out), "--device", "cpu")
-
-
-class ForkedJobs:
-    """In the place of the `Popen` that starts an iteration's jobs: the same jobs, as forks."""
-
-    def __init__(self, started: list[str], start_new_session: bool) -> None:
-        jobs = next(int(a.removeprefix("JOB=1:")) for a in started if a.startswith("JOB="))
-        job = started[started.index("train-job") :]
-        self.processes = []
-        for number in range(1, jobs + 1):
-            process = os.fork()
-            if not process:
-                die_with_us()
-                os._exit(command(*(str(number) if a == "JOB" else a for a in job)))
-            self.processes.append(process)
-
-    def wait(self, timeout: float) -> int:
-        codes = [os.waitpid(process, 0)[1] for process in self.processes]
-        return max(map(os.waitstatus_to_exitcode, codes))
+    return command(["combine", str(out), "--device", "cpu"])
 
 
 def compare(exp: Path, whole: Path) -> None:
@@ -119,9 +88,7 @@ def ended(process: int, seconds: float) -> bool:
 def run(kills: int, seed: int, whole: Path, exp: Path, arguments: list[str]) -> None:
     """See above."""
     torch.set_num_threads(1)  # no threads that a fork would lose
-    averaged_jobs.subprocess = SimpleNamespace(  # type: ignore[assignment]
-        Popen=ForkedJobs, TimeoutExpired=subprocess.TimeoutExpired
-    )
+    use_forks()
     began = time.monotonic()
     assert train(arguments, whole) == 0
     shutil.rmtree(whole)

@@ -107,8 +107,8 @@ def test_patience_counts_iterations_without_a_better_one(patience: int, over: li
     ("wrong", "said"),
     [
         ({"schedule": "linear"}, "wanted exponential or plateau or constant, found 'linear'"),
-        ({"patience": -1}, "patience >= 0"),
-        ({"initial_lr": 0.0}, "initial_lr > 0"),
+        ({"patience": -1}, "patience wants 0 to"),
+        ({"initial_lr": 0.0}, "initial_lr wants above 0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
@@ -118,5 +118,5 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -
 
 @pytest.mark.parametrize("wrong", [{"factor": 1.0}, {"factor": 0.0}, {"least": -1.0}, {"wait": 0}])
 def test_plateaus_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"optim\.plateau: wanted 0 < factor < 1"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} wants"):
         PlateauOptions(**wrong)

@@ -25,7 +25,7 @@ def test_the_split_is_kaldis_with_four_of_train_as_dev(data_dir: Path, tmp_path:
     for name in counts:
         files = [path.name for path in (tmp_path / name).iterdir()]
         same = filecmp.cmpfiles(tmp_path / name, tmp_path / "again" / name, files, shallow=False)
-        assert sorted(same[0]) == sorted(files) and len(files) == 3
+        assert sorted(same[0]) == sorted(files) and len(files) == 4
 
 
 def test_another_directory_is_refused(tmp_path: Path) -> None:

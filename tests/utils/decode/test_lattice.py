@@ -269,7 +269,7 @@ def test_output_of_another_model_is_refused(Decoder: DecoderClass, uniform: Grap
 
 
 def test_silly_settings_are_refused(Decoder: DecoderClass, uniform: Graph) -> None:
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="beam wants above 0"):
         Decoder(uniform, beam=0.0)
     decoder = Decoder(uniform)
     lattice = decoder.decode(_scores(0, 5, 8))

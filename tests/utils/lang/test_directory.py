@@ -11,6 +11,7 @@ from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import ngram
 from chainstitch.utils.lang.directory import FILES, Lang, read_lang, read_sentences, write_lang
+from chainstitch.utils.outputs import MARK
 
 LEXICON = {"no": [("N", "O")], "know": [("N", "O")], "on": [("O", "N")]}
 
@@ -21,7 +22,7 @@ def _write(out: Path, overwrite: bool = False) -> Lang:
 
 def test_directory_holds_the_contract_s_files_and_reads_back(tmp_path: Path) -> None:
     written = _write(tmp_path / "lang")
-    assert {p.name for p in (tmp_path / "lang").iterdir()} == set(FILES)
+    assert {p.name for p in (tmp_path / "lang").iterdir()} == {MARK, *FILES}
     lang = read_lang(tmp_path / "lang")
     assert lang == written
     assert lang.words == {

@@ -189,7 +189,7 @@ def test_arpa_in_any_dress_is_read_and_foreign_words_are_named(
     [
         (None, "does not exist"),
         ("hello\n", "not a good ARPA file"),
-        (SMALL.replace("-0.4 a", "x a"), "invalid n-gram logprob 'x'"),
+        (SMALL.replace("-0.4 a", "x a"), "line 8: the log-probability 'x' is not a number"),
         (SMALL[: SMALL.index("-0.7")], "not a good ARPA file"),
         (SMALL.replace(" a", " A"), "upper and lower case"),
     ],

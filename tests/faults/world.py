@@ -1,0 +1,225 @@
+"""The good world: one of everything that a command reads, small, and all of it whole.
+
+It is made once a session, in the place where each row then finds its own copy: manifests have
+absolute paths in them. A copy is of hard links, so that whoever breaks a file puts another one in
+its place, and never writes into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import os
+import pickle
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import kaldifst
+import numpy as np
+import soundfile
+
+from chainstitch.nnet.chain import DenominatorGraph
+from chainstitch.utils.corpora import cifar, digits
+from chainstitch.utils.data.images import write_images
+from chainstitch.utils.data.manifests import read_cuts, write_set
+from tests import images
+from tests.toy import RATE, TRAINING, XCONFIG, Toy, align_evenly, build, run
+
+IVECTOR = "num_gauss = 4\ndim = 3\npca_dim = 8\nubm_iterations = 2\niterations = 1\n"
+ARPA = (
+    "\\data\\\nngram 1=5\nngram 2=2\n\n\\1-grams:\n-1.0\t<s>\t-0.3\n-0.7\t</s>\n"
+    "-0.6\tlow\t-0.2\n-0.6\thigh\t-0.2\n-0.6\trise\n\n"
+    "\\2-grams:\n-0.3\t<s> low\n-0.2\tlow high\n\n\\end\\\n"
+)
+QUEUE = 'patience = 20.0\n[slurm]\nmem = ["--mem={}"]\n'
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the good world is kept, and where copies of parts of it are made, one after another."""
+
+    good: Path
+    place: Path
+
+    def fresh(self, names: Iterable[str]) -> None:
+        """Makes a copy of these parts of the world, instead of the one before."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir()
+        wanted = {name for name in names if (self.good / name).exists()}
+        for name in sorted(wanted):
+            if not any(name.startswith(f"{other}/") for other in wanted):
+                link(self.good / name, self.place / name)
+
+    def file(self, name: str) -> Path:
+        """A file of the copy, the first of those that a name with a `*` in it means."""
+        return sorted(self.place.glob(name))[0] if "*" in name else self.place / name
+
+
+def make(top: Path) -> World:
+    """Makes the world."""
+    world = World(top / "good", top / "w")
+    world.place.mkdir()
+    _everything(world.place)
+    world.place.rename(world.good)
+    return world
+
+
+def _everything(place: Path) -> None:
+    with contextlib.chdir(place):  # what a run was made from is where it was, seen from here
+        build(place)
+        _speech(Path(), Toy(Path()))
+        _images(Path())
+    _corpora(place)
+    (place / "arpa").write_text(ARPA)
+    (place / "arpa.gz").write_bytes(gzip.compress(ARPA.encode(), mtime=0))
+    DenominatorGraph.load(place / "den.npz").write_fst_text(place / "den.txt")
+    kaldifst.compile((place / "den.txt").read_text(), acceptor=True).write(str(place / "den.fst"))
+    (place / "text.txt").write_text("low high\nrise low\nhiss\n")
+    (place / "queue.toml").write_text(QUEUE)
+    (place / "extra").write_text("yes H S\n")
+    (place / "a.xconfig").write_text(XCONFIG)
+    (place / "place").mkdir()
+    (place / "place/RESULTS.md").write_text("# Results\n\nSomebody's own.\n")
+    assert run("run", place / "jobs/log/a.log", "true") == 0
+    (record,) = (place / "jobs/q").iterdir()
+    record.rename(record.with_name("a"))
+
+
+def _speech(place: Path, toy: Toy) -> None:
+    """Models, alignments, tree, i-vectors, and what was decoded."""
+    quick = ["--set", "training.passes=1", "--set", "training.minibatch_size=8"]
+    quick += ["--set", "training.frames_per_iteration=4000"]
+    exp = place / "exp/a_s0"
+    assert run(*toy.arguments(exp, *quick)) == 0
+    assert run("combine", exp) == 0
+    jobs = ["--set", "training.jobs_initial=2", "--set", "training.jobs_final=2"]
+    jobs += ["--set", "training.frames_per_iteration=1000"]
+    begun = place / "exp/begun_s0"  # and killed after the first of two iterations
+    assert run(*toy.arguments(begun, "--set", "training.passes=1")) == 0
+    (begun / "2.pt").unlink()
+    begun = place / "exp/jobs_s0"  # whose first jobs failed
+    assert run(*toy.arguments(begun, *quick, *jobs, "--jobs-cmd", "false")) == 1
+    align_evenly(toy, toy.train, place / "ali")
+    (place / "ivector.toml").write_text(IVECTOR)
+    plain, both = "name=input dim=13", "name=ivector dim=3\ninput name=input dim=13"
+    around = ("Append(-1,0,1)", "Append(-1,0,1,ReplaceIndex(ivector,t,0))")
+    (place / "v.toml").write_text(TRAINING.replace(plain, both).replace(*around))
+    for arguments in (
+        ["decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out", exp / "decode_dev",
+         "--lmwt", "9:10", "--wip", "0", "--nj", "1"],
+        ["score", exp / "decode_dev"],
+        ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
+         "--max-dropped", "1"],
+        ["tree", "--data", toy.train, "--ali", place / "ali", "--lang", toy.lang, "--out",
+         place / "tree", "--leaves", "6"],
+        ["ivectors", "train", place / "ivector.toml", "--data", toy.train, "--out",
+         place / "ivector"],
+        ["ivectors", "extract", place / "ivector", "--data", toy.train],
+        ["ivectors", "extract", place / "ivector", "--data", toy.dev],
+    ):  # fmt: skip
+        assert run(*arguments) == 0, arguments
+    (place / "ctm").write_bytes((place / "ali_dev/ctm").read_bytes())
+    cuts = read_cuts(toy.dev)
+    for cut in cuts:
+        (whole,), cut.features = cut.supervisions, None
+        words = whole.text.split()
+        each = cut.duration / len(words)
+        cut.supervisions = [
+            dataclasses.replace(whole, id=f"{cut.id}-{n}", start=n * each, duration=each, text=word)
+            for n, word in enumerate(words)
+        ]
+    write_set(place / "segments", cuts)
+
+
+def _corpora(place: Path) -> None:
+    """What `prepare` reads; of the speech corpora every recording is the same."""
+    kaldi = place / "kaldi"
+    kaldi.mkdir()
+    wavs = sorted((place / "wav").glob("s[01]/*.wav"))
+    names = {f"{w.parent.name}-{w.stem}": w for w in wavs}
+    tables = {
+        "wav.scp": {key: f"{path}" for key, path in names.items()},
+        "text": {key: path.with_suffix(".txt").read_text() for key, path in names.items()},
+        "utt2spk": {key: path.parent.name for key, path in names.items()},
+        "segments": {key: f"{key} 0.0 0.4" for key in names},
+    }
+    for name, table in tables.items():
+        (kaldi / name).write_text("".join(f"{k} {v}\n" for k, v in sorted(table.items())))
+    one = place / "one.wav"
+    soundfile.write(one, 0.1 * np.sin(np.arange(RATE // 4)), RATE, subtype="PCM_16")
+    yesno = place / "yesno"
+    yesno.mkdir()
+    for number in range(60):
+        os.link(one, yesno / f"{'_'.join(f'{number:08b}')}.wav")
+    recordings = place / "digits/recordings"
+    recordings.mkdir(parents=True)
+    for speaker in digits.SPEAKERS:
+        for number in range(10 * digits.PER_DIGIT):
+            os.link(one, recordings / f"{number % 10}_{speaker}_{number // 10}.wav")
+    generator = np.random.default_rng(0)
+    for dataset, label in (("cifar10", "labels"), ("cifar100", "fine_labels")):
+        form = cifar.FORMS[dataset][0]
+        (place / dataset).mkdir()
+        for file in [*form.train, *form.test]:
+            content = {"data": generator.integers(0, 256, (4, 3072), np.uint8), label: [0, 1, 2, 3]}
+            (place / dataset / file).write_bytes(pickle.dumps(content, 2))
+        classes = [f"class{n}" for n in range(10)]
+        (place / dataset / form.names).write_bytes(pickle.dumps({form.key: classes}, 2))
+
+
+def _images(place: Path) -> None:
+    there = place / "images"
+    there.mkdir()
+    write_images(images.images(12), there / "train")
+    write_images(images.images(6, 1), there / "test")
+    (there / "conf.toml").write_text(images.CONFIG)
+    out = place / "exp/i_s0"
+    assert run(*images.arguments(there, out, "--set", "training.passes=1")) == 0
+    assert run("combine", out) == 0
+    decoded = out / "decode_test"
+    assert run("classify", out, "--data", there / "test", "--out", decoded, "--device", "cpu") == 0
+    assert run("score", decoded) == 0
+
+
+def link(source: Path, target: Path) -> None:
+    """Makes `target` a copy of `source`, of hard links."""
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=os.link)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target)
+
+
+def contents(place: Path, names: Iterable[str] = ()) -> dict[str, str]:
+    """The hash of every file in `place` and the name of every directory, but for `names`.
+
+    An index.bin is made by whoever reads the features first, and is no output.
+    """
+    left_out = {*names, "index.bin"}
+    found = {}
+    known: dict[tuple[int, int], str] = {}
+    for directory, folders, files in os.walk(place):
+        folders[:] = [name for name in folders if name not in left_out]
+        where = os.path.relpath(directory, place)
+        found |= {f"{where}/{name}": "directory" for name in folders}
+        for name in files:
+            if name in left_out:
+                continue
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            key = (status.st_ino, status.st_mtime_ns)
+            if key not in known:
+                known[key] = _hash(path)
+            found[f"{where}/{name}"] = known[key]
+    return found
+
+
+def _hash(path: str) -> str:
+    if os.path.islink(path) or not os.path.isfile(path):
+        return "no file"
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()

@@ -16,7 +16,7 @@ from chainstitch.nnet.tasks.options import Optim
 
 
 def test_the_effect_is_what_two_steps_do_beyond_one_to_second_order() -> None:
-    """On a quadratic, where (1) has no further terms: theta <- theta - nu g - a (1 + a) nu^2 H g."""
+    """On a quadratic (1) has no further terms: theta <- theta - nu g - a (1 + a) nu^2 H g."""
     hessian, nu, alpha = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64), 0.1, 0.7
     theta = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
     start = theta.detach().clone()

@@ -315,8 +315,11 @@ class Trainer:
         saturation, shrink = self._shrinkage(iteration, lr)
         units.forget(self.network)
         self._shrink(shrink)
-        torch.manual_seed(self.seed * 1_000_003 + iteration + JOB_SEEDS * job)
+        seed = self.seed * 1_000_003 + iteration
+        torch.manual_seed(seed)  # as in Kaldi, all jobs of an iteration draw the same phase
         self.stepper.begin_iteration(lambda below: int(torch.randint(below, ())))
+        if job:
+            torch.manual_seed(seed + JOB_SEEDS * job)
         return Progress(saturation, shrink)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from chainstitch.nnet.tasks.speech_config import SpeechConfig
 from chainstitch.utils import config
 
 DIGITS = Path(__file__).resolve().parents[2] / "egs" / "digits"
-NETS = ("tdnn_1a", "tdnn_lstm_1a", "blstm_1a", "ce_tdnn_lstm_1a", "ce_blstm_1a")
+NETS = ("tdnn_1a", "tdnn_lstm_1a", "blstm_1a", "lfr_ce_tdnn_lstm_1a", "lfr_ce_blstm_1a")
 
 
 def add(conf: Path, out: Path) -> subprocess.CompletedProcess[str]:

@@ -44,6 +44,7 @@ class InProcess:
         self.make = lambda: made(toy, out, schedule, jobs, self)
         self.out = out
         self.lrs: list[list[float]] = []
+        self.phases: list[set[int]] = []  # of backstitch
         self.seeds = itertools.count(100)
         self.first = b""  # the file that the jobs of iteration 0 begin with
 
@@ -51,10 +52,12 @@ class InProcess:
         if iteration == 0:
             self.first = (self.out / "0.pt").read_bytes()
         results, self.lrs = [], [*self.lrs, []]
+        self.phases.append(set())
         for number in range(1, jobs + 1):
             job, result = self.job(iteration, number)
             results.append(result)
             self.lrs[-1].append(job.stepper.optimizer.param_groups[0]["lr"])
+            self.phases[-1].add(job.stepper.wrapper.state_dict()["phase"])
         return results
 
     def job(self, iteration: int, number: int) -> tuple[Trainer, dict[str, Any]]:
@@ -107,6 +110,8 @@ def test_jobs_start_from_one_model_with_its_learning_rate_times_their_number_and
     assert parallel.lrs == [[row["lr"]] * 2 for row in driver.rows]
     assert driver.rows[0]["lr"] == pytest.approx(2 * 5e-3)
     assert driver.rows[-1]["lr"] == pytest.approx(2 * 1e-3)
+    # the minibatches that backstitch treats have the same places in all jobs of an iteration
+    assert list(map(len, parallel.phases)) == [1] * 4 and len(set.union(*parallel.phases)) == 4
     for number, row in enumerate(driver.rows[1:], 1):  # each share once, by one of the jobs
         frames = driver.examples.frames[
             [i for m in driver.plan.iteration(number) for i in m.indices]

@@ -51,7 +51,7 @@ no_prune_order = 2
 initial_lr = 5e-3
 final_lr = 1e-3
 [training]
-passes = 3
+passes = 2
 minibatch_size = 4
 frames_per_iteration = 2200
 """

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Says how many runs of a plan are done, now and then, until it is ended with its parent.
+
+Example: progress.py exp/speech/tune.json --at-a-time 2 &
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from experiment import clock
+from finished import RESULT, finished, pace, read_plan
+
+LOOK, SAY = 2.0, 30.0  # seconds between looks, and between lines
+
+
+def line(plan: list[dict], done: int, at_a_time: int, verb: str, each: float) -> str:
+    """As in: 37 of 240 trained, about 12 minutes left.
+
+    Args:
+        each: seconds a run, where the plan does not say.
+    """
+    left = [row for row in plan if finished(row) is None]
+    seconds = each * (len(plan) - done) or pace(plan) * sum(row["predicted"] for row in left)
+    return f"{done} of {len(plan)} {verb}, about {clock(seconds / at_a_time)} left"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("plan", type=Path, help="what plan.py wrote")
+    parser.add_argument("--at-a-time", type=int, default=1, help="runs at a time (1)")
+    parser.add_argument("--file", default=RESULT, help=f"what is there when it is done ({RESULT})")
+    parser.add_argument("--verb", default="trained", help="what has been done then (trained)")
+    parser.add_argument("--each", type=float, default=0.0, help="seconds a run; 0: as planned")
+    options = parser.parse_args()
+    plan, parent = read_plan(options.plan), os.getppid()
+    said, when = -1, 0.0
+    while os.getppid() == parent:
+        done = sum((Path(row["out"]) / options.file).is_file() for row in plan)
+        if done != said and (time.monotonic() - when > SAY or done == len(plan)):
+            text = line(plan, done, options.at_a_time, options.verb, options.each)
+            print(time.strftime("%H:%M:%S"), text, flush=True)
+            said, when = done, time.monotonic()
+        if done == len(plan):
+            break
+        time.sleep(LOOK)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

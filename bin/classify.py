@@ -29,6 +29,7 @@ def classify(
     import torch
 
     from chainstitch.nnet.tasks import run
+    from chainstitch.nnet.tasks.image_networks import check_shape, shape_in
     from chainstitch.nnet.tasks.images import classify as likeliest
     from chainstitch.nnet.tasks.run_directory import pick_device
     from chainstitch.utils.data.images import CLASSES, read_classes, read_images
@@ -40,11 +41,12 @@ def classify(
     device = pick_device(device)
     if num_threads:
         torch.set_num_threads(num_threads)
-    network, _, _ = run.load(exp, "images", device)
+    network, _, facts = run.load(exp, "images", device)
     classes = read_classes(exp / CLASSES)
     images = read_images(data)
     if images.classes != classes:
         raise UserError(f"{data} has other classes than {exp} was trained on")
+    check_shape(images, data, shape_in(facts, exp / "final.pt"))
     found = likeliest(network, images, device)
     write_classified(out, data.resolve().name, images.labels.tolist(), found, classes, overwrite)
     print(f"{out}: {len(images)} images classified; next: chainstitch score {out}")

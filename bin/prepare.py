@@ -31,7 +31,7 @@ Unofficial = Annotated[
 def prepare() -> None:
     """Write recordings, supervisions and cuts for each set of a corpus. No audio is copied.
 
-    Of CIFAR, the python or the binary form: images, labels and the names of classes.
+    Of CIFAR, the python or the binary form, and of MNIST: images, labels and names of classes.
 
     Examples:
     chainstitch prepare kaldi my_kaldi_dir data/train
@@ -154,6 +154,23 @@ def cifar100(
     _report(out, counts, "images")
 
 
+def mnist(
+    source: Source,
+    out: Sets,
+    max_train: MaxTrain = 0,
+    max_test: MaxTest = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """The images of MNIST, four idx.gz files; those of Fashion-MNIST have the same names and form.
+
+    Example: chainstitch prepare mnist mnist data/mnist
+    """
+    from chainstitch.utils.corpora import mnist as corpus
+
+    counts = corpus.prepare(_existing(source), out, max_train, max_test, overwrite)
+    _report(out, counts, "images")
+
+
 def _existing(source: Path, beside: Path | None = None) -> Path:
     """The source; its sets may not lie in it, which is known before it is read."""
     if not source.is_dir():
@@ -175,5 +192,6 @@ SUBCOMMANDS = {
     "folder": folder,
     "cifar10": cifar10,
     "cifar100": cifar100,
+    "mnist": mnist,
 }
 KIND = "corpus"  # what a subcommand is called in messages

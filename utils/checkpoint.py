@@ -32,6 +32,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("front", "ubm", "extractor", "constants"), dict),
     **dict.fromkeys(("next_iteration", "num_iterations", "num_outputs"), int),
     "finished": bool, "rows": str, "log_prior": Tensor, "acoustic_scale": (int, float),
+    "image_shape": list,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chainstitch.nnet.layers.precision import widened
@@ -30,7 +31,8 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of rows (n, dim) without scale and shift (BatchNormComponent).
 
     epsilon 1e-3. In training mode it uses the minibatch's statistics and keeps a running average of
-    them for evaluation; `combine` computes them afresh for the final model.
+    them for evaluation; `combine` computes them afresh for the final model. A minibatch of a single
+    row, the last one of a pass perhaps, is normalised by that average, too.
 
     Attributes:
         minibatch_group: process group over which a minibatch's rows are spread, or None.
@@ -44,7 +46,10 @@ class BatchNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim) -> (n, dim)."""
         spread = self.training and self.minibatch_group is not None
-        y = over_processes(self, x, self.minibatch_group) if spread else super().forward(x)
+        if spread:
+            y = over_processes(self, x, self.minibatch_group)
+        else:
+            y = by_running_average(self, x) if alone(self, x) else super().forward(x)
         return y if self.target_rms == 1.0 else y * self.target_rms
 
 
@@ -62,7 +67,19 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim, rows, columns), and out the same."""
         spread = self.training and self.minibatch_group is not None
-        return over_processes(self, x, self.minibatch_group) if spread else super().forward(x)
+        if spread:
+            return over_processes(self, x, self.minibatch_group)
+        return by_running_average(self, x) if alone(self, x) else super().forward(x)
+
+
+def alone(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> bool:
+    """Whether x (n, dim, ...) is in training a single row, which has no variance."""
+    return norm.training and x.numel() == x.shape[1]
+
+
+def by_running_average(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+    """What `norm` makes of x in evaluation."""
+    return F.batch_norm(x, norm.running_mean, norm.running_var, eps=norm.eps)
 
 
 def over_processes(norm: nn.modules.batchnorm._BatchNorm, x: Tensor, group: Any) -> Tensor:

@@ -1,6 +1,6 @@
 """What the config of an image classifier (egs/cifar/conf/*.toml) may say, with the defaults.
 
-[optim] and [training] also have the keys of options.py.
+[network] is in image_networks.py; [optim] and [training] also have the keys of options.py.
 """
 
 from __future__ import annotations
@@ -8,36 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chainstitch.nnet.loss.added import AddedLosses
-from chainstitch.nnet.nets.wide_resnet import BOTTLENECK, FILTERS
+from chainstitch.nnet.tasks.image_networks import ImageNetwork
 from chainstitch.nnet.tasks.options import Optim, Training
-from chainstitch.utils.bounds import SEED, check_fields
-
-
-@dataclass
-class ImageNetwork:
-    """[network]: the wide resnet of nets/wide_resnet.py."""
-
-    filters: list[int] = field(
-        default_factory=lambda: list(FILTERS),
-        metadata={"help": "of the three groups", "bounds": "[1, 65536]"},
-    )
-    bottleneck: int = field(
-        default=BOTTLENECK,
-        metadata={"help": "filters in the middle of bottlenecks", "bounds": "[1, 65536]"},
-    )
-    width: float = field(
-        default=1.0, metadata={"help": "multiplies all numbers of filters", "bounds": "(0, 1000]"}
-    )
-    kaldi_offsets: bool = field(
-        default=False, metadata={"help": "average the columns that Kaldi's recipes do"}
-    )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if len(self.filters) != 3:
-            raise ValueError(f"network: wanted three filters, found {self.filters}")
-        if round(self.width * min(*self.filters, self.bottleneck)) < 1:
-            raise ValueError(f"network: width {self.width} leaves a convolution without filters")
+from chainstitch.utils.bounds import SEED
 
 
 @dataclass

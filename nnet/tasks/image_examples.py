@@ -61,9 +61,9 @@ class ImageExamples(Stateless):
     ) -> None:
         if max_shift < 0:
             raise ValueError(f"augmentation: wanted max_shift >= 0, found {max_shift}")
-        count, self.rows, self.columns, colours = images.pixels.shape
+        count, self.rows, self.columns, self.colours = images.pixels.shape
         self.classes = images.classes
-        self.pixels = torch.from_numpy(images.pixels).to(device).view(-1, colours)
+        self.pixels = torch.from_numpy(images.pixels).to(device).view(-1, self.colours)
         self.labels = torch.from_numpy(images.labels).to(device)
         self.max_shift, self.flip = max_shift, flip
         self.num_measured = num_measured or count
@@ -74,6 +74,11 @@ class ImageExamples(Stateless):
 
     def __str__(self) -> str:
         return f"{len(self)} images"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and colours of an image."""
+        return self.rows, self.columns, self.colours
 
     def batch(self, indices: Sequence[int]) -> ImageBatch:
         """These images."""

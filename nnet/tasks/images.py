@@ -14,9 +14,9 @@ import torch
 
 from chainstitch.nnet.loss import ClassLoss
 from chainstitch.nnet.nets.trainable import Trainable
-from chainstitch.nnet.nets.wide_resnet import WideResNet
 from chainstitch.nnet.tasks.image_config import ImageConfig, ImageInputs
 from chainstitch.nnet.tasks.image_examples import ImageExamples
+from chainstitch.nnet.tasks.image_networks import KINDS, check_shape, shape_in
 from chainstitch.nnet.tasks.run_directory import wants_half
 from chainstitch.nnet.tasks.task import Built, Place, Task
 from chainstitch.nnet.train import diagnostics
@@ -25,7 +25,6 @@ from chainstitch.nnet.train.plan import BatchPlan
 from chainstitch.utils.data.images import CLASSES, ImageSet, read_classes, read_images
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
-from chainstitch.utils.memory import refuse_more
 
 
 class Images(Task[ImageConfig, ImageInputs, Built]):
@@ -46,7 +45,7 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
                 "was trained on, or train again"
             )
         torch.manual_seed(inputs.seed)
-        network = _network(config, len(train.classes))
+        network = config.network.build(len(train.classes), train.shape)
         network.bf16 = wants_half(config.training.precision, device)
         training, loss = config.training, ClassLoss()
         # Kaldi's recipe has two archives of 25,000 images; its rule for speech would make it three
@@ -73,9 +72,9 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
             raise UserError(f"{inputs.data} has other classes than {directory} was begun with")
 
     def facts(self, config: ImageConfig, built: Built) -> dict[str, Any]:
-        """How many classes."""
-        assert isinstance(built.network, WideResNet)
-        return {"num_outputs": built.network.num_outputs}
+        """How many classes, and what images."""
+        assert isinstance(built.train, ImageExamples)
+        return {"num_outputs": len(built.train.classes), "image_shape": list(built.train.shape)}
 
     def open_network(self, exp: Path, config: ImageConfig, facts: dict[str, Any]) -> Trainable:
         """The network that the config describes."""
@@ -85,7 +84,7 @@ class Images(Task[ImageConfig, ImageInputs, Built]):
                 f"{exp / CLASSES} has {len(classes)} classes, the network {facts['num_outputs']} "
                 "outputs; put back the file that `chainstitch train` wrote"
             )
-        return _network(config, facts["num_outputs"])
+        return config.network.build(len(classes), shape_in(facts, exp / "final.pt"))
 
 
 def classify(network: Trainable, images: ImageSet, device: str) -> Iterator[list[int]]:
@@ -97,33 +96,21 @@ def classify(network: Trainable, images: ImageSet, device: str) -> Iterator[list
             yield examples.batch(indices).outputs(network, device).argmax(1).tolist()
 
 
-def _network(config: ImageConfig, num_classes: int) -> WideResNet:
-    options = config.network
-    f1, f2, f3, middle = (options.width * n for n in (*options.filters, options.bottleneck))
-    weights = 9 * (4 * f1**2 + f1 * f2 + 4 * f2**2 + f2 * f3 + 3 * middle**2)
-    what = f"network: filters = {options.filters}, width = {options.width:g}"
-    refuse_more(4 * weights, what, "set fewer filters")
-    return WideResNet(
-        num_classes, options.filters, options.bottleneck, options.width, options.kaldi_offsets
-    )
-
-
 def read_sets(
     config: ImageConfig, inputs: ImageInputs, device: str
 ) -> tuple[ImageExamples, ImageExamples]:
     """The two sets, on the device.
 
     Raises:
-        UserError: they are missing, damaged, of different classes, or not 32 x 32 in colour.
+        UserError: they are missing, damaged, of different classes or sizes, or of one that the
+            network is not for.
     """
     train, valid = read_images(inputs.data), read_images(inputs.valid)
     if train.classes != valid.classes:
         raise UserError(f"{inputs.data} and {inputs.valid} have different classes")
+    wanted = KINDS[config.network.kind].shape or train.pixels.shape[1:]
     for images, directory in ((train, inputs.data), (valid, inputs.valid)):
-        if images.pixels.shape[1:] != (32, 32, 3):
-            raise UserError(
-                f"{directory} has images of {images.pixels.shape[1:]}, wanted 32 x 32 of 3 colours"
-            )
+        check_shape(images, directory, wanted)
     training = config.training
     return (
         ImageExamples(train, device, training.max_shift, training.flip, training.train_measured),

@@ -11,6 +11,7 @@ corpus=
 nj=2
 device=cpu
 overwrite=false
+conf=conf
 work=. # where data/ and exp/ are made
 results= # empty: exp/ in the work directory
 
@@ -27,6 +28,7 @@ Measures what backstitch does to a network that over-fits, against plain trainin
   --quick true       fewer forms, rates, passes and seeds: a table and a picture in ten minutes
   --corpus DIR       the directory of the corpus: recordings/ of digits, the idx.gz files of MNIST, an
                      archive of CIFAR-10; for speech, what egs/mini/local/make_corpus.py made
+  --conf DIR         where NAME.toml and the networks, in nets/, are (default: the recipe's own)
   --nj N             runs at a time, of one thread each (default $nj)
   --work DIR         where data/ and exp/ go (default: this directory)
   --results DIR      where RESULTS.md, pictures and results/NAME.json go (default: exp/ in the work
@@ -35,7 +37,8 @@ Measures what backstitch does to a network that over-fits, against plain trainin
   --overwrite true   do again what is done
 Stages: 0 data, 1 tuning runs, 2 choice of rates, 3 reported runs, 4 decoding of speech, 5 table, pictures
 and verdict. Runs that are done are kept: after a stop, the same command goes on.
-A row of conf/NAME.toml may be changed or added; how, stands in local/experiment.py.
+An experiment of your own is a file like conf/speech.toml, which local/experiment.py explains, and data of
+your own are tune/ and report/ in data/KIND of --work, with an empty file ready beside them (local/data.sh).
 Example: egs/backstitch/run.sh --experiment speech --quick true --work backstitch"
 
 . ./path.sh
@@ -56,24 +59,28 @@ name=$experiment
 if [[ $quick == true ]]; then name+=_quick; fi
 exp=$work/exp/$name
 if [[ $results ]]; then results=$(caller_path "$results"); else results=$work/exp; fi
+if [[ $conf != conf ]]; then conf=$(caller_path "$conf"); fi
+asked=("$experiment" --conf "$conf" --quick "$quick")
 . local/data.sh
 
 # Starts a job for each run of a plan, and says now and then how many are done.
 do_all() { # PLAN WHAT SCRIPT [OPTIONS of progress.py]
-  local plan=$1 what=$2 script=$3 count status=0 progress
+  local plan=$1 what=$2 script=$3 count status=0 pid
+  local progress=(python local/progress.py "$plan" --at-a-time "$nj" "${@:4}")
   count=$(command python local/plan.py --count "$plan")
-  command python local/progress.py "$plan" --at-a-time "$nj" "${@:4}" &
-  progress=$!
+  command "${progress[@]}" &
+  pid=$!
   $(if [[ $device == cpu ]]; then echo "$train_cmd"; else echo "$cuda_cmd"; fi) \
     --num-threads 1 --max-jobs-run "$nj" JOB=1:"$count" "$exp/log/$what.JOB.log" \
     python "local/$script" "$plan" JOB --device "$device" "${overwrite_flag[@]}" || status=$?
-  if ((status)); then kill "$progress" 2>/dev/null || true; fi
-  wait "$progress" || true
+  kill "$pid" 2>/dev/null || true
+  wait "$pid" || true
+  command "${progress[@]}" --once
   return "$status"
 }
 
-python local/plan.py "$experiment" --quick "$quick" --hours --at-a-time "$nj" --exp "$exp"
-kind=$(command python local/plan.py "$experiment" --quick "$quick" --kind)
+python local/plan.py "${asked[@]}" --hours --at-a-time "$nj" --exp "$exp"
+kind=$(command python local/plan.py "${asked[@]}" --kind)
 data=$work/data/$kind
 
 if stage 0 "data: one part to tune on, another to report on" "2 minutes" "200 MB"; then
@@ -86,31 +93,30 @@ if stage 0 "data: one part to tune on, another to report on" "2 minutes" "200 MB
 fi
 
 if stage 1 "tuning runs"; then
-  python local/plan.py "$experiment" --quick "$quick" --part tune --data "$data" --exp "$exp" \
+  python local/plan.py "${asked[@]}" --part tune --data "$data" --exp "$exp" \
     --out "$exp/tune.json" --at-a-time "$nj"
   do_all "$exp/tune.json" tune train_one.py
 fi
 
 if stage 2 "choose the rate of each form and number of passes" "1 s"; then
-  python local/choose.py "$exp/tune.json" --experiment "$experiment" --quick "$quick" \
-    --out "$exp/chosen.json"
+  python local/choose.py "${asked[@]}" --plan "$exp/tune.json" --out "$exp/chosen.json"
 fi
 
 if stage 3 "reported runs"; then
-  python local/plan.py "$experiment" --quick "$quick" --part report --data "$data" --exp "$exp" \
+  python local/plan.py "${asked[@]}" --part report --data "$data" --exp "$exp" \
     --chosen "$exp/chosen.json" --out "$exp/report.json" --at-a-time "$nj"
   do_all "$exp/report.json" report train_one.py
 fi
 
 if [[ $kind == speech || $kind == digits ]]; then
-  seconds=$(command python local/plan.py "$experiment" --quick "$quick" --test-seconds)
+  seconds=$(command python local/plan.py "${asked[@]}" --test-seconds)
   if stage 4 "decode the test set" "$seconds s a run"; then
     do_all "$exp/report.json" test test_one.py --file test.json --verb tested --each "$seconds"
   fi
 fi
 
 if stage 5 "table, pictures and verdict" "5 s" "1 MB"; then
-  python local/gather.py "$experiment" --quick "$quick" --exp "$exp" \
+  python local/gather.py "${asked[@]}" --exp "$exp" \
     --out "$results/results/$name.json" --command "egs/backstitch/run.sh ${parse_options_given[*]}"
   python local/report.py "$results/results" --out "$results" --show "$name"
 fi

@@ -5,7 +5,7 @@ The best mean over the tuning seeds of the held-out objective (or of the error, 
 says) after the last iteration. A form with several settings is chosen from all of them and all
 rates. A rate that is the first or the last one tried is said: a better one may lie beyond it.
 
-Example: choose.py exp/speech/tune.json --experiment speech --out exp/speech/chosen.json
+Example: choose.py speech --plan exp/speech/tune.json --out exp/speech/chosen.json
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiment import key, load
+from experiment import CONF, key, load
 from finished import finished, read_plan
 
 from chainstitch.utils.errors import UserError
@@ -66,17 +66,20 @@ def choose(results: Sequence[Row], by: str) -> dict[str, Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("plan", type=Path, help="of the tuning runs")
-    parser.add_argument("--experiment", required=True, help="its name in conf/")
+    parser.add_argument("experiment", help="its name in conf/")
+    parser.add_argument("--plan", type=Path, required=True, help="of the tuning runs")
+    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml is")
     parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
     parser.add_argument("--out", type=Path, required=True, help="the .json to write")
     options = parser.parse_args()
     try:
-        by = load(options.experiment, options.quick == "true").choose_by
+        by = load(options.experiment, options.quick == "true", options.conf).choose_by
         results = [(row, finished(row)) for row in read_plan(options.plan)]
         missing = [row["out"] for row, result in results if result is None]
         if missing:
-            raise UserError(f"{len(missing)} tuning runs are not done ({missing[0]}); begin with --stage 1")
+            raise UserError(
+                f"{len(missing)} tuning runs are not done ({missing[0]}); begin with --stage 1"
+            )
         chosen = choose([result for _, result in results if result is not None], by)
         with atomic_file(options.out) as stream:
             json.dump(chosen, stream, indent=1)

@@ -32,7 +32,7 @@ from typing import Any
 
 from chainstitch.utils.errors import UsageError
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path("conf")  # the scripts run in the recipe's directory
 PARTS = ("tune", "report")
 FINAL = 0.1  # the last learning rate over the first
 MEASURES = ("valid_objf", "error")
@@ -127,7 +127,9 @@ def _form(name: str, what: Any, control: bool) -> Form:
 def _check(made: Experiment) -> None:
     both = set(made.seeds) & set(made.tune_seeds)
     if both:
-        raise ValueError(f"seeds and tune_seeds share {sorted(both)}: what is tuned is not reported")
+        raise ValueError(
+            f"seeds and tune_seeds share {sorted(both)}: what is tuned is not reported"
+        )
     for key in ("passes", "rates", "tune_seeds", "seeds"):
         values = getattr(made, key)
         if not values or len(set(values)) < len(values):

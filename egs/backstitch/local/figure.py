@@ -35,6 +35,7 @@ def dose(settings: Sequence[str]) -> float | None:
     said = dict(setting.split("=", 1) for setting in settings)
     alpha = float(said.pop("optim.backstitch.scale", 0))
     interval = int(said.pop("optim.backstitch.interval", 4))
+    said.pop("optim.backstitch.slow_start_share", None)
     return None if said else alpha * (1 + alpha) / interval
 
 
@@ -172,10 +173,14 @@ def _rates(axes: Axes, results: Results, runs: list[dict[str, Any]], measure: st
         by_rate: dict[float, dict[int, list[float]]] = {}
         for run in runs:
             if run["form"] == form and run.get(measure) is not None:
-                by_rate.setdefault(run["rate"], {}).setdefault(run["variant"], []).append(run[measure])
+                by_rate.setdefault(run["rate"], {}).setdefault(run["variant"], []).append(
+                    run[measure]
+                )
         best = max if measure == "valid" else min
         line = [(r, best(map(statistics.fmean, v.values()))) for r, v in sorted(by_rate.items())]
         if line:
-            axes.plot(*zip(*line, strict=True), "o-", markersize=4, linewidth=1.2, **_style(results, form))
+            axes.plot(
+                *zip(*line, strict=True), "o-", markersize=4, linewidth=1.2, **_style(results, form)
+            )
     axes.set_xscale("log")
     axes.set_xlabel("initial learning rate")

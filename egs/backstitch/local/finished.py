@@ -36,8 +36,8 @@ def finished(row: Row, name: str = RESULT) -> Row | None:
     for key in SAME:
         if found["run"][key] != row[key]:
             raise UserError(
-                f"{path.parent} was trained with {key} = {found['run'][key]!r}, now {row[key]!r} is "
-                "asked for; give another --work, or --overwrite true"
+                f"{path.parent} was trained with {key} = {found['run'][key]!r}, now {row[key]!r} "
+                "is asked for; give another --work, or --overwrite true"
             )
     return found
 

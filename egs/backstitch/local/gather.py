@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from experiment import Experiment, load
+from experiment import CONF, Experiment, load
 from finished import TEST, finished, read_plan
 
 from chainstitch.utils.errors import UserError
@@ -84,6 +84,7 @@ def receipts(all_: list[Row]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("experiment", help="its name in conf/")
+    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml is")
     parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
     parser.add_argument("--exp", type=Path, required=True, help="where the runs are")
     parser.add_argument("--out", type=Path, required=True, help="the .json to write")
@@ -91,7 +92,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         content = gather(
-            load(options.experiment, options.quick == "true"), options.exp, options.command
+            load(options.experiment, options.quick == "true", options.conf),
+            options.exp,
+            options.command,
         )
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(options.out) as stream:

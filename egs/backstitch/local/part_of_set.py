@@ -42,7 +42,9 @@ def chosen_speakers(said: str, there: list[str]) -> set[str]:
         UsageError: one is not there.
     """
     share = re.fullmatch(r"(\d+)/([1-9]\d*)", said)
-    wanted = set(there[int(share[1]) :: int(share[2])] if share else said.split(",") if said else there)
+    wanted = set(
+        there[int(share[1]) :: int(share[2])] if share else said.split(",") if said else there
+    )
     if not wanted or wanted - set(there):
         raise UsageError(f"--speakers {said}: wanted some of {','.join(there)}")
     return wanted

@@ -13,11 +13,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiment import CONF, PARTS, Experiment, Run, clock, load, predicted
-from experiment import reported_runs, tuning_runs
+from experiment import (
+    CONF,
+    PARTS,
+    Experiment,
+    Run,
+    clock,
+    load,
+    predicted,
+    reported_runs,
+    tuning_runs,
+)
 from finished import finished, pace, read_plan
 
-from chainstitch.utils.errors import UserError
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
 
 SPEECH = ("speech", "digits")  # kinds of data
@@ -25,15 +34,23 @@ SPEECH = ("speech", "digits")  # kinds of data
 Row = dict[str, Any]
 
 
-def rows(experiment: Experiment, runs: list[Run], data: Path, exp: Path) -> list[Row]:
-    """One for each run: all that its job has to know."""
-    return [_row(experiment, run, data / run.part, exp / run.part / run.name) for run in runs]
+def rows(
+    experiment: Experiment, runs: list[Run], data: Path, exp: Path, nets: Path = CONF / "nets"
+) -> list[Row]:
+    """One for each run: all that its job has to know.
+
+    Args:
+        data: with tune/ and report/ in it; exp: where the runs go; nets: where the configs are.
+    """
+    return [_row(experiment, run, data / run.part, exp / run.part / run.name, nets) for run in runs]
 
 
-def _row(experiment: Experiment, run: Run, data: Path, out: Path) -> Row:
-    conf = CONF / "nets" / f"{run.form.net or experiment.net}.toml"
+def _row(experiment: Experiment, run: Run, data: Path, out: Path, nets: Path) -> Row:
+    conf = nets / f"{run.form.net or experiment.net}.toml"
+    if not conf.is_file():
+        raise UsageError(f"{experiment.name}: there is no {conf}, which {run.form.name} is to have")
     command = [
-        "train", f"conf/nets/{conf.name}", "--data", str(data / "train"),
+        "train", str(conf), "--data", str(data / "train"),
         "--valid", str(data / "valid"), "--out", str(out), "--seed", str(run.seed),
     ]  # fmt: skip
     speech = experiment.data in SPEECH
@@ -63,13 +80,12 @@ def summary(plan: list[Row], at_a_time: int) -> str:
     )
 
 
-def hours(experiment: Experiment, exp: Path, at_a_time: int) -> str:
-    """Both parts' trainings before either is planned; what was chosen does not change their cost
-    but for forms with several settings."""
+def hours(experiment: Experiment, exp: Path, at_a_time: int, nets: Path = CONF / "nets") -> str:
+    """Both parts' trainings, before anything is chosen: a form's first settings stand for it."""
     tune = tuning_runs(experiment)
     first = {(run.form.name, run.passes): run for run in tune}
     reported = list(first.values()) * len(experiment.seeds)
-    factor = pace([_row(experiment, run, exp, exp / run.part / run.name) for run in tune])
+    factor = pace(rows(experiment, tune, exp, exp, nets))
     seconds = factor * sum(predicted(run, experiment.seconds) for run in (*tune, *reported))
     seconds += experiment.seconds.get("test", 0.0) * len(reported)
     return (
@@ -81,6 +97,7 @@ def hours(experiment: Experiment, exp: Path, at_a_time: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("experiment", nargs="?", default="", help="its name in conf/")
+    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml and nets/ are")
     parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
     parser.add_argument("--part", choices=PARTS, help="which runs")
     parser.add_argument("--data", type=Path, help="with tune/ and report/ in it")
@@ -90,7 +107,9 @@ def main() -> int:
     parser.add_argument("--at-a-time", type=int, default=1, help="jobs that will run (1)")
     parser.add_argument("--hours", action="store_true", help="only say how long all will take")
     parser.add_argument("--kind", action="store_true", help="only say what data it wants")
-    parser.add_argument("--test-seconds", action="store_true", help="only say how long a test takes")
+    parser.add_argument(
+        "--test-seconds", action="store_true", help="only say how long a test takes"
+    )
     parser.add_argument("--count", type=Path, help="only say how many runs there are in this list")
     options = parser.parse_args()
     try:
@@ -104,19 +123,20 @@ def main() -> int:
 def _answer(options: argparse.Namespace) -> str:
     if options.count:
         return str(len(read_plan(options.count)))
-    experiment = load(options.experiment, options.quick == "true")
+    experiment = load(options.experiment, options.quick == "true", options.conf)
+    nets = options.conf / "nets"
     if options.kind:
         return experiment.data
     if options.test_seconds:
         return f"{experiment.seconds.get('test', 0):g}"
     if options.hours:
-        return hours(experiment, options.exp, options.at_a_time)
+        return hours(experiment, options.exp, options.at_a_time, nets)
     runs = tuning_runs(experiment)
     if options.part == "report":
         if not (options.chosen and options.chosen.is_file()):
             raise UserError(f"{options.chosen} is missing: begin with --stage 2")
         runs = reported_runs(experiment, json.loads(options.chosen.read_text("utf-8")))
-    plan = rows(experiment, runs, options.data, options.exp)
+    plan = rows(experiment, runs, options.data, options.exp, nets)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(options.out) as stream:
         json.dump(plan, stream, indent=1)

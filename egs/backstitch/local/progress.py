@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Says how many runs of a plan are done, now and then, until it is ended with its parent.
+"""Says how many runs of a plan are done, now and then, until it is ended, or its parent is.
 
 Example: progress.py exp/speech/tune.json --at-a-time 2 &
 """
@@ -26,7 +26,8 @@ def line(plan: list[dict], done: int, at_a_time: int, verb: str, each: float) ->
     """
     left = [row for row in plan if finished(row) is None]
     seconds = each * (len(plan) - done) or pace(plan) * sum(row["predicted"] for row in left)
-    return f"{done} of {len(plan)} {verb}, about {clock(seconds / at_a_time)} left"
+    time_left = f", about {clock(seconds / at_a_time)} left" if seconds else ""
+    return f"{done} of {len(plan)} {verb}{time_left}"
 
 
 def main() -> int:
@@ -36,16 +37,17 @@ def main() -> int:
     parser.add_argument("--file", default=RESULT, help=f"what is there when it is done ({RESULT})")
     parser.add_argument("--verb", default="trained", help="what has been done then (trained)")
     parser.add_argument("--each", type=float, default=0.0, help="seconds a run; 0: as planned")
+    parser.add_argument("--once", action="store_true", help="say it now, and that is all")
     options = parser.parse_args()
     plan, parent = read_plan(options.plan), os.getppid()
     said, when = -1, 0.0
     while os.getppid() == parent:
         done = sum((Path(row["out"]) / options.file).is_file() for row in plan)
-        if done != said and (time.monotonic() - when > SAY or done == len(plan)):
+        if options.once or (said != done < len(plan) and time.monotonic() - when > SAY):
             text = line(plan, done, options.at_a_time, options.verb, options.each)
             print(time.strftime("%H:%M:%S"), text, flush=True)
             said, when = done, time.monotonic()
-        if done == len(plan):
+        if options.once:
             break
         time.sleep(LOOK)
     return 0

@@ -32,8 +32,8 @@ number of passes on tuning runs, with other training data, other held-out data a
 those reported; `*` marks a rate at the edge of those tried. Figures are means over seeds with
 standard deviation, of the model after the last pass. Gap: training less held-out objective.
 Strength: of backstitch over the run, 1 were its alpha full from the first iteration. Seconds: of
-training, one thread, on a machine that may have done other work. {RULE[0].upper() + RULE[1:]}; nothing is
-corrected for the number of comparisons.
+training, one thread, on a machine that may have done other work. {RULE} Nothing is corrected
+for the number of comparisons.
 """
 
 
@@ -65,7 +65,7 @@ def figures(results: Results) -> list[list[str]]:
 
 
 def differences(results: Results) -> list[list[str]]:
-    """The second one: every form against the reference with as many passes, and against the best."""
+    """The second: each form against the reference with as many passes, and against the best."""
     names = ["held-out", "gap", results.content["error"]]
     lines = [["passes", "form", "against", *names]]
     for (form, passes), cell in results.cells.items():
@@ -118,7 +118,8 @@ def section(results: Results) -> str:
     missing = [f"{content['missing']} reported runs are missing.", ""] if content["missing"] else []
     return "\n".join([
         f"## {name}", "", content["question"], "", f"**Verdict.** {sentence(results)}", "",
-        *markdown(figures(results)), "", "Paired differences, the same seeds, with 95 % interval:", "",
+        *markdown(figures(results)), "",
+        "Paired differences, the same seeds, with 95 % interval:", "",
         *markdown(differences(results)), "", f"![{name}]({name}.png)", "",
         f"![{name}, learning rates]({name}_tuning.png)", "", *more, *missing,
         f"Rates tried: {', '.join(f'{rate:g}' for rate in content['rates'])}, by "
@@ -142,7 +143,10 @@ def main() -> int:
         found = {path.stem: read(path) for path in sorted(options.results.glob("*.json"))}
         page = options.out / "RESULTS.md"
         check_file(page, "results", True)
-        names = sorted(found, key=lambda n: ([*ORDER, n.removesuffix("_quick")].index(n.removesuffix("_quick")), n))
+        names = sorted(
+            found,
+            key=lambda n: ([*ORDER, n.removesuffix("_quick")].index(n.removesuffix("_quick")), n),
+        )
         for name in names:
             draw(found[name], options.out / f"{name}.png")
             draw_tuning(found[name], options.out / f"{name}_tuning.png")

@@ -103,7 +103,9 @@ def read(path: Path) -> Results:
         content = json.loads(path.read_text(encoding="utf-8"))
         return collect(content)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not what gather.py writes ({error}); run stage 5 again") from None
+        raise UserError(
+            f"{path} is not what gather.py writes ({error}); run stage 5 again"
+        ) from None
 
 
 def collect(content: Row) -> Results:

@@ -19,6 +19,9 @@ from typing import Any
 from finished import RESULT, TEST, finished, read_plan
 from train_one import chainstitch
 
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+
 
 def test(row: dict[str, Any], device: str) -> float:
     """The word error rate in per cent."""
@@ -26,7 +29,9 @@ def test(row: dict[str, Any], device: str) -> float:
 
     out, data = row["out"], Path(row["data"])
     where = ["--device", device]
-    chainstitch(row, ["combine", out, "--max-models", "1", "--num-threads", "1", "--overwrite", *where])
+    chainstitch(
+        row, ["combine", out, "--max-models", "1", "--num-threads", "1", "--overwrite", *where]
+    )
     for name, more in (("choose", []), ("test", ["--choice", f"{out}/decode_choose/choice.toml"])):
         chainstitch(row, [
             "decode", out, "--data", str(data / name), "--lang", str(data.parent / "lang"),
@@ -44,22 +49,19 @@ def main() -> int:
     parser.add_argument("--overwrite", action="store_true", help="test again what is done")
     options = parser.parse_args()
     began = time.time()
-    row = read_plan(options.plan)[options.job - 1]
-    trained = finished(row)
-    if trained is None:
-        print(f"test_one.py: error: {row['out']} has no {RESULT}; train first", file=sys.stderr)
-        return 1
-    if not trained["converged"] or (finished(row, TEST) is not None and not options.overwrite):
-        print(f"{row['out']} is done")
-        return 0
-
-    from chainstitch.utils.errors import UserError
-    from chainstitch.utils.files import atomic_file
-
     try:
+        row = read_plan(options.plan)[options.job - 1]
+        trained = finished(row)
+        if trained is None:
+            raise UserError(f"{row['out']} has no {RESULT}; go on with --stage 3")
+        if not trained["converged"] or (finished(row, TEST) is not None and not options.overwrite):
+            print(f"{row['out']} is done")
+            return 0
         found = {"run": row, "error": test(row, options.device)}
         with atomic_file(Path(row["out"]) / TEST) as stream:
-            json.dump(found | {"seconds": 0.0, "wall": round(time.time() - began, 1)}, stream, indent=1)
+            json.dump(
+                found | {"seconds": 0.0, "wall": round(time.time() - began, 1)}, stream, indent=1
+            )
     except UserError as error:
         print(f"test_one.py: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -22,16 +22,19 @@ from typing import Any
 
 from finished import RESULT, finished, read_plan
 
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.stop_signals import Stopped
+
 Row = dict[str, Any]
 
 
 def train(row: Row, options: list[str], overwrite: bool) -> bool:
     """Trains; whether it came to its end with finite numbers."""
-    from chainstitch.utils.errors import UserError
-    from chainstitch.utils.stop_signals import Stopped
-
     try:
-        chainstitch(row, [*row["command"], *options, "--overwrite" if overwrite else "--resume=auto"])
+        chainstitch(
+            row, [*row["command"], *options, "--overwrite" if overwrite else "--resume=auto"]
+        )
     except Stopped:
         raise
     except UserError as error:
@@ -128,17 +131,13 @@ def main() -> int:
     parser.add_argument("--overwrite", action="store_true", help="train again what is done")
     options = parser.parse_args()
     began = time.time()
-    row = read_plan(options.plan)[options.job - 1]
-    out = Path(row["out"])
-    if not options.overwrite and finished(row) is not None:
-        print(f"{out} is done")
-        return 0
-
-    from chainstitch.utils.errors import UserError
-    from chainstitch.utils.files import atomic_file
-
     settings = ["--device", options.device, "--num-threads", "1", "--nj", "1"]
     try:
+        row = read_plan(options.plan)[options.job - 1]
+        out = Path(row["out"])
+        if not options.overwrite and finished(row) is not None:
+            print(f"{out} is done")
+            return 0
         converged = train(row, settings, options.overwrite)
         found = figures(row, converged) | {"wall": round(time.time() - began, 1)}
         clear(out, row["part"] == "report")

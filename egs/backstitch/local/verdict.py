@@ -11,10 +11,8 @@ from __future__ import annotations
 from paired import Difference
 from results import MEASURES, Cell, Results
 
-RULE = (
-    "better, worse: the 95 % interval of the paired difference (Student's t, the same seeds) "
-    "excludes 0"
-)
+RULE = """Better, worse: the 95 %
+interval of the paired difference (Student's t, the same seeds) excludes 0."""
 
 
 def number(value: float) -> str:
@@ -23,7 +21,13 @@ def number(value: float) -> str:
     >>> number(-0.00634), number(1.5)
     ('-0.0063', '+1.50')
     """
-    return f"{value:+.4f}" if abs(value) < 0.1 else f"{value:+.2f}" if abs(value) >= 1 else f"{value:+.3f}"
+    return (
+        f"{value:+.4f}"
+        if abs(value) < 0.1
+        else f"{value:+.2f}"
+        if abs(value) >= 1
+        else f"{value:+.3f}"
+    )
 
 
 def told(found: Difference) -> str:
@@ -45,7 +49,7 @@ def sentence(results: Results) -> str:
     if ours is None:
         return "Nothing converged that could be compared."
     plain = results.cells[results.reference, ours.passes]
-    said = _compared(results, ours, {measure: plain for measure in MEASURES})
+    said = _compared(results, ours, dict.fromkeys(MEASURES, plain))
     if not said:
         return "There are too few runs to say anything."
     beside = f"`{plain.form}` with as many"
@@ -84,6 +88,10 @@ def _each(results: Results) -> str:
                 sorted_[found.verdict(MEASURES[measure])].append(f"`{cell.form}` ({told(found)})")
         lost = [c.form for c in results.candidates() if c.passes == passes and c.lost]
         found_ = [f"{verdict}: {', '.join(forms)}" for verdict, forms in sorted_.items() if forms]
-        found_ += [f"not always converged: {', '.join(f'`{form}`' for form in lost)}"] if lost else []
+        found_ += (
+            [f"not always converged: {', '.join(f'`{form}`' for form in lost)}"] if lost else []
+        )
         parts.append(f"with {passes} passes {'; '.join(found_) or 'nothing could be compared'}")
-    return f"{words(results)[measure].capitalize()} against `{results.reference}`: {'. '.join(parts)}."
+    return (
+        f"{words(results)[measure].capitalize()} against `{results.reference}`: {'. '.join(parts)}."
+    )

@@ -23,7 +23,7 @@ def test_unknown_corpus_gets_the_nearest_name(
     assert run("digit", tmp_path, tmp_path / "data") == 2
     assert capsys.readouterr().err == (
         "chainstitch prepare: error: unknown corpus 'digit'; did you mean 'digits'? "
-        "known: yesno, digits, kaldi, folder, cifar10, cifar100\n"
+        "known: yesno, digits, kaldi, folder, cifar10, cifar100, mnist\n"
     )
     assert run("switchboard", tmp_path, tmp_path / "data") == 2
     assert "unknown corpus 'switchboard'; known: yesno, " in capsys.readouterr().err
@@ -32,12 +32,14 @@ def test_unknown_corpus_gets_the_nearest_name(
 
 
 def test_a_corpus_has_its_own_options_only(capsys: pytest.CaptureFixture[str]) -> None:
-    own = {"digits": "--protocol", "folder": "--split", "cifar10": "--max-train"}
+    cifar = ("cifar10", "cifar100")
+    own = {"--protocol": ("digits",), "--split": ("folder",), "--unofficial": cifar}
+    own["--max-train"] = (*cifar, "mnist")
     for corpus in prepare.SUBCOMMANDS:
         assert run(corpus, "--help") == 0
         shown = capsys.readouterr().out
-        for other, option in own.items():
-            assert (option in shown) == (other == corpus.replace("cifar100", "cifar10"))
+        for option, having in own.items():
+            assert (option in shown) == (corpus in having)
     assert run("yesno", "a", "b", "--split", "dev=0.1") == 2
     assert "see chainstitch prepare yesno --help" in capsys.readouterr().err
 

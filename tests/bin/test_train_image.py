@@ -169,3 +169,88 @@ def test_errors_name_what_is_wrong(
     )  # fmt: skip
     assert code == 1 and "wanted 32 x 32" in capsys.readouterr().err
     assert not (tmp_path / "y").exists()
+
+
+SMALL = """
+task = "images"
+[network]
+kind = "{kind}"
+dropout = 0.1
+{keys}
+[optim]
+initial_lr = 5e-3
+final_lr = 1e-3
+[optim.backstitch]
+scale = 1.0
+interval = 2
+[training]
+passes = 3
+minibatch_size = 9
+images_per_iteration = 37
+max_shift = 1
+flip = false
+train_measured = 32
+"""
+
+
+def write_sets(place: Path, rows: int, columns: int) -> None:
+    """Grey images of two classes, dark and light; 37 to train on, so that a last one is alone."""
+    place.mkdir()
+    generator = np.random.default_rng(0)
+    for name, count in (("train", 37), ("test", 20)):
+        labels = np.arange(count) % 2
+        pixels = generator.integers(0, 150, (count, rows, columns, 1)) + 100 * labels.reshape(
+            -1, 1, 1, 1
+        )
+        write_images(ImageSet(pixels.astype(np.uint8), labels, ["dark", "light"]), place / name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"), [("mlp", "hidden = [12]"), ("convnet", "filters = [4, 6]")]
+)
+def test_small_networks_are_trained_on_images_of_any_size_and_take_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, keys: str
+) -> None:
+    write_sets(tmp_path / "a", 10, 9)
+    write_sets(tmp_path / "b", 9, 10)
+    conf, exp = tmp_path / "conf.toml", tmp_path / "exp"
+    conf.write_text(SMALL.format(kind=kind, keys=keys))
+
+    def started(out: Path, valid: str, *more: object) -> int:
+        sets = ("--data", tmp_path / "a" / "train", "--valid", tmp_path / valid / "test")
+        return call("train", conf, *sets, "--out", out, "--device", "cpu", *more)
+
+    assert started(tmp_path / "none", "b") == 1
+    assert "b/test has images of 9 x 10 x 1, wanted 10 x 9 x 1" in capsys.readouterr().err
+    resnet = ("--set", "network.kind=wide_resnet", "--set", "network.dropout=0.0")
+    own = {"mlp": "network.hidden=[256, 256]", "convnet": "network.filters=[4, 4, 8]"}[kind]
+    assert started(tmp_path / "none", "a", *resnet, "--set", own) == 1
+    assert "a/train has images of 10 x 9 x 1, wanted 32 x 32 x 3" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    assert started(exp, "a") == 0
+    last = rows(exp)[-1]
+    assert last["accuracy"] > 0.9 and last["max_change"]["skipped"] == 0
+    whole = checkpoint.load(exp / "3.pt")["model"]
+    (exp / "3.pt").unlink()
+    assert started(exp, "a", "--resume", "auto") == 0
+    assert same_tensors(checkpoint.load(exp / "3.pt")["model"], whole)
+    assert call("combine", exp, "--device", "cpu") == 0
+    assert checkpoint.load(exp / "final.pt")["image_shape"] == [10, 9, 1]
+    out = exp / "decode_test"
+    assert call("classify", exp, "--data", tmp_path / "a" / "test", "--out", out) == 0
+    capsys.readouterr()
+    assert call("classify", exp, "--data", tmp_path / "b" / "test", "--out", exp / "d") == 1
+    error = capsys.readouterr().err
+    assert "b/test has images of 9 x 10 x 1, wanted 10 x 9 x 1" in error and error.count("\n") == 1
+
+
+def test_a_final_model_that_does_not_say_its_images_is_of_cifars(
+    trained: Path, place: Path, tmp_path: Path
+) -> None:
+    exp = tmp_path / "old"
+    shutil.copytree(trained, exp)
+    assert call("combine", exp, "--device", "cpu", "--overwrite") == 0
+    final = checkpoint.load(exp / "final.pt")
+    assert final.pop("image_shape") == [32, 32, 3]
+    checkpoint.save(final, exp / "final.pt")
+    assert call("classify", exp, "--data", place / "test", "--out", exp / "new") == 0

@@ -105,6 +105,13 @@ COMMANDS = {
         "place", ["prepare cifar100 cifar100 cifar100 --unofficial --overwrite"],
         stays=SETS,
     ),
+    "prepare mnist": Command(
+        "prepare mnist mnist place/new",
+        {"mnist": "directory", "mnist/train-images-idx3-ubyte.gz": "idx images",
+         "mnist/train-labels-idx1-ubyte.gz": "idx labels"},
+        "place", ["prepare mnist mnist mnist --overwrite"],
+        stays=SETS,
+    ),
     "validate": Command(
         "validate train dev --lexicon lexicon",
         {**_set("train"), **WAV, "lexicon": "lexicon"},

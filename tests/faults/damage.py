@@ -94,6 +94,15 @@ def edited(old: str, new: str) -> Damage:
     return damage
 
 
+def zipped(change: Callable[[bytes], bytes]) -> Damage:
+    """Other bytes in a .gz, whose checksum is theirs."""
+
+    def damage(path: Path) -> None:
+        write(path, gzip.compress(change(gzip.decompress(path.read_bytes())), mtime=0))
+
+    return damage
+
+
 def text(content: str) -> Damage:
     """Another text."""
     return lambda path: write(path, content.encode())

@@ -49,6 +49,7 @@ INPUTS = {
     "prepare digits wav wav": "lies in an input",
     "prepare cifar10 cifar cifar/new": "lies in an input",
     "prepare cifar100 cifar cifar": "lies in an input",
+    "prepare mnist mnist mnist/new": "lies in an input",
     "features mfcc.toml --data train --out train": "is an input, too",
     "features mfcc.toml --data train --out ./lang/../train": "is an input, too (train)",
     "features mfcc.toml --data link --out train": "is an input, too (link)",
@@ -396,6 +397,8 @@ def built(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "cifar").mkdir()
     for name in ("data_batch_1.bin", "train.bin"):
         (place / "cifar" / name).touch()
+    (place / "mnist").mkdir()
+    (place / "mnist" / "train-images-idx3-ubyte.gz").touch()
     shutil.copytree(place / "train", place / "a.parts" / "1of2")
     (place / "link").symlink_to("train")
     for name in ("marked", "empty"):

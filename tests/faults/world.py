@@ -14,6 +14,7 @@ import hashlib
 import os
 import pickle
 import shutil
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 import soundfile
 
 from chainstitch.nnet.chain import DenominatorGraph
-from chainstitch.utils.corpora import cifar, digits
+from chainstitch.utils.corpora import cifar, digits, mnist
 from chainstitch.utils.data.images import write_images
 from chainstitch.utils.data.manifests import read_cuts, write_set
 from tests import images
@@ -169,6 +170,13 @@ def _corpora(place: Path) -> None:
             (place / dataset / file).write_bytes(pickle.dumps(content, 2))
         classes = [f"class{n}" for n in range(10)]
         (place / dataset / form.names).write_bytes(pickle.dumps({form.key: classes}, 2))
+    (place / "mnist").mkdir()
+    for labelled, labels in mnist.FILES.values():
+        header = struct.pack(">4I", 2051, 4, mnist.SIDE, mnist.SIDE)
+        pixels = generator.integers(0, 256, 4 * mnist.SIDE**2, np.uint8).tobytes()
+        (place / "mnist" / labelled).write_bytes(gzip.compress(header + pixels, mtime=0))
+        header = struct.pack(">2I", 2049, 4)
+        (place / "mnist" / labels).write_bytes(gzip.compress(header + bytes(range(4)), mtime=0))
 
 
 def _images(place: Path) -> None:

@@ -24,7 +24,7 @@ from chainstitch.nnet.tasks import run
 from chainstitch.nnet.tasks.speech_data import load_leaves
 from chainstitch.utils import checkpoint
 from chainstitch.utils import config as configs
-from chainstitch.utils.corpora import cifar, folder, kaldi_dir
+from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
@@ -238,6 +238,11 @@ def archive(path: Path) -> None:
         cifar.prepare(path.parent, Path(out), name, unofficial=True)
 
 
+def idx_files(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        mnist.prepare(path.parent, Path(out))
+
+
 def numerators(path: Path) -> None:
     graphs = open_graphs(path)
     if graphs is not None:
@@ -326,6 +331,8 @@ READERS = {
     "outcome.json": Reader("jobs/q/a/outcome.json", jobs),
     "cifar10": Reader("cifar10/data_batch_1", archive),
     "cifar100": Reader("cifar100/train", archive),
+    "mnist images": Reader("mnist/train-images-idx3-ubyte.gz", idx_files),
+    "mnist labels": Reader("mnist/train-labels-idx1-ubyte.gz", idx_files),
     "names of classes": Reader("cifar10/batches.meta", archive),
     "numerators": Reader(NUMERATORS, numerators),
 }

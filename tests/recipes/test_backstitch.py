@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import json
 import os
@@ -106,6 +107,33 @@ def test_all_forms_are_tried_with_all_rates_and_compared_with_the_same_seeds(loc
         own == seeds["plain" if "plain" in seeds else experiment.against] for own in seeds.values()
     )
     assert len(experiment.seeds) >= 5
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_form_is_something_that_training_takes(local, name, monkeypatch):
+    from chainstitch.nnet.optim import build
+    from chainstitch.nnet.tasks.run import load_config
+
+    experiment = local.experiment.load(name, False, RECIPE / "conf")
+    monkeypatch.setattr(build, "WRAPPERS", build.WRAPPERS.copy())
+    for rows in experiment.rows:
+        module = importlib.import_module(rows)
+        monkeypatch.setattr(module, "WRAPPERS", build.WRAPPERS)
+        module.add_rows()
+    least = experiment.rates[0], experiment.tune_seeds[0]
+    for run in local.experiment.tuning_runs(experiment):
+        if (run.rate, run.seed) != least:
+            continue
+        net = RECIPE / "conf" / "nets" / f"{run.form.net or experiment.net}.toml"
+        config = load_config(net, run.settings)
+        assert config.training.passes == run.passes
+        assert config.optim.final_lr == pytest.approx(run.rate / 10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_in_the_scripts_are_right(local, name):
+    found = doctest.testmod(getattr(local, name), optionflags=doctest.ELLIPSIS)
+    assert found.failed == 0
 
 
 def test_a_form_has_its_settings_and_a_tenth_of_the_rate_at_the_end(local, tmp_path):

@@ -55,11 +55,16 @@ def read_plan(path: Path | str) -> list[Row]:
     return plan
 
 
+def with_tuning(plan: Sequence[Row], path: Path) -> list[Row]:
+    """A plan and that of the tuning runs beside it, which tell how fast this machine is."""
+    tuning = path.parent / "tune.json"
+    return [*plan, *(read_plan(tuning) if tuning.is_file() and tuning != path else ())]
+
+
 def pace(plan: Sequence[Row]) -> float:
     """Seconds that finished runs took over those that were predicted; 1 where few are done."""
     done = [(row, result) for row in plan if (result := finished(row)) is not None]
     if len(done) < LEAST:
         return 1.0
-    return float(
-        sum(result["wall"] for _, result in done) / sum(row["predicted"] for row, _ in done)
-    )
+    taken = sum(result["wall"] for _, result in done)
+    return float(taken / sum(row["predicted"] for row, _ in done))

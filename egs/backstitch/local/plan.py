@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from experiment import (
     reported_runs,
     tuning_runs,
 )
-from finished import finished, pace, read_plan
+from finished import finished, pace, read_plan, with_tuning
 
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
@@ -68,10 +69,10 @@ def _row(experiment: Experiment, run: Run, data: Path, out: Path, nets: Path) ->
     }  # fmt: skip
 
 
-def summary(plan: list[Row], at_a_time: int) -> str:
+def summary(plan: list[Row], at_a_time: int, known: Sequence[Row] = ()) -> str:
     """How many trainings there are, how many are left, and the hours."""
     left = [row for row in plan if finished(row) is None]
-    seconds = pace(plan) * sum(row["predicted"] for row in left)
+    seconds = pace(known or plan) * sum(row["predicted"] for row in left)
     done = f", {len(plan) - len(left)} of them done" if len(left) < len(plan) else ""
     each = seconds / max(1, len(left))
     return (
@@ -140,7 +141,7 @@ def _answer(options: argparse.Namespace) -> str:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(options.out) as stream:
         json.dump(plan, stream, indent=1)
-    return summary(plan, options.at_a_time)
+    return summary(plan, options.at_a_time, with_tuning(plan, options.out))
 
 
 if __name__ == "__main__":

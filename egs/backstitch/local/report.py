@@ -15,7 +15,7 @@ from experiment import key
 from figure import draw, draw_tuning
 from paired import Difference, Summary
 from results import MEASURES, Cell, Results, read
-from verdict import RULE, number, sentence
+from verdict import RULE, interval, sentence
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -95,7 +95,8 @@ def _told(cell: Cell, other: Cell | None, measure: str, named: bool = False) -> 
 def _interval(found: Difference, larger_is_better: bool) -> str:
     verdict = found.verdict(larger_is_better)
     mark = "" if verdict == "not told apart" else f" {verdict}"
-    return f"{number(found.mean)} ({number(found.low)} to {number(found.high)}){mark}"
+    mean, low, high = interval(found)
+    return f"{mean} ({low} to {high}){mark}"
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> list[str]:

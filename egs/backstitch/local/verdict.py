@@ -8,6 +8,8 @@ an experiment says verdict = "each", it sorts all forms, by the measure that rat
 
 from __future__ import annotations
 
+import math
+
 from paired import Difference
 from results import MEASURES, Cell, Results
 
@@ -15,24 +17,22 @@ RULE = """Better, worse: the 95 %
 interval of the paired difference (Student's t, the same seeds) excludes 0."""
 
 
-def number(value: float) -> str:
-    """With three figures or so, and a sign.
+def interval(found: Difference) -> tuple[str, str, str]:
+    """Mean, low and high with the same decimals, three figures of the largest.
 
-    >>> number(-0.00634), number(1.5)
-    ('-0.0063', '+1.50')
+    >>> interval(Difference(-0.0063, -0.0084, -0.0042, 5))
+    ('-0.00630', '-0.00840', '-0.00420')
     """
-    return (
-        f"{value:+.4f}"
-        if abs(value) < 0.1
-        else f"{value:+.2f}"
-        if abs(value) >= 1
-        else f"{value:+.3f}"
-    )
+    largest = max(abs(found.low), abs(found.high)) or 1.0
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    mean, low, high = (f"{x:+.{decimals}f}" for x in (found.mean, found.low, found.high))
+    return mean, low, high
 
 
 def told(found: Difference) -> str:
     """A difference and its interval."""
-    return f"{number(found.mean)}, {number(found.low)} to {number(found.high)}, n = {found.n}"
+    mean, low, high = interval(found)
+    return f"{mean}, {low} to {high}, n = {found.n}"
 
 
 def words(results: Results) -> dict[str, str]:

@@ -125,7 +125,7 @@ def test_every_form_is_something_that_training_takes(local, name, monkeypatch):
         if (run.rate, run.seed) != least:
             continue
         net = RECIPE / "conf" / "nets" / f"{run.form.net or experiment.net}.toml"
-        config = load_config(net, run.settings)
+        config = load_config(net, run.settings(experiment.settings))
         assert config.training.passes == run.passes
         assert config.optim.final_lr == pytest.approx(run.rate / 10)
 
@@ -139,7 +139,8 @@ def test_examples_in_the_scripts_are_right(local, name):
 def test_a_form_has_its_settings_and_a_tenth_of_the_rate_at_the_end(local, tmp_path):
     experiment = read(local, tmp_path)
     run = local.experiment.tuning_runs(experiment)[1]
-    assert run.settings == [
+    assert run.settings(("training.accumulate=2",)) == [
+        "training.accumulate=2",
         "training.passes=2", "optim.initial_lr=0.001", "optim.final_lr=0.0001",
         "optim.backstitch.scale=1.0", "optim.backstitch.interval=1",
     ]  # fmt: skip
@@ -239,7 +240,7 @@ def test_progress_counts_what_is_left_at_the_pace_so_far(local, plan, monkeypatc
 
 def tuned(form, passes, rate, variant, seed, valid, converged=True):
     run = {"form": form, "passes": passes, "rate": rate, "variant": variant, "seed": seed}
-    run["settings"] = ["", "", "", f"setting={variant}"]
+    run["own"] = [f"setting={variant}"]
     return {"run": run, "converged": converged, "valid": valid, "error": -10 * (valid or 0.0)}
 
 
@@ -311,8 +312,8 @@ def content(effect: float = 0.1, against: str = "plain", verdict: str = "best") 
     runs, tuning = [], []
     for passes in (10, 20):
         for form, gain in gains.items():
-            settings = ["", "", "", *BACKSTITCH] if form == "1.0/1" else ["", "", ""]
-            base = {"form": form, "passes": passes, "rate": 0.1, "variant": 0, "settings": settings}
+            own = BACKSTITCH if form == "1.0/1" else []
+            base = {"form": form, "passes": passes, "rate": 0.1, "variant": 0, "own": own}
             base |= {"converged": True, "strength": gain or None, "seconds": 3.0, "parameters": 9}
             base |= {"unit": "image"}
             for seed in range(4):

@@ -48,7 +48,7 @@ def choose(results: Sequence[Row], by: str) -> dict[str, Row]:
         name = key(run["form"], run["passes"])
         group = groups.setdefault(name, {})
         group.setdefault((run["variant"], run["rate"]), []).append(value(result, by))
-        settings[name, run["variant"]] = run["settings"][3:]
+        settings[name, run["variant"]] = run["own"]
     chosen = {}
     for name, group in groups.items():
         means = {point: statistics.fmean(values) for point, values in group.items()}

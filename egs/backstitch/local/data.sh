@@ -39,12 +39,12 @@ prepare_speech() {
   chainstitch lang ../mini/local/lexicon.txt --out "$data/lang" --text "$data/all/train" --overwrite
   python local/part_of_set.py "$data/all/train" "$data/tune/set_train" --every 4 --first 0 --overwrite
   python local/part_of_set.py "$data/all/train" "$data/report/set_train" --every 4 --first 1 --overwrite
-  python local/part_of_set.py "$data/all/dev" "$data/tune/set_valid" --speakers 0/2 --overwrite
-  python local/part_of_set.py "$data/all/dev" "$data/report/set_valid" --speakers 1/2 --overwrite
-  python local/part_of_set.py "$data/all/test" "$data/report/set_test" --overwrite
+  python local/part_of_set.py "$data/all/dev" "$data/tune/set_valid" --overwrite
+  python local/part_of_set.py "$data/all/dev" "$data/report/set_choose" --overwrite
+  python local/part_of_set.py "$data/all/test" "$data/report/set_valid" --overwrite
   part_features tune ../mini/conf/mfcc.toml valid
-  part_features report ../mini/conf/mfcc.toml valid test
-  ln -sfn valid "$data/report/choose"
+  part_features report ../mini/conf/mfcc.toml valid choose
+  ln -sfn valid "$data/report/test" # the voices that nothing was chosen on
 }
 
 # Strings of four speakers: each recording is in one of them, so that a quarter of the strings is a
@@ -54,9 +54,9 @@ prepare_digits() {
   local all=$data/all
   chainstitch prepare digits "$(caller_path "$corpus")" "$all" --protocol heldout-george+theo --overwrite
   chainstitch lang ../digits/local/lexicon.txt --out "$data/lang" --grammar uniform --overwrite
-  python local/part_of_set.py "$all/train" "$data/tune/set_train" --having -string- --every 4 --first 0 \
+  python local/part_of_set.py "$all/train" "$data/tune/set_train" --having string --every 4 --first 0 \
     --overwrite
-  python local/part_of_set.py "$all/train" "$data/report/set_train" --having -string- --every 4 --first 1 \
+  python local/part_of_set.py "$all/train" "$data/report/set_train" --having string --every 4 --first 1 \
     --overwrite
   python local/part_of_set.py "$all/test_strings" "$data/tune/set_valid" --speakers george --overwrite
   python local/part_of_set.py "$all/test_strings" "$data/report/set_valid" --speakers theo --overwrite

@@ -8,6 +8,7 @@
     tune_seeds  of the runs that choose the rate; seeds: of those that are reported, all others
     choose_by   what a rate is chosen by: valid_objf, or error (images only)
     against     the form that the others are compared with, seed by seed
+    settings    of all forms, where the net's are others
     error       what is counted: "error %" or "WER %"
     seconds     {start, pass, test}: of a run, of a pass of plain training, of a test
     verdict     best: of what the tuning runs prefer; each: of every form (verdict.py)
@@ -78,6 +79,7 @@ class Experiment:
     error: str = "error %"
     rows: tuple[str, ...] = ()
     verdict: str = "best"
+    settings: tuple[str, ...] = ()
 
 
 def load(name: str, quick: bool = False, conf: Path = CONF) -> Experiment:
@@ -111,7 +113,7 @@ def _read(name: str, content: dict[str, Any], quick: bool) -> Experiment:
         forms = {title: form for title, form in forms.items() if title in kept}
         content |= changes
         name += "_quick"
-    for key in ("passes", "rates", "tune_seeds", "seeds", "rows"):
+    for key in ("passes", "rates", "tune_seeds", "seeds", "rows", "settings"):
         content[key] = tuple(content.get(key, ()))
     made = Experiment(name=name, forms=forms, **content)
     _check(made)
@@ -180,13 +182,18 @@ class Run:
         return f"{plain}{several}_p{self.passes}_lr{self.rate:g}_s{self.seed}"
 
     @property
-    def settings(self) -> list[str]:
-        """What the experiment sets in the training config."""
+    def own(self) -> list[str]:
+        """The settings that make it this form."""
+        return list(self.form.tried[self.variant])
+
+    def settings(self, common: tuple[str, ...] = ()) -> list[str]:
+        """All that is set in the training config; `common`: what the experiment sets for all."""
         return [
+            *common,
             f"training.passes={self.passes}",
             f"optim.initial_lr={self.rate:g}",
             f"optim.final_lr={FINAL * self.rate:g}",
-            *self.form.tried[self.variant],
+            *self.own,
         ]
 
 

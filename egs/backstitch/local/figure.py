@@ -123,7 +123,7 @@ def _curves(axes: Axes, results: Results, passes: int) -> None:
 def _doses(results: Results) -> dict[str, float]:
     """By form, of those that differ from the reference by backstitch alone."""
     found = {
-        run["form"]: dose(run["settings"][3:])
+        run["form"]: dose(run["own"])
         for run in results.content["runs"]
         if not results.is_control(run["form"])
     }
@@ -163,7 +163,7 @@ def _seconds(axes: Axes, results: Results) -> None:
                 [error.sd or 0 for _, error in line], fmt="o-", markersize=4, capsize=2,
                 linewidth=1, **_style(results, form),
             )  # fmt: skip
-    axes.set_xscale("log")
+    axes.set_xlim(left=0)
     axes.set_xlabel("seconds of training")
     axes.set_title(f"{results.content['error']}, by passes", fontsize=9)
 
@@ -182,5 +182,8 @@ def _rates(axes: Axes, results: Results, runs: list[dict[str, Any]], measure: st
             axes.plot(
                 *zip(*line, strict=True), "o-", markersize=4, linewidth=1.2, **_style(results, form)
             )
+    rates = results.content["rates"]
     axes.set_xscale("log")
+    axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("initial learning rate")

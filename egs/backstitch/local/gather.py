@@ -19,7 +19,7 @@ from finished import TEST, finished, read_plan
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
-OF_RUN = ("form", "passes", "rate", "variant", "seed", "settings")
+OF_RUN = ("form", "passes", "rate", "variant", "seed", "own")
 OF_RESULT = ("converged", "train", "valid", "gap", "error", "strength", "seconds", "parameters")
 SHORT = 5  # digits of the values of a curve
 

@@ -57,11 +57,13 @@ def _row(experiment: Experiment, run: Run, data: Path, out: Path, nets: Path) ->
     speech = experiment.data in SPEECH
     if speech:
         command += ["--lang", str(data.parent / "lang"), "--den", str(data / "den.npz")]
-    for setting in run.settings:
+    settings = run.settings(experiment.settings)
+    for setting in settings:
         command += ["--set", setting]
     return {
         "form": run.form.name, "part": run.part, "passes": run.passes, "rate": run.rate,
-        "variant": run.variant, "seed": run.seed, "settings": run.settings, "net": conf.stem,
+        "variant": run.variant, "seed": run.seed, "settings": settings, "own": run.own,
+        "net": conf.stem,
         "net_sum": hashlib.sha256(conf.read_bytes()).hexdigest()[:12],
         "control": run.form.control, "out": str(out), "data": str(data), "speech": speech,
         "rows": list(experiment.rows), "command": command,

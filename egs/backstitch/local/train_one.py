@@ -140,9 +140,9 @@ def main() -> int:
             return 0
         converged = train(row, settings, options.overwrite)
         found = figures(row, converged) | {"wall": round(time.time() - began, 1)}
-        clear(out, row["part"] == "report")
         with atomic_file(out / RESULT) as stream:
             json.dump(found, stream, indent=1)
+        clear(out, row["part"] == "report")
     except UserError as error:
         print(f"train_one.py: error: {error}", file=sys.stderr)
         return error.exit_code

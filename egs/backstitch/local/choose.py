@@ -80,7 +80,7 @@ def main() -> int:
             raise UserError(
                 f"{len(missing)} tuning runs are not done ({missing[0]}); begin with --stage 1"
             )
-        chosen = choose([result for _, result in results if result is not None], by)
+        chosen = choose([result | {"run": row} for row, result in results if result], by)
         with atomic_file(options.out) as stream:
             json.dump(chosen, stream, indent=1)
     except UserError as error:

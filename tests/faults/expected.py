@@ -116,7 +116,6 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
         ("train resume", fault, "exp/begun_s0/1.pt"): Well(EARLIER, "1.pt cannot be read")
         for fault in ("empty", "garbage", "truncated")
     },
-    ("classify", "truncated", "exp/i_s0/config.toml"): Well("the half that counts is there"),
     **{
         ("score", fault, "exp/a_s0/decode_dev/hyp_10_0.0"): Well(EMPTY, "have no hypothesis")
         for fault in ("empty", "truncated")

@@ -46,7 +46,7 @@ from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.utils.errors import UsageError
 
 ETA = 0.01  # added to |theta|, so that weights near zero can move: ASAM, section 4
-RADII = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # rho that there are rows for
+RADII = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # rho that there are rows for
 STEPS = (5, 10)  # k
 SHARES = (0.5, 0.8)  # alpha
 

@@ -78,7 +78,7 @@ def receipts(all_: list[Row]) -> list[str]:
         f"{one['hardware']}"
         for one in all_
     )
-    return [f"{count} runs: {line}" for line, count in lines.items()]
+    return [f"{n} run{'s' if n > 1 else ''}: {line}" for line, n in lines.items()]
 
 
 def main() -> int:

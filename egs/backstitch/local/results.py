@@ -110,6 +110,8 @@ def read(path: Path) -> Results:
 
 def collect(content: Row) -> Results:
     """The same of what is read already."""
+    if not all("own" in run for run in (*content["runs"], *content["tuning"])):
+        raise KeyError("own")  # written by another version
     cells = {}
     for passes in content["passes"]:
         for form in content["forms"]:

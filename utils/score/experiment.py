@@ -84,11 +84,11 @@ def read_experiment(path: Path | str, folds: Sequence[str] = ()) -> Experiment:
     classified = any(is_classified(directory) for directory in path.glob("decode_*"))
     return Experiment(
         path, name, fold, seed, scores, train, valid, parameters, seconds,
-        _strength(rows), classified,
+        run_strength(rows), classified,
     )  # fmt: skip
 
 
-def _strength(rows: Sequence[dict[str, Any]]) -> float | None:
+def run_strength(rows: Sequence[dict[str, Any]]) -> float | None:
     """The mean of the share of backstitch that each iteration had, weighted by its rate squared."""
     shares = [number(row, "backstitch_share") for row in rows]
     weights = [(number(row, "lr") or 0.0) ** 2 for row in rows]

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""All runs of an experiment in one .json, from which report.py writes the page.
+
+Example: gather.py speech --exp exp/speech --out exp/results/speech.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from experiment import CONF, Experiment, load
+from finished import TEST, finished, read_plan
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+
+OF_RUN = ("form", "passes", "rate", "variant", "seed", "own")
+OF_RESULT = ("converged", "train", "valid", "gap", "error", "strength", "seconds", "parameters")
+SHORT = 5  # digits of the values of a curve
+
+Row = dict[str, Any]
+
+
+def gather(experiment: Experiment, exp: Path, command: str) -> Row:
+    """The content of the .json; runs that were not done are not there.
+
+    Raises:
+        UserError: there is no plan, or no reported run.
+    """
+    tuning = [_found(row, exp) for row in read_plan(exp / "tune.json")]
+    runs = [_found(row, exp) for row in read_plan(exp / "report.json")]
+    done = [run for run in runs if run is not None]
+    if not done:
+        raise UserError(f"{exp} has no reported run; begin with --stage 3")
+    return {
+        "experiment": experiment.name, "question": " ".join(experiment.question.split()),
+        "data": experiment.data, "error": experiment.error, "against": experiment.against,
+        "choose_by": experiment.choose_by, "verdict": experiment.verdict, "command": command,
+        "rates": experiment.rates, "tune_seeds": experiment.tune_seeds, "seeds": experiment.seeds,
+        "passes": experiment.passes, "missing": len(runs) - len(done),
+        "forms": {
+            name: {"control": form.control, "net": form.net or experiment.net, "tried": form.tried}
+            for name, form in experiment.forms.items()
+        },
+        "chosen": json.loads((exp / "chosen.json").read_text(encoding="utf-8")),
+        "unit": next((run["unit"] for run in done if run["converged"]), ""),
+        "receipts": receipts([run["receipt"] for run in done]),
+        "runs": done, "tuning": [run for run in tuning if run is not None],
+    }  # fmt: skip
+
+
+def _found(row: Row, exp: Path) -> Row | None:
+    """A run's row, without the names of this machine's directories."""
+    result = finished(row)
+    if result is None:
+        return None
+    found = {name: row[name] for name in OF_RUN}
+    found |= {name: result[name] for name in (*OF_RESULT, "unit") if name in result}
+    if (tested := finished(row, TEST)) is not None:
+        found["error"] = tested["error"]
+    receipt = dict(result["receipt"])
+    found["command"] = receipt.pop("command").replace(f"{exp.parents[1]}/", "")
+    found["receipt"] = {name: receipt[name] for name in ("commit", "versions", "hardware")}
+    if row["part"] == "report" and result["converged"]:
+        found["curve"] = [[round(value, SHORT) for value in point] for point in result["curve"]]
+    return found
+
+
+def receipts(all_: list[Row]) -> list[str]:
+    """One line for each commit, set of versions and machine, with the number of runs."""
+    lines = Counter(
+        f"commit {one['commit']}; {', '.join(f'{k} {v}' for k, v in one['versions'].items())}; "
+        f"{one['hardware']}"
+        for one in all_
+    )
+    return [f"{n} run{'s' if n > 1 else ''}: {line}" for line, n in lines.items()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("experiment", help="its name in conf/")
+    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml is")
+    parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
+    parser.add_argument("--exp", type=Path, required=True, help="where the runs are")
+    parser.add_argument("--out", type=Path, required=True, help="the .json to write")
+    parser.add_argument("--command", default="run.sh", help="to be named in it")
+    options = parser.parse_args()
+    try:
+        content = gather(
+            load(options.experiment, options.quick == "true", options.conf),
+            options.exp,
+            options.command,
+        )
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(options.out) as stream:
+            json.dump(content, stream, indent=1)
+            stream.write("\n")
+    except UserError as error:
+        print(f"gather.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Writes RESULTS.md and its pictures from all results/NAME.json, and prints one experiment.
+
+Example: report.py exp/results --out exp --show speech
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiment import key
+from figure import draw, draw_tuning
+from paired import Difference, Summary
+from results import MEASURES, Cell, Results, read
+from verdict import RULE, interval, sentence
+
+from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import atomic_file
+from chainstitch.utils.outputs import check_file
+from chainstitch.utils.score.report import table_text
+
+ORDER = ("speech", "digits", "mnist_mlp", "mnist_convnet", "cifar_convnet", "ablations", "rivals")
+HEAD = f"""# Results
+
+Written by `local/report.py` from `results/*.json`, which has every run with its command. Where
+backstitch helps and where not: each section has the question, the verdict by rule, table, picture
+and command. The learning rate of each form, and what else it has to choose, was chosen for each
+number of passes on tuning runs, with other training data, other held-out data and other seeds than
+those reported; `*` marks a rate at the edge of those tried. Figures are means over seeds with
+standard deviation, of the model after the last pass. Gap: training less held-out objective.
+Strength: of backstitch over the run, 1 were its alpha full from the first iteration. Seconds: of
+training, one thread, on a machine that may have done other work. {RULE} Nothing is corrected
+for the number of comparisons.
+"""
+
+
+def value(found: Summary | None, digits: int) -> str:
+    """Mean and deviation."""
+    if found is None:
+        return ""
+    sd = f" ± {found.sd:.{digits}f}" if found.sd is not None else ""
+    return f"{found.mean:.{digits}f}{sd}"
+
+
+def figures(results: Results) -> list[list[str]]:
+    """The first table."""
+    lines = [[
+        "passes", "form", "rate", "train", "held-out", "gap", results.content["error"], "strength",
+        "seconds", "n",
+    ]]  # fmt: skip
+    for (form, passes), cell in results.cells.items():
+        chosen = results.content["chosen"][key(form, passes)]
+        digits = 4 if results.content["unit"] == "frame" else 3
+        lost = f", {cell.lost} not converged" if cell.lost else ""
+        lines.append([
+            str(passes), form, f"{chosen['rate']:g}{'*' if chosen['edge'] else ''}",
+            *(value(cell.summary(name), digits) for name in ("train", "valid", "gap")),
+            value(cell.summary("error"), 2), value(cell.summary("strength"), 2).split(" ±")[0],
+            value(cell.summary("seconds"), 1).split(" ±")[0], f"{len(cell.runs)}{lost}",
+        ])  # fmt: skip
+    return lines
+
+
+def differences(results: Results) -> list[list[str]]:
+    """The second: each form against the reference with as many passes, and against the best."""
+    names = ["held-out", "gap", results.content["error"]]
+    lines = [["passes", "form", "against", *names]]
+    for (form, passes), cell in results.cells.items():
+        if form == results.reference:
+            continue
+        plain = results.cells[results.reference, passes]
+        lines.append([str(passes), form, results.reference, *_row(cell, plain)])
+    for cell in results.candidates() if results.content["verdict"] == "best" else ():
+        best = [results.best_other(measure) if measure != "gap" else None for measure in MEASURES]
+        cells = [_told(cell, other, m, True) for other, m in zip(best, MEASURES, strict=True)]
+        lines.append([str(cell.passes), cell.form, "the best other", *cells])
+    return lines
+
+
+def _row(cell: Cell, other: Cell) -> list[str]:
+    return [_told(cell, other, measure) for measure in MEASURES]
+
+
+def _told(cell: Cell, other: Cell | None, measure: str, named: bool = False) -> str:
+    found = None if other is None else cell.against(other, measure)
+    if found is None:
+        return ""
+    whose = f"{other.form}, {other.passes}: " if named and other is not None else ""
+    return whose + _interval(found, MEASURES[measure])
+
+
+def _interval(found: Difference, larger_is_better: bool) -> str:
+    verdict = found.verdict(larger_is_better)
+    mark = "" if verdict == "not told apart" else f" {verdict}"
+    mean, low, high = interval(found)
+    return f"{mean} ({low} to {high}){mark}"
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> list[str]:
+    """A table of a page."""
+    head, *rest = lines
+    return [
+        f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(r)} |" for r in rest)
+    ]  # fmt: skip
+
+
+def section(results: Results) -> str:
+    """Question, answer, tables, pictures and command."""
+    content, name = results.content, results.name
+    settings = [
+        f"{one} {' '.join(found['settings'])}"
+        for one, found in content["chosen"].items()
+        if found["settings"] and len(content["forms"][one.rpartition(" at ")[0]]["tried"]) > 1
+    ]
+    more = [f"Chosen besides the rate: {'; '.join(settings)}.", ""] if settings else []
+    missing = [f"{content['missing']} reported runs are missing.", ""] if content["missing"] else []
+    return "\n".join([
+        f"## {name}", "", content["question"], "", f"**Verdict.** {sentence(results)}", "",
+        *markdown(figures(results)), "",
+        "Paired differences, the same seeds, with 95 % interval:", "",
+        *markdown(differences(results)), "", f"![{name}]({name}.png)", "",
+        f"![{name}, learning rates]({name}_tuning.png)", "", *more, *missing,
+        f"Rates tried: {', '.join(f'{rate:g}' for rate in content['rates'])}, by "
+        f"{content['choose_by']}, seeds {_list(content['tune_seeds'])}; reported: seeds "
+        f"{_list(content['seeds'])}. By `{content['command']}`:", "",
+        *(f"- {line}" for line in content["receipts"]), "",
+    ])  # fmt: skip
+
+
+def _list(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("results", type=Path, help="directory of the .json files")
+    parser.add_argument("--out", type=Path, required=True, help="where RESULTS.md goes")
+    parser.add_argument("--show", default="", help="the experiment to print")
+    options = parser.parse_args()
+    try:
+        found = {path.stem: read(path) for path in sorted(options.results.glob("*.json"))}
+        page = options.out / "RESULTS.md"
+        check_file(page, "results", True)
+        names = sorted(
+            found,
+            key=lambda n: ([*ORDER, n.removesuffix("_quick")].index(n.removesuffix("_quick")), n),
+        )
+        for name in names:
+            draw(found[name], options.out / f"{name}.png")
+            draw_tuning(found[name], options.out / f"{name}_tuning.png")
+        with atomic_file(page) as stream:
+            stream.write("\n".join([HEAD, *(section(found[name]) for name in names)]))
+        if options.show in found:
+            shown = found[options.show]
+            print(table_text(figures(shown)), "", table_text(differences(shown)), "", sep="\n")
+            print(f"Verdict: {sentence(shown)}")
+        print(f"{page}, {options.out / (options.show or '*')}.png")
+    except UserError as error:
+        print(f"report.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

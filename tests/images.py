@@ -30,6 +30,7 @@ final_lr = 5e-3
 scale = 0.5
 interval = 1
 slow_start = 2
+slow_start_share = 1.0
 [training]
 passes = 2
 minibatch_size = 8

@@ -39,7 +39,7 @@ def settings(
     **more: Any,
 ) -> Settings:
     """Of [optim] `more`."""
-    backstitch = BackstitchOptions(backstitch_scale, backstitch_interval, slow_start)
+    backstitch = BackstitchOptions(backstitch_scale, backstitch_interval, slow_start, 1.0)
     optim = Optim(initial_lr=initial_lr, final_lr=final_lr, backstitch=backstitch, **more)
     return Settings(optim, dropout)
 

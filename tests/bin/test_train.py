@@ -25,9 +25,10 @@ from tests.waiting import wait_for
 LONG = (
     *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.slow_start=2"),
     *("--set", "optim.backstitch.interval=2", "--set", "training.minibatch_size=1"),
-    *("--set", "training.passes=20", "--set", "training.frames_per_iteration=9000"),
+    *("--set", "optim.backstitch.slow_start_share=1.0"),
+    *("--set", "training.passes=10", "--set", "training.frames_per_iteration=9000"),
 )
-ITERATIONS = 5
+ITERATIONS = 10
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +86,11 @@ def test_truncated_newest_checkpoint_is_named_and_the_one_before_used(
     toy: Toy, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "exp"))
-    (out / "5.pt").unlink()
-    (out / "4.pt").write_bytes((out / "4.pt").read_bytes()[:-5000])
+    (out / f"{ITERATIONS}.pt").unlink()
+    (out / f"{ITERATIONS - 1}.pt").write_bytes((out / f"{ITERATIONS - 1}.pt").read_bytes()[:-5000])
     with caplog.at_level(logging.INFO):
         assert run(*toy.arguments(out, *LONG, "--resume", "auto")) == 0
-    assert "4.pt cannot be read" in caplog.text and f"resumed from {out}/3.pt" in caplog.text
+    assert "9.pt cannot be read" in caplog.text and f"resumed from {out}/8.pt" in caplog.text
     assert_same_run(out, whole)
 
 
@@ -97,25 +98,25 @@ def test_killed_between_checkpoint_and_rows_each_iteration_has_one_row(
     toy: Toy, whole: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "exp"))
-    (out / "5.pt").unlink()
+    (out / f"{ITERATIONS}.pt").unlink()
     lines = (out / "train.jsonl").read_text().splitlines(keepends=True)
-    (out / "train.jsonl").write_text("".join(lines[:3]))
-    (out / ".tmp-1-5.pt").write_bytes(b"what a kill left behind")
+    (out / "train.jsonl").write_text("".join(lines[:8]))
+    (out / ".tmp-1-10.pt").write_bytes(b"what a kill left behind")
     assert run(*toy.arguments(out, *LONG, "--resume", "auto")) == 0
     assert_same_run(out, whole)
-    assert not (out / ".tmp-1-5.pt").exists()
+    assert not (out / ".tmp-1-10.pt").exists()
 
 
 def test_checkpoint_that_lacks_a_part_is_named_and_the_one_before_used(
     toy: Toy, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "exp"))
-    state = checkpoint.load(out / "5.pt")
+    state = checkpoint.load(out / f"{ITERATIONS}.pt")
     del state["stepper"]
-    checkpoint.save(state, out / "5.pt")
+    checkpoint.save(state, out / f"{ITERATIONS}.pt")
     with caplog.at_level(logging.INFO):
         assert run(*toy.arguments(out, *LONG, "--resume", "auto")) == 0
-    assert "5.pt is not one of ours: it has no 'stepper'" in caplog.text
+    assert "10.pt is not one of ours: it has no 'stepper'" in caplog.text
     assert_same_run(out, whole)
 
 

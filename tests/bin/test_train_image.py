@@ -30,6 +30,7 @@ proportional_shrink = 1.0
 scale = 0.5
 interval = 1
 slow_start = 2
+slow_start_share = 1.0
 [training]
 passes = 4
 minibatch_size = 16

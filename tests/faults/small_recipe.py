@@ -38,11 +38,12 @@ ubm_iterations = 2
 iterations = 2
 """
 SHORT = (
-    *("--set", "training.passes=4", "--set", "training.frames_per_iteration=2700"),
+    *("--set", "training.passes=4", "--set", "training.frames_per_iteration=9000"),
     *("--set", "optim.backstitch.scale=1.0", "--set", "optim.backstitch.interval=2"),
 )
 JOBS = (
-    *("--set", "training.frames_per_iteration=2200", "--set", "training.minibatch_size=2"),
+    *("--set", "training.passes=2", "--set", "training.minibatch_size=2"),
+    *("--set", "training.frames_per_iteration=2200"),
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=2"),
 )
 # what differs from run to run: times of day, of work, of files

@@ -34,7 +34,7 @@ JOBS = (
 @pytest.fixture(scope="module")
 def options(thorough: bool) -> list[str]:
     """Those of a training in two iterations of 2 and 3 jobs, or in three of 2, 2 and 3."""
-    return [*JOBS, "--set", f"training.passes={8 if thorough else 4}"]
+    return [*JOBS, "--set", f"training.passes={4 if thorough else 3}"]
 
 
 class InProcess:

@@ -12,7 +12,7 @@ import pytest
 
 from chainstitch.utils import checkpoint
 from chainstitch.utils.lock import locked
-from tests.bin.test_train import LONG, assert_same_run, whole  # noqa: F401
+from tests.bin.test_train import ITERATIONS, LONG, assert_same_run, whole  # noqa: F401
 from tests.toy import Toy, run
 
 KILLS = os.environ.get("CHAINSTITCH_TEST_KILLS")  # in both tests together
@@ -20,16 +20,14 @@ JOBS = (
     *("--set", "training.frames_per_iteration=2200", "--set", "training.minibatch_size=2"),
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
 )
-# as many iterations as LONG and half as many as JOBS, each of them shorter or of fewer jobs
-SHORTER = ("--set", "training.passes=6", "--set", "training.frames_per_iteration=2700")
-SHORTER_JOBS = ("--set", "training.passes=8")
+SHORTER = ("--set", "training.passes=5")  # half as many iterations as LONG has, or with JOBS
 
 
 @pytest.mark.parametrize("jobs", [(), JOBS], ids=["one process", "parallel jobs"])
 def test_killed_at_random_moments_it_ends_as_the_undisturbed_run(
     toy: Toy, tmp_path: Path, thorough: bool, jobs: tuple[str, ...]
 ) -> None:
-    length = () if thorough else SHORTER_JOBS if jobs else SHORTER
+    length = () if thorough else SHORTER
     given = toy.arguments(tmp_path / "unused", *LONG, *jobs, *length)[1:]
     at = given.index("--out")
     arguments = given[:at] + given[at + 2 :]
@@ -77,7 +75,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_usable(
     assert run(*command) == 1
     assert "No space left on device" in capsys.readouterr().err
     left = checkpoint.iterations(out)
-    assert left and left[-1] < 5
+    assert left and left[-1] < ITERATIONS
     for number in left:
         checkpoint.load(out / f"{number}.pt")
     assert not list(out.glob(".tmp-*"))

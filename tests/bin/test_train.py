@@ -41,7 +41,9 @@ def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Byte for byte: all checkpoints' models, Fisher estimates; and each iteration's row once."""
-    assert checkpoint.iterations(one) == checkpoint.iterations(other) == list(range(1, ITERATIONS + 1))
+    assert (
+        checkpoint.iterations(one) == checkpoint.iterations(other) == list(range(1, ITERATIONS + 1))
+    )
     for number in range(1, ITERATIONS + 1):
         a, b = (checkpoint.load(exp / f"{number}.pt") for exp in (one, other))
         assert same_tensors(a["model"], b["model"]), number

@@ -51,9 +51,9 @@ no_prune_order = 2
 initial_lr = 5e-3
 final_lr = 1e-3
 [training]
-passes = 2
+passes = 4
 minibatch_size = 4
-frames_per_iteration = 2200
+frames_per_iteration = 3000
 """
 FEATURES = "sampling_rate = 8000\nnum_mel_bins = 20\nnum_ceps = 13\n"
 

@@ -257,7 +257,7 @@ def test_bad_input_leaves_a_run_that_was_to_be_overwritten(
     [
         (("--seed", "1"), "'seed = 0', now 'seed = 1'"),
         (("--set", "optim.initial_lr=0.002"), "'initial_lr = 0.005', now 'initial_lr = 0.002'"),
-        (("--set", "training.passes=7"), "'passes = 2.0', now 'passes = 7.0'"),
+        (("--set", "training.passes=7"), "'passes = 4.0', now 'passes = 7.0'"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(
@@ -331,7 +331,7 @@ def test_one_short_utterance_is_dropped_by_name_and_training_goes_on(
     with caplog.at_level(logging.INFO):
         assert run(*own.arguments(out(own))) == 0
     wanted = f"1 of 24 utterances dropped, as it is too short for its transcript: {name}"
-    assert wanted in caplog.text and "23 utterances, 23 examples, 12 minibatches" in caplog.text
+    assert wanted in caplog.text and "23 utterances, 23 examples, 24 minibatches" in caplog.text
 
 
 def test_error_at_the_real_terminal_is_one_line(own: Toy) -> None:

@@ -235,7 +235,7 @@ COMMANDS = {
     ),
     "train resume": Command(
         "train train.toml --data train_hires --valid dev_hires --lang lang --den den.npz"
-        f" --out exp/begun_s0 --resume auto --set training.passes=1 {CPU}",
+        f" --out exp/begun_s0 --resume auto --set training.passes=2 {CPU}",
         {"exp/begun_s0/1.pt": "checkpoint", "exp/begun_s0/config.toml": "config",
          "exp/begun_s0/inputs.toml": "inputs.toml"},
         "exp", "it goes on in what it reads",

@@ -93,14 +93,14 @@ def _everything(place: Path) -> None:
 def _speech(place: Path, toy: Toy) -> None:
     """Models, alignments, tree, i-vectors, and what was decoded."""
     quick = ["--set", "training.passes=1", "--set", "training.minibatch_size=8"]
-    quick += ["--set", "training.frames_per_iteration=4000"]
+    quick += ["--set", "training.frames_per_iteration=4000", "--set", "optim.final_lr=5e-3"]
     exp = place / "exp/a_s0"
     assert run(*toy.arguments(exp, *quick)) == 0
     assert run("combine", exp) == 0
     jobs = ["--set", "training.jobs_initial=2", "--set", "training.jobs_final=2"]
     jobs += ["--set", "training.frames_per_iteration=1000"]
     begun = place / "exp/begun_s0"  # and killed after the first of two iterations
-    assert run(*toy.arguments(begun, "--set", "training.passes=1")) == 0
+    assert run(*toy.arguments(begun, "--set", "training.passes=2")) == 0
     (begun / "2.pt").unlink()
     begun = place / "exp/jobs_s0"  # whose first jobs failed
     assert run(*toy.arguments(begun, *quick, *jobs, "--jobs-cmd", "false")) == 1

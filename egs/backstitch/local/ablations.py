@@ -21,9 +21,9 @@ from typing import Any
 
 from torch import Tensor
 
-from chainstitch.nnet.optim import generators
+from chainstitch.nnet.optim import build, generators
 from chainstitch.nnet.optim.backstitch import Backstitch
-from chainstitch.nnet.optim.build import WRAPPERS, ScheduledBackstitch
+from chainstitch.nnet.optim.build import ScheduledBackstitch
 from chainstitch.utils.errors import UsageError
 
 MOMENTUM = 0.5  # of the paper's baselines with cross-entropy, section 4.5
@@ -139,7 +139,7 @@ def of_class(cls: type[Backstitch], made: Backstitch) -> Backstitch:
 
 def add_rows() -> None:
     """Lets configs say `optim.wrapper = "masks_not_shared"`, and so on."""
-    WRAPPERS.update(
+    build.WRAPPERS.update(
         masks_not_shared=MasksNotShared,
         fisher_not_frozen=FisherNotFrozen,
         max_change_not_scaled=MaxChangeNotScaled,

@@ -39,8 +39,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chainstitch.nnet.optim import generators
-from chainstitch.nnet.optim.build import WRAPPERS, StepOptions
+from chainstitch.nnet.optim import build, generators
+from chainstitch.nnet.optim.build import StepOptions
 from chainstitch.nnet.optim.kept_state import put_back_values
 from chainstitch.nnet.optim.natural_gradient import NaturalGradient
 from chainstitch.utils.errors import UsageError
@@ -191,9 +191,9 @@ class Lookahead(Rival):
 
 def add_rows() -> None:
     """Lets configs say `optim.wrapper = "sam_0.05"`, and so on."""
-    WRAPPERS.update({f"sam_{rho:g}": partial(SAM, rho) for rho in RADII})
-    WRAPPERS.update({f"asam_{rho:g}": partial(ASAM, rho) for rho in RADII})
-    WRAPPERS.update(
+    build.WRAPPERS.update({f"sam_{rho:g}": partial(SAM, rho) for rho in RADII})
+    build.WRAPPERS.update({f"asam_{rho:g}": partial(ASAM, rho) for rho in RADII})
+    build.WRAPPERS.update(
         {
             f"lookahead_{steps}_{share:g}": partial(Lookahead, steps, share)
             for steps in STEPS

@@ -174,8 +174,8 @@ def test_training_with_a_margin_differs_and_a_wide_one_does_not(toy: Toy, tmp_pa
     )
     fixed = [
         *("--ali", tmp_path / "ali", "--valid-ali", tmp_path / "dev"),
-        *("--set", "training.passes=1", "--set", "training.chunk_widths=40,25"),
-        *("--set", "training.left_context=21"),
+        *("--set", "training.passes=1", "--set", "optim.final_lr=5e-3"),
+        *("--set", "training.chunk_widths=40,25", "--set", "training.left_context=21"),
     ]
     found = []
     for n, margin in enumerate((-1, 0, 500)):

@@ -35,7 +35,7 @@ DRAWING = XCONFIG.replace("0.1", "0.3 self-repair-scale=1e-2").replace(
 
 
 def made(
-    toy: Toy, out: Path, ranks: Ranks, xconfig: str, passes: float = 5.0, **options: Any
+    toy: Toy, out: Path, ranks: Ranks, xconfig: str, passes: float = 4.0, **options: Any
 ) -> Trainer:
     """Minibatches of 5, the last of a pass of 4; 5 a pass, in 4 iterations."""
     out.mkdir(exist_ok=True)

@@ -20,10 +20,17 @@ JOBS = (
     *("--set", "training.frames_per_iteration=2200", "--set", "training.minibatch_size=2"),
     *("--set", "training.jobs_initial=2", "--set", "training.jobs_final=3"),
 )
-SHORTER = ("--set", "training.passes=5")  # half as many iterations as LONG has, or with JOBS
+SHORTER = ("--set", "training.passes=3")
 
 
-@pytest.mark.parametrize("jobs", [(), JOBS], ids=["one process", "parallel jobs"])
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        pytest.param((), id="one process"),
+        # a driver and its jobs: test_averaged_jobs.py, and tests/faults/kills.py
+        pytest.param(JOBS, id="parallel jobs", marks=pytest.mark.thorough),
+    ],
+)
 def test_killed_at_random_moments_it_ends_as_the_undisturbed_run(
     toy: Toy, tmp_path: Path, thorough: bool, jobs: tuple[str, ...]
 ) -> None:

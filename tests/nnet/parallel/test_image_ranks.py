@@ -176,9 +176,7 @@ def test_all_processes_hold_the_same_to_the_last_bit(place: Path, name: str) -> 
             assert one["num_updates"] == other["num_updates"] > 10
 
 
-def test_two_processes_equal_one_over_25_steps_with_backstitch(
-    place: Path, tmp_path: Path
-) -> None:
+def test_two_processes_equal_one_over_25_steps_with_backstitch(place: Path, tmp_path: Path) -> None:
     with double():
         alone = trained(tmp_path / "alone", SCHEDULE, passes=5.0)
     assert alone.plan.total == 25

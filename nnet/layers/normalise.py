@@ -45,11 +45,12 @@ class BatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim) -> (n, dim)."""
-        spread = self.training and self.minibatch_group is not None
-        if spread:
+        if self.training and self.minibatch_group is not None:
             y = over_processes(self, x, self.minibatch_group)
+        elif alone(self, x):
+            y = by_running_average(self, x)
         else:
-            y = by_running_average(self, x) if alone(self, x) else super().forward(x)
+            y = super().forward(x)
         return y if self.target_rms == 1.0 else y * self.target_rms
 
 
@@ -66,10 +67,11 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim, rows, columns), and out the same."""
-        spread = self.training and self.minibatch_group is not None
-        if spread:
+        if self.training and self.minibatch_group is not None:
             return over_processes(self, x, self.minibatch_group)
-        return by_running_average(self, x) if alone(self, x) else super().forward(x)
+        if alone(self, x):
+            return by_running_average(self, x)
+        return super().forward(x)
 
 
 def alone(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> bool:

@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import soundfile
 
 from chainstitch.bin import main
-from chainstitch.utils.data.feature_index import INDEX
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.lock import locked
-from tests import images
-from tests.toy import Toy, align_evenly, run
+from tests.faults.output_place import MARK, PHOTO, TRAIN, refused
+from tests.toy import run
 
-MARK = ".chainstitch"
-PHOTO = b"\x89PNG\r\n\x1a\n a photograph"
-
-TRAIN = "train train.toml --data train_hires --valid dev_hires --lang lang --den den.npz"
 DECODE = "decode exp --data dev_hires --lang lang --nj 1"
 ALIGN = "align exp --data dev_hires --lang lang"
 TREE = "tree --data train_hires --ali ali --lang lang --leaves 8"
@@ -146,7 +137,6 @@ FILES = [
     "compare exp --markdown",
     "combine exp",  # which writes exp/final.pt
 ]
-WITHOUT_OVERWRITE = ("plot", "compare")
 
 
 def test_a_new_command_that_writes_has_rows_here() -> None:
@@ -285,44 +275,6 @@ def test_merging_shares_removes_nothing_else(place: Path) -> None:
     assert left == ["3of3", "mine", "notes"]
 
 
-@pytest.mark.parametrize(
-    "command", [f"{TRAIN} --out out", "features mfcc.toml --data dev --out out"]
-)
-@pytest.mark.parametrize("what", ["link", "dangling", "file", "json", "second name", "pipe", "dir"])
-def test_what_is_no_lock_is_not_taken_for_one(
-    place: Path, capsys: pytest.CaptureFixture[str], command: str, what: str
-) -> None:
-    lock, precious = place / ".out.lock", place / "precious"
-    precious.write_text("" if what == "second name" else "precious")
-    if what in ("link", "dangling"):
-        lock.symlink_to(precious if what == "link" else "nowhere")
-    elif what in ("file", "json"):
-        lock.write_text('{"mine": 1}' if what == "json" else "precious")
-    elif what == "second name":
-        os.link(precious, lock)
-    elif what == "pipe":
-        os.mkfifo(lock)
-    else:
-        lock.mkdir()
-    wanted = f"{place}/.out.lock is where the lock of out belongs"
-    refused(place, capsys, command, wanted, code=1, overwrite=False)
-
-
-@pytest.mark.parametrize("content", ["", '{"host', '{"host": "x", "pid": 1, "since": "y"}'])
-def test_a_lock_that_a_kill_left_is_one(tmp_path: Path, content: str) -> None:
-    (tmp_path / ".out.lock").write_text(content)
-    with locked(tmp_path / "out"), locked(tmp_path / "out", nested=True):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_that_is_another_s_by_now_is_left_to_it(tmp_path: Path) -> None:
-    with locked(tmp_path / "out"):
-        (tmp_path / ".out.lock").unlink()
-        (tmp_path / ".out.lock").write_text('{"host": "another"}')
-    assert (tmp_path / ".out.lock").read_text() == '{"host": "another"}'
-
-
 @pytest.mark.parametrize("damage", ["garbage", "cut", "other graph", "nothing"])
 def test_a_search_graph_that_was_written_over_is_named(
     place: Path, capsys: pytest.CaptureFixture[str], damage: str
@@ -375,118 +327,3 @@ def test_training_that_goes_on_removes_only_what_training_left(place: Path) -> N
     Checkpoints(exp, 1).newest("cpu")
     left = {path.name for path in exp.glob(".tmp-*")}
     assert left == {".tmp-1-decode_dev", ".tmp-mine", ".tmp-1-notes"}
-
-
-@pytest.fixture(scope="module")
-def built(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy with something of every kind that a command reads."""
-    place = Path(shutil.copytree(toy.place, tmp_path_factory.mktemp("outputs") / "all"))
-    own = Toy(place)
-    align_evenly(own, own.train, place / "ali")
-    (place / "conf").mkdir()
-    (place / "ivector.toml").write_text(
-        "num_gauss = 4\ndim = 3\npca_dim = 6\nubm_iterations = 1\niterations = 1\n"
-    )
-    for name in ("mfcc.toml", "ivector.toml"):
-        shutil.copy(place / name, place / "conf")
-    for name in ("lm.arpa", "more"):
-        (place / "conf" / name).write_text("never read")
-    (place / "img").mkdir()
-    images.write(place / "img")
-    kaldi(place)
-    (place / "cifar").mkdir()
-    for name in ("data_batch_1.bin", "train.bin"):
-        (place / "cifar" / name).touch()
-    (place / "mnist").mkdir()
-    (place / "mnist" / "train-images-idx3-ubyte.gz").touch()
-    shutil.copytree(place / "train", place / "a.parts" / "1of2")
-    (place / "link").symlink_to("train")
-    for name in ("marked", "empty"):
-        (place / name).mkdir()
-    (place / "marked" / MARK).write_text("# a comment\nset\n")
-    exp = place / "exp"
-    short = ["--set", "training.passes=0.1"]
-    voices = ["ivectors", "train", place / "ivector.toml", "--data", own.train]
-    aligned = ["align", exp, "--data", own.dev, "--max-dropped", 1]
-    for command in (
-        own.arguments(exp, *short),
-        ["combine", exp, "--device", "cpu"],
-        ["decode", exp, "--data", own.dev, "--lang", own.lang, "--out", exp / "decode_dev"],
-        ["score", exp / "decode_dev"],
-        [*aligned, "--out", exp / "ali_dev"],
-        images.arguments(place / "img", place / "imgexp", *short),
-        ["combine", place / "imgexp", "--device", "cpu"],
-        [*voices, "--out", place / "ivec"],
-    ):
-        assert run(*command) == 0
-    (exp / "photo.png").write_bytes(PHOTO)
-    return place
-
-
-def kaldi(place: Path) -> None:
-    """Kaldi's form of the recordings of two speakers; and a set of our making in one's folder."""
-    (place / "kaldi").mkdir()
-    wavs = sorted(place.glob("wav/s[01]/*.wav"))
-    ids = {f"{wav.parent.name}-{wav.stem}": wav for wav in wavs}
-    assert all(soundfile.info(str(wav)).frames for wav in wavs)
-    tables = {
-        "wav.scp": {key: f"../wav/{wav.parent.name}/{wav.name}" for key, wav in ids.items()},
-        "text": {key: wav.with_suffix(".txt").read_text() for key, wav in ids.items()},
-        "utt2spk": {key: wav.parent.name for key, wav in ids.items()},
-    }
-    for name, table in tables.items():
-        lines = [f"{key} {value}\n" for key, value in table.items()]
-        (place / "kaldi" / name).write_text("".join(lines))
-
-
-@pytest.fixture(scope="module")
-def copies(built: Path) -> Callable[[], Path]:
-    """A copy of all of it; the same one as long as nothing in it was changed."""
-    made: list[tuple[Path, dict[Path, object]]] = []
-
-    def copy() -> Path:
-        if not made or everything(made[-1][0]) != made[-1][1]:
-            path = Path(shutil.copytree(built, f"{built}{len(made)}", symlinks=True))
-            made.append((path, everything(path)))
-        return made[-1][0]
-
-    return copy
-
-
-@pytest.fixture
-def place(copies: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the command runs."""
-    copy = copies()
-    monkeypatch.chdir(copy)
-    return copy
-
-
-def refused(
-    place: Path,
-    capsys: pytest.CaptureFixture[str],
-    command: str,
-    wanted: str,
-    code: int = 2,
-    overwrite: bool = True,
-) -> None:
-    """The command fails in one line that has the wanted text, with --overwrite and without."""
-    before = everything(place)
-    capsys.readouterr()
-    words = shlex.split(command)
-    can = overwrite and words[0] not in WITHOUT_OVERWRITE
-    for more in ([], ["--overwrite"]) if can else ([],):
-        assert run(*words, *more) == code
-        (line,) = capsys.readouterr().err.splitlines()
-        assert re.match(r"chainstitch [a-z-]+: error: ", line) and wanted in line, line
-        assert everything(place) == before
-
-
-def everything(place: Path) -> dict[Path, object]:
-    """What is there and untouched, but no index.bin, which who reads features first may make."""
-    found: dict[Path, object] = {}
-    for path in place.rglob("*"):
-        at = path.lstat()
-        if path.name != INDEX:
-            written = () if path.is_dir() else (at.st_size, at.st_mtime_ns)
-            found[path] = (at.st_ino, at.st_mode, *written)
-    return found

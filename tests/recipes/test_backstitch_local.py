@@ -1,10 +1,9 @@
-"""egs/backstitch/local: ablations and rivals against their twins, parts of sets of images."""
+"""egs/backstitch/local: ablations and rivals against their twins."""
 
 from __future__ import annotations
 
 import importlib
 import io
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 
 from chainstitch.nnet.optim import SGD, NaturalGradient, build
 from chainstitch.nnet.optim.build import BackstitchOptions, StepOptions, Stepper
-from chainstitch.utils.data.images import read_images, write_images
 from chainstitch.utils.errors import UsageError
 from tests import images
 from tests.reference.ablations import simple_momentum, simple_same_limits, simple_unshared
@@ -378,38 +376,3 @@ def test_a_config_may_name_them(local, tmp_path: Path, name: str) -> None:
     last = rows(tmp_path / "exp")[-1]
     assert last["nonfinite"] == 0 and np.isfinite(last["valid_objf"])
     assert ("step2_objf" in last) == (name != "lookahead_5_0.5")
-
-
-def part_of_images(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(LOCAL / "part_of_images.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def test_a_part_of_a_set_is_those_images_and_is_written_once(tmp_path: Path) -> None:
-    whole = images.images(10)
-    write_images(whole, tmp_path / "set")
-    arguments = (tmp_path / "set", tmp_path / "part", "--first", 7, "--count", 3)
-    done = part_of_images(*arguments)
-    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'part'}: 3 images\n")
-    found = read_images(tmp_path / "part")
-    assert np.array_equal(found.pixels, whole.pixels[7:])
-    assert found.labels.tolist() == whole.labels[7:].tolist() and found.classes == whole.classes
-    again = part_of_images(*arguments)
-    assert again.returncode == 2 and "--overwrite" in again.stderr
-
-
-@pytest.mark.parametrize(
-    ("first", "count", "said"),
-    [
-        (8, 3, "--first 8 --count 3: wanted a part of images 0 to 9"),
-        (-1, 3, "--first -1 --count 3: wanted"),
-        (0, 0, "--first 0 --count 0: wanted"),
-    ],
-)
-def test_a_part_that_is_not_there_is_refused(
-    tmp_path: Path, first: int, count: int, said: str
-) -> None:
-    write_images(images.images(10), tmp_path / "set")
-    done = part_of_images(tmp_path / "set", tmp_path / "part", f"--first={first}", "--count", count)
-    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
-    assert not (tmp_path / "part").exists()

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,15 @@ def cost(settings: tuple[str, ...]) -> float:
     >>> cost(("optim.backstitch.scale=1.0", "optim.backstitch.interval=4"))
     1.25
     """
-    said = dict(setting.split("=", 1) for setting in settings)
-    if float(said.get("optim.backstitch.scale", 0)) == 0:
-        return 1.0
-    return 1.0 + 1.0 / int(said.get("optim.backstitch.interval", 4))
+    alpha, interval, _ = backstitch_of(settings)
+    return 1.0 + 1.0 / interval if alpha else 1.0
+
+
+def backstitch_of(settings: Sequence[str]) -> tuple[float, int, dict[str, str]]:
+    """alpha (0 of plain training), the interval, and what else is set, by its key."""
+    others = dict(setting.split("=", 1) for setting in settings)
+    alpha = float(others.pop("optim.backstitch.scale", 0))
+    return alpha, int(others.pop("optim.backstitch.interval", 4)), others
 
 
 @dataclass(frozen=True)

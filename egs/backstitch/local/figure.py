@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiment import backstitch_of
 from results import Cell, Results
 
 from chainstitch.utils.report.plot import COLOURS, robust_limits, save_figure
@@ -32,11 +33,9 @@ def dose(settings: Sequence[str]) -> float | None:
     >>> dose(["optim.backstitch.scale=1.0", "optim.backstitch.interval=4"])
     0.5
     """
-    said = dict(setting.split("=", 1) for setting in settings)
-    alpha = float(said.pop("optim.backstitch.scale", 0))
-    interval = int(said.pop("optim.backstitch.interval", 4))
-    said.pop("optim.backstitch.slow_start_share", None)
-    return None if said else alpha * (1 + alpha) / interval
+    alpha, interval, others = backstitch_of(settings)
+    others.pop("optim.backstitch.slow_start_share", None)
+    return None if others else alpha * (1 + alpha) / interval
 
 
 def draw(results: Results, out: Path) -> None:

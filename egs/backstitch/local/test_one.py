@@ -9,7 +9,6 @@ Example: test_one.py exp/speech/report.json 3
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from finished import RESULT, TEST, finished, read_plan
-from train_one import chainstitch
+from train_one import chainstitch, options_of_job
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -42,12 +41,7 @@ def test(row: dict[str, Any], device: str) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("plan", type=Path, help="what plan.py wrote")
-    parser.add_argument("job", type=int, help="number of the run in it, from 1")
-    parser.add_argument("--device", default="cpu", help="for decoding (cpu)")
-    parser.add_argument("--overwrite", action="store_true", help="test again what is done")
-    options = parser.parse_args()
+    options = options_of_job(__doc__)
     began = time.time()
     try:
         row = read_plan(options.plan)[options.job - 1]

@@ -123,13 +123,18 @@ def clear(out: Path, keep_last: bool) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def options_of_job(doc: str | None) -> argparse.Namespace:
+    """What a job of a plan is told on its command line."""
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     parser.add_argument("plan", type=Path, help="what plan.py wrote")
     parser.add_argument("job", type=int, help="number of the run in it, from 1")
-    parser.add_argument("--device", default="cpu", help="for chainstitch train (cpu)")
-    parser.add_argument("--overwrite", action="store_true", help="train again what is done")
-    options = parser.parse_args()
+    parser.add_argument("--device", default="cpu", help="for chainstitch (cpu)")
+    parser.add_argument("--overwrite", action="store_true", help="do again what is done")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = options_of_job(__doc__)
     began = time.time()
     settings = ["--device", options.device, "--num-threads", "1", "--nj", "1"]
     try:

@@ -1,0 +1,3 @@
+"""Fixtures of several files here."""
+
+from tests.faults.output_place import built, copies, place  # noqa: F401

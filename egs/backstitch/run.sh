@@ -29,7 +29,7 @@ Measures what backstitch does to a network that over-fits, against plain trainin
   --corpus DIR       the directory of the corpus: recordings/ of digits, the idx.gz files of MNIST, an
                      archive of CIFAR-10; for speech, what egs/mini/local/make_corpus.py made
   --conf DIR         where NAME.toml and the networks, in nets/, are (default: the recipe's own)
-  --nj N             runs at a time, of one thread each (default $nj)
+  --nj N             jobs that share the runs, of one thread each (default $nj)
   --work DIR         where data/ and exp/ go (default: this directory)
   --results DIR      where RESULTS.md, pictures and results/NAME.json go (default: exp/ in the work
                      directory); the page has all experiments whose .json is there
@@ -63,16 +63,17 @@ if [[ $conf != conf ]]; then conf=$(caller_path "$conf"); fi
 asked=("$experiment" --conf "$conf" --quick "$quick")
 . local/data.sh
 
-# Starts a job for each run of a plan, and says now and then how many are done.
+# Starts jobs that share the runs of a plan, and says now and then how many are done.
 do_all() { # PLAN WHAT SCRIPT [OPTIONS of progress.py]
-  local plan=$1 what=$2 script=$3 count status=0 pid
+  local plan=$1 what=$2 script=$3 jobs status=0 pid
   local progress=(python local/progress.py "$plan" --at-a-time "$nj" "${@:4}")
-  count=$(command python local/plan.py --count "$plan")
+  jobs=$(command python local/plan.py --count "$plan")
+  if ((jobs > nj)); then jobs=$nj; fi
   command "${progress[@]}" &
   pid=$!
   $(if [[ $device == cpu ]]; then echo "$train_cmd"; else echo "$cuda_cmd"; fi) \
-    --num-threads 1 --max-jobs-run "$nj" JOB=1:"$count" "$exp/log/$what.JOB.log" \
-    python "local/$script" "$plan" JOB --device "$device" "${overwrite_flag[@]}" || status=$?
+    --num-threads 1 JOB=1:"$jobs" "$exp/log/$what.JOB.log" \
+    python "local/$script" "$plan" JOB --jobs "$jobs" --device "$device" "${overwrite_flag[@]}" || status=$?
   kill "$pid" 2>/dev/null || true
   wait "$pid" || true
   command "${progress[@]}" --once

@@ -1,9 +1,10 @@
 """What the speakers of the miniature TED-LIUM say: some 170 words in nineteen kinds of sentence.
 
-Words and kinds of sentence are dealt like cards, as those of egs/mini (grammar.py there, whose deck
-this is), so that a few minutes of speech hold nearly all words. `words.txt` beside this file has
-their pronunciations: facts looked up in the CMU Pronouncing Dictionary, without the stress; where
-it lists several, those nearest to what espeak-ng says.
+Sentences begin with a contraction in one kind only: release 2 leaves those apart in the LM text,
+and joins them in the transcripts. Words and kinds of sentence are dealt like cards, as those of
+egs/mini (grammar.py there, whose deck this is), so that a few minutes of speech hold nearly all
+words. `words.txt` beside this file has their pronunciations: facts looked up in the CMU Pronouncing
+Dictionary, without the stress; where it lists several, those nearest to what espeak-ng says.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ SLOTS: dict[str, list[str]] = {
     "saw": ["saw", "found", "lost", "built", "loved"],
     "verb": ["change", "understand", "share", "measure", "design", "remember", "protect"],
     "doing": ["changing", "building", "sharing", "watching", "teaching"],
-    "adj": ["beautiful", "small", "simple", "dangerous", "new", "naïve", "strange", "free", "quiet"],
-    "thing": ["machine", "story", "river", "school", "picture", "language", "brain", "city", "café"],
+    "adj": ["beautiful", "small", "simple", "dangerous", "new", "naïve", "strange", "quiet"],
+    "thing": ["machine", "story", "river", "school", "picture", "language", "brain", "café"],
     "things": ["machines", "stories", "rivers", "schools", "pictures", "ideas", "computers"],
     "place": ["village", "hospital", "forest", "ocean", "world", "country", "garden"],
     "when": ["today", "tomorrow", "every day", "right now", "this year", "together"],
@@ -39,16 +40,16 @@ SLOTS: dict[str, list[str]] = {
 # How often each kind of sentence is dealt, relative to the others.
 SENTENCES: dict[str, int] = {
     "{who} {saw} a {adj} {thing} in the {place}": 3,
-    "it's a {adj} idea and we're {doing} it {when}": 2,
+    "and it's a {adj} idea and we're {doing} it {when}": 2,
     "{number} years ago i {saw} a {thing} in {city}": 2,
     "we don't know what {people} want": 1,
     "the {people} of {city} can't {verb} the {thing}": 2,
-    "let's {verb} the {thing} {when}": 2,
-    "that's why {people} need {number} {things}": 2,
-    "i'm going to tell you about the {thing} of {who}": 2,
+    "so let's {verb} the {thing} {when}": 2,
+    "and that's why {people} need {number} {things}": 2,
+    "today i'm going to tell you about the {thing} of {who}": 2,
     "there's a {adj} {thing} in every {place}": 2,
-    "they've {often} {saw} the {adj} {things}": 2,
-    "you're {feel} because the {thing} is {adj}": 2,
+    "but they've {often} {saw} the {adj} {things}": 2,
+    "so you're {feel} because the {thing} is {adj}": 2,
     "thank you so much": 1,
     "imagine a {place} without {things}": 2,
     "{people} {verb} {number} percent of the {things}": 2,

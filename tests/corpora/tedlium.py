@@ -49,9 +49,9 @@ SHARES = {"train": 1.0, "dev": 0.4, "test": 0.6}  # minutes of a set for each of
 SNRS = (18.0, 30.0)  # dB
 LM_SENTENCES = 4000  # in each of two files
 NAMES = [
-    *("AdaHill", "AnnWest", "BeaStone", "CleoMarsh", "DinaFord", "EveBrook", "FayNorth", "GinaWood"),
-    *("IdaLake", "JoanField", "AbelHill", "BenWest", "CarlStone", "DanMarsh", "EdFord", "FinnBrook"),
-    *("GusNorth", "HalWood", "IanLake", "JonField"),
+    *("AdaHill", "AnnWest", "BeaStone", "CleoMarsh", "DinaFord", "EveBrook", "FayNorth"),
+    *("GinaWood", "IdaLake", "JoanField", "AbelHill", "BenWest", "CarlStone", "DanMarsh"),
+    *("EdFord", "FinnBrook", "GusNorth", "HalWood", "IanLake", "JonField"),
 ]  # fmt: skip
 SUFFIXES = ("", "X", "P", "W")
 GAP = "{talk} 1 inter_segment_gap {start} {end} <o,f0,unknown> ignore_time_segment_in_scoring"
@@ -163,8 +163,8 @@ def stm_of_release_2(talk: Talk, index: int, train: bool) -> list[str]:
         text, label, key = one.text, f"<o,f0,{talk.sex}>", ""
         if index == 0:  # as release 1 had it
             text = re.sub(r"\bthe\b", "the(2)", text).replace(" and ", " <sil> and ")
-            letter = talk.sex[0].upper()
-            label, key = f"<F0_{letter}>", f" ({talk.name}-{one.start:.2f}-{one.end:.2f}-F0_{letter})"
+            sex = f"F0_{talk.sex[0].upper()}"
+            label, key = f"<{sex}>", f" ({talk.name}-{one.start:.2f}-{one.end:.2f}-{sex})"
         times = f"{one.start:.2f} {one.end:.2f}"
         lines.append(f"{talk.name} 1 {talk.name} {times} {label} {text}{key}")
         before = one.end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def joined(line: str) -> str:
-    """Words that begin with ' behind the word before, each pair once; the first word stays alone."""
+    """Words that begin with ' behind the word before, each pair once; the first stays alone."""
     words = line.split()
     if not words:
         return ""

@@ -31,7 +31,7 @@ from lhotse.cut import Cut, MonoCut
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.corpora import tedlium_text as rules
-from chainstitch.utils.corpora.tedlium_lm import write_dictionary, write_lm_text
+from chainstitch.utils.corpora.tedlium_lm import read_dictionary, write_dictionary, write_lm_text
 from chainstitch.utils.data import stm
 from chainstitch.utils.data.manifests import cut_text, read_recording, write_sets
 from chainstitch.utils.errors import UsageError, UserError
@@ -84,7 +84,7 @@ def prepare(
     for name in (*SETS, "dict", *(["lm_text"] if lm_text else [])):
         kind = {"dict": "dictionary", "lm_text": "text"}.get(name, "set")
         check_directory(out / name, kind, overwrite, [source])
-    dictionary = _existing(source / "TEDLIUM.152k.dic")
+    lexicon = read_dictionary(source / "TEDLIUM.152k.dic")
     sources = sorted((source / "LM").glob("*.en.gz")) if lm_text else []
     if lm_text and not sources:
         raise UserError(f"{source / 'LM'} holds no *.en.gz; pass --no-lm-text to do without")
@@ -92,19 +92,22 @@ def prepare(
     for name, one in found.items():
         _tell(out / name, one)
     transcripts = [cut_text(cut) for cut in sorted(found["train"].cuts, key=lambda cut: cut.id)]
-    if lm_text and not 0 < lm_dev_lines < len(transcripts):
+    if lm_text and lm_dev_lines >= len(transcripts):
         raise UsageError(
-            f"--lm-dev-lines is {lm_dev_lines}, wanted 1 to {len(transcripts) - 1}, as train has "
-            f"{len(transcripts)} utterances"
+            f"--lm-dev-lines {lm_dev_lines} leaves nothing of the {len(transcripts)} utterances of "
+            "train for language models; give fewer, or --no-lm-text"
         )
-    head = "".join(line + "\n" for line in stm.header(rules.LABELS))
-    scored = {name: head + "".join(f"{line}\n" for line in one.scored) for name, one in found.items()}
+    head = stm.header(rules.LABELS)
+    beside = {
+        name: {"stm": "".join(f"{line}\n" for line in [*head, *one.scored])}
+        for name, one in found.items()
+    }
     # the LM text first: it is read while it is written, and may turn out to be damaged
     if lm_text:
         write_lm_text(sources, transcripts, lm_dev_lines, out / "lm_text", release, overwrite)
-    write_dictionary(dictionary, out / "dict", overwrite)
+    write_dictionary(lexicon, out / "dict", overwrite)
     cuts = {name: one.cuts for name, one in found.items()}
-    write_sets(out, cuts, overwrite, source, {name: {"stm": text} for name, text in scored.items()})
+    write_sets(out, cuts, overwrite, source, beside)
     return {name: len(members) for name, members in cuts.items()}
 
 
@@ -115,8 +118,7 @@ def _read_set(source: Path, name: str, release: int, skip_broken: bool) -> _Set:
     recordings = _recordings(place, release, skip_broken, found)
     segments = []
     for talk, recording in recordings.items():
-        path = place / "stm" / f"{talk}.stm"
-        for raw, segment in _lines(path):
+        for raw, segment in _lines(place / "stm" / f"{talk}.stm"):
             if segment.file != talk:
                 raise UserError(f"{segment.where}: is of {segment.file!r}, wanted {talk!r}")
             if not segment.ignored:
@@ -147,9 +149,7 @@ def _read_set(source: Path, name: str, release: int, skip_broken: bool) -> _Set:
     return found
 
 
-def _recordings(
-    place: Path, release: int, skip_broken: bool, found: _Set
-) -> dict[str, Recording]:
+def _recordings(place: Path, release: int, skip_broken: bool, found: _Set) -> dict[str, Recording]:
     """The talks of a set that have audio and a stm."""
     if not (place / "stm").is_dir() or not (place / "sph").is_dir():
         other = 5 - release
@@ -180,12 +180,16 @@ def _recordings(
 
 def _lines(path: Path) -> Iterator[tuple[str, stm.StmSegment]]:
     """The lines of a talk's stm, as they are, and what they say."""
+    empty = True
     for number, raw in texts.numbered(path):
         if raw.strip() and not raw.startswith(stm.COMMENT):
             segment = stm.parse(raw, f"{path}:{number}", PARTS)
             if not segment.label:
                 raise UserError(f"{path}:{number}: has no label, wanted `{stm.FORM}`")
+            empty = False
             yield raw, segment
+    if empty:
+        raise UserError(f"{path} has no segments; copy it again, or take the talk's audio away")
 
 
 def _cut(text: str, segment: stm.StmSegment, recording: Recording) -> Cut | None:
@@ -202,12 +206,6 @@ def _cut(text: str, segment: stm.StmSegment, recording: Recording) -> Cut | None
         text=words, speaker=recording.id, gender=sexes[0] if sexes else None,
     )  # fmt: skip
     return MonoCut(utterance, start, duration, 0, [supervision], recording=recording)
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"{path} is missing; give the directory that TED-LIUM's archive unpacks to")
-    return path
 
 
 def _tell(place: Path, found: _Set) -> None:

@@ -21,12 +21,14 @@ LEVEL = 6  # of gzip: half a minute for the text of a release; 9 takes four time
 log = logging.getLogger(__name__)
 
 
-def write_dictionary(path: Path, out: Path, overwrite: bool) -> None:
-    """Writes out/ from the dictionary at `path`.
+def read_dictionary(path: Path) -> list[str]:
+    """The lexicon, `word phone phone ...`, that the dictionary at `path` comes to.
 
     Raises:
-        UserError: a line without phones; or as utils/text.py.
+        UserError: there is none, or a line has no phones; or as utils/text.py.
     """
+    if not path.is_file():
+        raise UserError(f"{path} is missing; give the directory that TED-LIUM's archive unpacks to")
     lines = []
     for number, line in texts.numbered(path):
         fields = line.split()
@@ -36,7 +38,11 @@ def write_dictionary(path: Path, out: Path, overwrite: bool) -> None:
             lines.append(line)
     if not lines:
         raise UserError(f"{path} has no entries, wanted lines of WORD PHONE ...; copy it again")
-    lexicon = rules.dictionary_lines(lines)
+    return rules.dictionary_lines(lines)
+
+
+def write_dictionary(lexicon: list[str], out: Path, overwrite: bool) -> None:
+    """Writes out/: the lexicon, and what kinds of phones there are."""
     tables = {
         "lexicon.txt": lexicon,
         "silence_phones.txt": [rules.SILENCE, rules.UNKNOWN_PHONE],

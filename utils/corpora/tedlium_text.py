@@ -46,9 +46,10 @@ LABELS = {
 }
 _VARIANT = re.compile(r"\([0-9]\)")
 _KEY = re.compile(r"\([^ ]*\)\Z")
-# a word and the one behind it that begins with '; from the beginning of a word, for the sake of time
+# a word, from its beginning for the sake of time, and the one behind it that begins with '
 _PAIR = re.compile(r"(?<![^ ])([^ ]+) ('[^ ]*)")
-_OWN = [re.compile(rf"(?<![A-Za-z0-9_]){word}(?![A-Za-z0-9_])") for word in ("<s>", "</s>", "<unk>")]
+# as whole words, as grep -w sees them
+_OWN = re.compile(r"(?<![A-Za-z0-9_])(?:<s>|</s>|<unk>)(?![A-Za-z0-9_])")
 _NUMBER = re.compile(r"[-+]?[0-9]+\.?[0-9]*")
 
 
@@ -109,7 +110,7 @@ def lm_line(line: str, release: int = 2) -> str:
 
 def dictionary_lines(lines: Iterable[str]) -> list[str]:
     """The lexicon, `word phone phone ...`, sorted, each line once."""
-    kept = {_VARIANT.sub("", line) for line in lines if not any(own.search(line) for own in _OWN)}
+    kept = {_VARIANT.sub("", line) for line in lines if not _OWN.search(line)}
     return sorted({*kept, f"{UNKNOWN} {UNKNOWN_PHONE}"})
 
 

@@ -88,5 +88,3 @@ def test_times_are_cut_off_in_binary_floating_point(time: str, shown: int) -> No
 def test_order_is_by_talk_channel_and_start_as_a_number() -> None:
     lines = ["X 1 X 10 11 <o> b", "X 1 X 9.5 11 <o> c", "W 2 W 0 1 <o> d", "X 1 X 10 11 <o> a"]
     assert sorted(lines, key=rules.order) == [lines[2], lines[1], lines[3], lines[0]]
-
-

@@ -16,7 +16,7 @@ from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
 
 REPORTED = 2_000_000  # lines from one line of progress to the next
-LEVEL = 6  # of gzip: half a minute for the text of a release; 9 takes four times as long
+LEVEL = 6  # of gzip, which takes half of the time: 1.5 million words a second in all
 
 log = logging.getLogger(__name__)
 

@@ -64,6 +64,7 @@ def parse(line: str, where: str, labels: Collection[str] | None = None) -> StmSe
     fields = line.split()
     if len(fields) < 5:
         raise UserError(f"{where}: {line.strip()[:60]!r} has {len(fields)} fields, wanted `{FORM}`")
+    file, channel, speaker = fields[:3]
     start, end = (_seconds(text, where) for text in fields[3:5])
     if end < start:
         raise UserError(f"{where}: ends at {fields[4]} s, before its start at {fields[3]} s")
@@ -77,7 +78,7 @@ def parse(line: str, where: str, labels: Collection[str] | None = None) -> StmSe
             )
     label = fields[5] if found else ""
     text = " ".join(fields[6 if found else 5 :])
-    return StmSegment(*fields[:3], start, end, label, text, where)
+    return StmSegment(file, channel, speaker, start, end, label, text, where)
 
 
 def read_stm(path: Path | str, labels: Collection[str] | None = None) -> Iterator[StmSegment]:

@@ -1,4 +1,4 @@
-"""What the speakers of the miniature TED-LIUM say: some 170 words in nineteen kinds of sentence.
+"""What the speakers of the miniature TED-LIUM say: some 160 words in nineteen kinds of sentence.
 
 Sentences begin with a contraction in one kind only: release 2 leaves those apart in the LM text,
 and joins them in the transcripts. Words and kinds of sentence are dealt like cards, as those of

@@ -31,11 +31,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from chainstitch.utils.data.stm import COMMENT, IGNORED
+
 RELEASES = (2, 3)
 UNKNOWN = "<unk>"
 UNKNOWN_PHONE = "NSN"
 SILENCE = "SIL"
-IGNORED = "ignore_time_segment_in_scoring"
 # of the stm that is scored: id -> (name, description)
 LABELS = {
     "o": ("Overall", "Overall results"),
@@ -85,7 +86,7 @@ def scored_line(line: str, release: int = 2) -> str:
 
 def text_line(scored: str) -> str | None:
     """`id word word ...` of a scored line; None: it is no utterance. There may be no words."""
-    if IGNORED in scored or ";;" in scored:
+    if IGNORED in scored or COMMENT in scored:
         return None
     fields = scored.translate(str.maketrans("{}", "[]")).split()
     start, end = (int(float(time) * 100) for time in fields[3:5])

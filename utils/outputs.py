@@ -58,6 +58,7 @@ DIRECTORIES = {
     "decoding": "decode",
     "classification": "classify",
     "graph": "decode",
+    "nist": "score --nist",
     "kaldi": "a Kaldi export",
     "corpus": "a recipe",
 }

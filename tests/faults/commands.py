@@ -313,6 +313,13 @@ COMMANDS = {
          "exp/i_s0/decode_test/classes.txt": "classes"},
         "exp", "it writes beside what it reads", needs="exp/i_s0",
     ),
+    "score nist": Command(
+        "score exp/a_s0/decode_dev --nist --stm stm --glm glm --data dev --reco2file reco2file"
+        " --acronyms acronyms --rule ted",
+        {"exp/a_s0/decode_dev/ctm": "decoded ctm", "stm": "stm", "glm": "glm", **_set("dev"),
+         "reco2file": "reco2file", "acronyms": "acronyms"},
+        "exp", "it writes beside what it reads", needs="exp/a_s0 bin",
+    ),
     "score-ali": Command(
         "score-ali ctm ali_dev",
         {"ctm": "ctm", "ali_dev": "directory", "ali_dev/ctm": "ctm"},

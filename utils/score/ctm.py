@@ -155,7 +155,7 @@ def read_acronyms(path: Path | str) -> dict[str, list[str]]:
     """How each acronym is scored, from lines `word TAB written form TAB letters with blanks`.
 
     Raises:
-        UserError: a line is not so; names it.
+        UserError: there is none, or a line is not so; names it.
     """
     found = {}
     for number, line in texts.numbered(path):
@@ -168,6 +168,8 @@ def read_acronyms(path: Path | str) -> dict[str, list[str]]:
                 "for scoring, with tabs between"
             )
         found[fields[1].strip()] = fields[2].split()
+    if not found:
+        raise UserError(f"{path} holds no acronyms; leave it out where there are none")
     return found
 
 

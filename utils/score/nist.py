@@ -49,7 +49,6 @@ from chainstitch.utils.score.wer import Counts
 log = logging.getLogger(__name__)
 
 KIND = "nist"
-Points = Mapping[Point, Path]
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,8 @@ def score_nist(
         if not any(subset.holds(file) for file, _ in known):
             raise UsageError(f"--subsets: {setup.stm} has no files of {subset.name}")
     with atomic_directory(directory / KIND, KIND, overwrite=True) as out:
-        scored = _score_points(points, setup, known)
+        words = {point: _words(path, setup, known) for point, path in points.items()}
+        scored = _score_points(words, setup)
         totals = {point: report.total for point, report in scored.items()}
         best = choose(totals)
         counting = best if choice is None else find_point(points, choice, directory, "ctm")
@@ -214,12 +214,11 @@ def score_nist(
         for point, path in points.items():
             name = path.name.replace("ctm", "wer", 1)
             (out / name).write_text(totals[point].wer_line() + "\n")
-        words = _words(points[counting], setup, known)
-        _score(words, setup, out / "reports")
+        _score(words[counting], setup, out / "reports")
         (out / "per_spk").write_text(per_speaker_text(report.speakers, report.total))
         for subset in setup.subsets:
             place = out / f"reports_{subset.name}"
-            found = _score(words, setup, place, subset)
+            found = _score(words[counting], setup, place, subset)
             (place / "per_spk").write_text(per_speaker_text(found.speakers, found.total))
             lines.append(Labelled(subset.name, found.total))
         config.save(choice, out / "choice.toml")
@@ -248,13 +247,10 @@ def _point(point: Point) -> str:
     return f"lmwt {point[0]:g}, wip {point[1]:g}"
 
 
-def _score_points(
-    points: Points, setup: Setup, known: set[tuple[str, str]]
-) -> dict[Point, sclite.Report]:
+def _score_points(words: Mapping[Point, str], setup: Setup) -> dict[Point, sclite.Report]:
     """The counts at each point; those of the same words are found once."""
-    words = {point: _words(path, setup, known) for point, path in points.items()}
     different = list(dict.fromkeys(words.values()))
-    log.info("scoring %d points, %d of them different", len(points), len(different))
+    log.info("scoring %d points, %d of them different", len(words), len(different))
 
     def score(text: str) -> sclite.Report:
         with tempfile.TemporaryDirectory(prefix="chainstitch-") as place:
@@ -279,6 +275,8 @@ def _words(path: Path, setup: Setup, known: set[tuple[str, str]]) -> str:
     if setup.acronyms is not None:
         lines = ctms.split_acronyms(lines, setup.acronyms)
     kept = list(lines)
+    if not kept:
+        log.warning("%s holds no words that are scored", path)
     foreign = sorted({(line.file, line.channel) for line in kept} - known)
     if foreign:
         raise UserError(

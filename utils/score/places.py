@@ -11,14 +11,16 @@ from chainstitch.utils.data.manifests import read_cuts
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.score.ctm import Place
 
+NAMED = "reco2file_and_channel"
 CHANNELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def read_places(data: Path | str, reco2file: Path | str | None = None) -> dict[str, Place]:
     """The place of every utterance of a set.
 
-    Without `reco2file` a recording is the file of its name, and its first channel is A, the second
-    B, and so on.
+    Without `reco2file` they are called as the set's own reco2file_and_channel had them (a set keeps
+    that under this name with its segments); else a recording is the file of its name, and its first
+    channel is A, the second B, and so on.
 
     Args:
         reco2file: Kaldi's reco2file_and_channel, lines of recording, file and channel.
@@ -36,9 +38,13 @@ def read_places(data: Path | str, reco2file: Path | str | None = None) -> dict[s
                 "words have no place in a ctm"
             )
         recording = cut.recording.id
-        if names is None:
+        kept = [segment.custom or {} for segment in cut.supervisions]
+        own = next((custom[NAMED] for custom in kept if NAMED in custom), None)
+        if names is None and own is not None:
+            file, channel = str(own).split()
+        elif names is None:
             file, channel = recording, CHANNELS[cut.channel % len(CHANNELS)]
-        elif recording in names:
+        elif names is not None and recording in names:
             file, channel = names[recording]
         else:
             raise UserError(f"{reco2file}: recording {recording!r} of {data} has no line there")

@@ -76,7 +76,7 @@ def check_glm(path: Path | str) -> int:
     """The number of rules of a glm.
 
     Raises:
-        UserError: it is missing, or a rule does not parse; names the line.
+        UserError: it is missing or has no rule, or one does not parse; names the line.
     """
     most, rules = 0, 0
     try:
@@ -98,6 +98,8 @@ def check_glm(path: Path | str) -> int:
                 )
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; wanted a glm, or no --glm") from None
+    if not rules:
+        raise UserError(f"{path} holds no rules; leave --glm out where there are none")
     return rules
 
 

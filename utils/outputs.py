@@ -59,6 +59,7 @@ DIRECTORIES = {
     "classification": "classify",
     "graph": "decode",
     "nist": "score --nist",
+    "edits": "cleanup decode",
     "kaldi": "a Kaldi export",
     "corpus": "a recipe",
 }

@@ -117,6 +117,8 @@ def _speech(place: Path, toy: Toy) -> None:
         ["score", exp / "decode_dev"],
         ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
          "--max-dropped", "1"],
+        ["cleanup", "decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out",
+         place / "edits", "--nj", "1"],
         ["tree", "--data", toy.train, "--ali", place / "ali", "--lang", toy.lang, "--out",
          place / "tree", "--leaves", "6"],
         ["ivectors", "train", place / "ivector.toml", "--data", toy.train, "--out",
@@ -148,6 +150,8 @@ def _nist(place: Path) -> None:
     (place / "glm").write_text(GLM)
     (place / "reco2file").write_text("".join(f"{name} {name} A\n" for name, _ in names))
     (place / "acronyms").write_text("US\tu._s.\tu s\n")
+    (place / "limits.toml").write_text("min_segment = 0.3\nmin_new_segment = 0.4\n")
+    (place / "non_scored").write_text("hiss\n")
     fake_sctk(place / "bin")
 
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from lhotse.cut import MonoCut
 
+from chainstitch.utils import config
+from chainstitch.utils import text as texts
 from chainstitch.utils.data.manifests import cut_speaker, read_cuts, write_set
+from chainstitch.utils.decode.biased import FILE
 from chainstitch.utils.decode.clean_segments import Cleaner, Limits, Segment, names, second
 from chainstitch.utils.decode.ctm_edits import read_edits
 from chainstitch.utils.decode.fixed_edits import fix_edits
 from chainstitch.utils.decode.tainted_edits import taint_edits
-from chainstitch.utils.errors import UserError
-from chainstitch.utils.lang.directory import Lang
+from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.lang.directory import read_lang
 from chainstitch.utils.lang.lexicon import SILENCE
 from chainstitch.utils.score.report import table_text
 
@@ -29,10 +32,41 @@ log = logging.getLogger(__name__)
 SHOWN = 10  # words that are lost most often, in the report
 
 
-def non_scored_words(lang: Lang) -> set[str]:
-    """The words that are no speech: those that can be pronounced as one silence phone."""
+def edits_file(path: Path) -> Path:
+    """The file of what `cleanup decode` wrote, or the file that was given.
+
+    Raises:
+        UsageError: there is none.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist; `chainstitch cleanup decode` writes ctm edits")
+    return file
+
+
+def read_limits(path: Path | None, overrides: Sequence[str]) -> Limits:
+    """What a segment may be; errors as of `config.load`."""
+    tree = {} if path is None else config.read_toml(path)
+    return config.load_tree(Limits, tree, overrides, "--set" if path is None else str(path))
+
+
+def read_non_scored(lang: Path, listed: Path | None) -> set[str]:
+    """The words that are no speech: those that a file lists, or else those of the lexicon that can
+    be pronounced as one silence phone."""
+    if listed is not None:
+        return {word for line in texts.lines(listed) for word in line.split()}
     silent = {(SILENCE,)}
-    return {word for word, prons in lang.lexicon.items() if silent.intersection(prons)}
+    lexicon = read_lang(lang).lexicon
+    return {word for word, prons in lexicon.items() if silent.intersection(prons)}
+
+
+def check_unknown(lang: Path, unknown: str, limits: Limits) -> None:
+    """Raises UsageError where segments would get a word that nothing could be trained on."""
+    if limits.unknown_padding > 0.0 and unknown not in read_lang(lang).lexicon:
+        raise UsageError(
+            f"{lang} has no word {unknown!r}, which pieces that were not understood get; give "
+            "--unknown another word, or none of these pieces: --set unknown_padding=0"
+        )
 
 
 def clean(
@@ -69,7 +103,7 @@ def write_cleaned(
             for the last of them; never beyond the utterance.
 
     Raises:
-        UserError: no segment is left, an utterance of the edits is not in the set, or it is no
+        UserError: no line or no segment is there, an utterance of the edits is not in the set, or it is no
             stretch of one recording.
         UsageError: as `write_set`.
     """
@@ -86,6 +120,8 @@ def write_cleaned(
             end = min(float(second(segment.end)) + end_padding, cut.duration)
             words = " ".join(segment.words(unknown))
             kept.append(_part(cut, name, float(second(segment.start)), end, words))
+    if not cleaner.utterances:
+        raise UserError(f"{edits} holds no lines; run `chainstitch cleanup decode` again")
     absent = len(cuts) - cleaner.utterances
     if absent:
         log.warning("%d of %d utterances of %s are not in %s", absent, len(cuts), data, edits)

@@ -137,7 +137,8 @@ def _numbered(path: Path | str) -> Iterator[tuple[int, Edit]]:
                 f"{path}:{number}: {text[:80]!r} {fault}; wanted: utterance channel start duration "
                 f"hypothesis confidence reference {'|'.join(KINDS)} [{TAINTED}]"
             )
-        yield number, Edit(*fields[:8], tainted=len(fields) == 9)
+        line = Edit(*fields[:8])  # type: ignore[arg-type]  # eight texts
+        yield number, replace(line, tainted=len(fields) == 9)
 
 
 def _fault(fields: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def _repeated(lines: Sequence[Edit], non_scored: Collection[str]) -> list[int]:
         "ins" if lines[n].kind == "sub" and lines[n].ref in non_scored else lines[n].kind
         for n in heard
     ]
-    found = []
+    found: list[int] = []
     for size in (2, 1):
         correct, inserted = ["cor"] * size, ["ins"] * size
         for i in range(len(heard) - 2 * size + 1):

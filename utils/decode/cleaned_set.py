@@ -103,8 +103,8 @@ def write_cleaned(
             for the last of them; never beyond the utterance.
 
     Raises:
-        UserError: no line or no segment is there, an utterance of the edits is not in the set, or it is no
-            stretch of one recording.
+        UserError: no line or no segment is there, an utterance of the edits is not in the set, or
+            it is no stretch of one recording.
         UsageError: as `write_set`.
     """
     cuts = {cut.id: cut for cut in read_cuts(data)}

@@ -112,7 +112,10 @@ def write_cleaned(
     kept = []
     for utterance, segments in clean(edits, cleaner, changes):
         if utterance not in cuts:
-            raise UserError(f"{edits}: utterance {utterance!r} is not in {data}; give the same set")
+            raise UserError(
+                f"{edits}: utterance {utterance!r} is not in {data}; give the set that the decoded "
+                "features were made of, at its own speed"
+            )
         cut = cuts[utterance]
         if not isinstance(cut, MonoCut) or not cut.has_recording:
             raise UserError(f"{data}: cut {cut.id} is not a stretch of one recording")

@@ -46,8 +46,9 @@ from chainstitch.utils.score.ctm import read_acronyms
 from chainstitch.utils.score.ctm import read_ctm as read_decoded_ctm
 from chainstitch.utils.score.experiment import read_experiment
 from chainstitch.utils.score.places import read_reco2file
+from chainstitch.utils.score.receipts import read_receipt
 from chainstitch.utils.score.reference import check_glm, check_stm
-from chainstitch.utils.score.results import read_receipt, replace_section
+from chainstitch.utils.score.results import replaced
 from chainstitch.utils.score.sweep import read_choice, score_directory
 from chainstitch.utils.score.train_log import read_train_log
 
@@ -237,7 +238,7 @@ def compared(path: Path) -> None:
 
 
 def markdown(path: Path) -> None:
-    replace_section(path, "Comparison", "## Comparison\n")
+    replaced(path, "Comparison", "## Comparison\n")
 
 
 def jobs(path: Path) -> None:

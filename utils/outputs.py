@@ -60,6 +60,8 @@ DIRECTORIES = {
     "decoding": "decode",
     "classification": "classify",
     "graph": "decode",
+    "nist": "score --nist",
+    "edits": "cleanup decode",
     "kaldi": "a Kaldi export",
     "corpus": "a recipe",
 }

@@ -302,6 +302,24 @@ COMMANDS = {
         [f"decode exp/a_s0 --data dev_hires --lang lang --nj 1 --overwrite --out {out}"
          for out in ("dev_hires", "lang", "exp/a_s0", ".")],
     ),
+    "cleanup decode": Command(
+        "cleanup decode exp/a_s0 --data dev_hires --lang lang --nj 1 --out place/new",
+        {**MODEL, **MODELS_LANG, **_features("dev_hires"), **_lang(),
+         "lang/L_disambig.fst": "fst"},
+        "place",
+        [f"cleanup decode exp/a_s0 --data dev_hires --lang lang --nj 1 --overwrite --out {out}"
+         for out in ("dev_hires", "lang", "exp/a_s0", ".")],
+    ),
+    "cleanup cut": Command(
+        "cleanup cut edits --data dev --lang lang --unknown hush --non-scored non_scored"
+        " --limits limits.toml --out place/new",
+        {"edits": "directory", "edits/ctm_edits": "edits", **_set("dev"), **_lang(),
+         "non_scored": "non-scored", "limits.toml": "limits.toml"},
+        "place",
+        [f"cleanup cut edits --data dev --lang lang --unknown hush --overwrite --out {out}"
+         for out in ("dev", "edits", "lang", ".")],
+        needs="lang",
+    ),
     "transcribe": Command(
         "transcribe exp/a_s0 wav/s0/0.wav --lang lang --choice exp/a_s0/decode_dev/choice.toml",
         {**MODEL, **MODELS_LANG, **INPUTS, **FEATURES, **WAV, **_lang(), **GRAPH,
@@ -321,6 +339,13 @@ COMMANDS = {
         {"exp/i_s0/decode_test/ref": "ref", "exp/i_s0/decode_test/hyp": "hyp",
          "exp/i_s0/decode_test/classes.txt": "classes"},
         "exp", "it writes beside what it reads", needs="exp/i_s0",
+    ),
+    "score nist": Command(
+        "score exp/a_s0/decode_dev --nist --stm stm --glm glm --data dev --reco2file reco2file"
+        " --acronyms acronyms --rule ted",
+        {"exp/a_s0/decode_dev/ctm": "decoded ctm", "stm": "stm", "glm": "glm", **_set("dev"),
+         "reco2file": "reco2file", "acronyms": "acronyms"},
+        "exp", "it writes beside what it reads", needs="exp/a_s0 bin",
     ),
     "score-ali": Command(
         "score-ali ctm ali_dev",

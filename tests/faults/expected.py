@@ -123,6 +123,12 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
         ("score", fault, "exp/a_s0/decode_dev/hyp_10_0.0"): Well(EMPTY, "have no hypothesis")
         for fault in ("empty", "truncated")
     },
+    ("cleanup cut", "truncated", "edits/ctm_edits"): Well("it is told", "3 of 6 .* are not in"),
+    ("cleanup cut", "empty", "non_scored"): Well("then all words are scored"),
+    ("cleanup cut", "truncated", "non_scored"): Well(HALF),
+    ("cleanup cut", "empty", "limits.toml"): Well("every key has a default"),
+    ("score nist", "empty", "exp/a_s0/decode_dev/ctm"): Well("nothing was said", "no words"),
+    ("score nist", "truncated", "glm"): Well(HALF),
     ("score-ali", "empty", "ctm"): Fails("of 0 utterances with known times"),
     ("score-ali", "truncated", "ctm"): Well("fewer words are known; they are counted"),
     ("compare", "missing", "place/RESULTS.md"): Well("it is made"),

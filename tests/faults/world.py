@@ -28,6 +28,7 @@ from chainstitch.utils.corpora import cifar, digits, mnist
 from chainstitch.utils.data.images import write_images
 from chainstitch.utils.data.manifests import read_cuts, write_set
 from tests import images
+from tests.fakes.sctk import fake_sctk
 from tests.toy import RATE, TRAINING, XCONFIG, Toy, align_evenly, build, run
 
 IVECTOR = "num_gauss = 4\ndim = 3\npca_dim = 8\nubm_iterations = 2\niterations = 1\n"
@@ -36,6 +37,7 @@ ARPA = (
     "-0.6\tlow\t-0.2\n-0.6\thigh\t-0.2\n-0.6\trise\n\n"
     "\\2-grams:\n-0.3\t<s> low\n-0.2\tlow high\n\n\\end\\\n"
 )
+GLM = ";; toy\n* name 'toy'\nuh => um / [ ] __ [ ]\n[we're] => [{we are / we were}]\n"
 QUEUE = 'patience = 20.0\n[slurm]\nmem = ["--mem={}"]\n'
 
 
@@ -115,6 +117,8 @@ def _speech(place: Path, toy: Toy) -> None:
         ["score", exp / "decode_dev"],
         ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
          "--max-dropped", "1"],
+        ["cleanup", "decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out",
+         place / "edits", "--nj", "1"],
         ["tree", "--data", toy.train, "--ali", place / "ali", "--lang", toy.lang, "--out",
          place / "tree", "--leaves", "6"],
         ["ivectors", "train", place / "ivector.toml", "--data", toy.train, "--out",
@@ -134,6 +138,21 @@ def _speech(place: Path, toy: Toy) -> None:
             for n, word in enumerate(words)
         ]
     write_set(place / "segments", cuts)
+    _nist(place)
+
+
+def _nist(place: Path) -> None:
+    """What `score --nist` reads, and NIST's program."""
+    cuts = read_cuts(place / "dev")
+    names = [(cut.recording.id, cut.supervisions[0]) for cut in cuts]
+    stm = [f"{name} A {one.speaker} 0.00 {one.duration:.2f} {one.text}" for name, one in names]
+    (place / "stm").write_text("".join(f"{line}\n" for line in stm))
+    (place / "glm").write_text(GLM)
+    (place / "reco2file").write_text("".join(f"{name} {name} A\n" for name, _ in names))
+    (place / "acronyms").write_text("US\tu._s.\tu s\n")
+    (place / "limits.toml").write_text("min_segment = 0.3\nmin_new_segment = 0.4\n")
+    (place / "non_scored").write_text("hiss\n")
+    fake_sctk(place / "bin")
 
 
 def _corpora(place: Path) -> None:

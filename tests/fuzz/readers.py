@@ -32,6 +32,8 @@ from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.data.validate import check_set, without_problems
 from chainstitch.utils.data.waveform import read_features
+from chainstitch.utils.decode.clean_segments import Cleaner, Limits
+from chainstitch.utils.decode.cleaned_set import clean
 from chainstitch.utils.decode.graph import load_graph
 from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang import lexicon, ngram
@@ -40,8 +42,12 @@ from chainstitch.utils.queue import site, status
 from chainstitch.utils.report import summary
 from chainstitch.utils.score.boundaries import read_ctm, segment_words
 from chainstitch.utils.score.classes import score_classified
+from chainstitch.utils.score.ctm import read_acronyms
+from chainstitch.utils.score.ctm import read_ctm as read_decoded_ctm
 from chainstitch.utils.score.experiment import read_experiment
+from chainstitch.utils.score.places import read_reco2file
 from chainstitch.utils.score.receipts import read_receipt
+from chainstitch.utils.score.reference import check_glm, check_stm
 from chainstitch.utils.score.results import replaced
 from chainstitch.utils.score.sweep import read_choice, score_directory
 from chainstitch.utils.score.train_log import read_train_log
@@ -73,6 +79,12 @@ def up(path: Path, to: str) -> Path:
 
 def training_config(path: Path) -> None:
     run.load_config(path)
+
+
+def cleaned(path: Path) -> None:
+    for _, segments in clean(path, Cleaner({"hiss"}, "hush", Limits())):
+        for segment in segments:
+            assert segment.words("hush") and segment.length >= 0.0
 
 
 def feature_config(path: Path) -> None:
@@ -305,6 +317,12 @@ READERS = {
     "fst binary": Reader("den.fst", fst, allowed=(ValueError,)),
     "ali.gz": Reader("ali/ali.gz", alignments, "lang"),
     "ctm": Reader("ctm", read_ctm),
+    "decoded ctm": Reader(f"{DECODED}/ctm", read_decoded_ctm),
+    "stm": Reader("stm", check_stm),
+    "glm": Reader("glm", check_glm),
+    "acronyms": Reader("acronyms", read_acronyms),
+    "reco2file": Reader("reco2file", read_reco2file),
+    "edits": Reader("edits/ctm_edits", cleaned),
     "tree": Reader("tree/tree.npz", tree),
     "feats.h5": Reader("dev_hires/feats/feats.h5", features),
     "index.bin": Reader("dev_hires/index.bin", features),

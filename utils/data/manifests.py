@@ -74,12 +74,15 @@ def cut_tracks(cut: Cut) -> list[MonoCut]:
     return [cut]
 
 
-def read_recording(path: Path, recording_id: str) -> Recording:
-    """A recording manifest for one single-channel audio file, its path made absolute.
+def read_recording(path: Path, recording_id: str, several: bool = False) -> Recording:
+    """A recording manifest for one audio file, its path made absolute.
+
+    Args:
+        several: the file may have several channels.
 
     Raises:
-        UserError: the file is missing, is not audio, is empty, has more than one channel, a name
-            that is not UTF-8 or a sampling rate that no recording has.
+        UserError: the file is missing, is not audio, is empty, has more than one channel where that
+            is not wanted, a name that is not UTF-8 or a sampling rate that no recording has.
     """
     try:
         str(path.absolute()).encode()
@@ -92,7 +95,7 @@ def read_recording(path: Path, recording_id: str) -> Recording:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, RuntimeError):
         raise UserError(f"{path}: not readable as audio ({path.stat().st_size} bytes)") from None
-    if info.channels != 1:
+    if info.channels != 1 and not several:
         raise UserError(f"{path}: {info.channels} channels, wanted one; write one file per channel")
     if info.frames < 1:
         raise UserError(f"{path}: holds no samples")
@@ -102,7 +105,8 @@ def read_recording(path: Path, recording_id: str) -> Recording:
         )
     if missing := cut_short(path):
         log.warning("%s; only that much of it is used", missing)
-    source = AudioSource(type="file", channels=[0], source=str(path.absolute()))
+    channels = list(range(info.channels))
+    source = AudioSource(type="file", channels=channels, source=str(path.absolute()))
     duration = info.frames / info.samplerate
     return Recording(recording_id, [source], int(info.samplerate), int(info.frames), duration)
 
@@ -191,9 +195,9 @@ def read_cuts(directory: Path | str) -> list[Cut]:
         UsageError: there is no such set.
         UserError: the manifest is damaged, or a cut has a fault (cut_check.py); names the line.
     """
-    path = _cuts_file(directory)
+    path = cuts_file(directory)
     cuts = []
-    for number, cut in _parsed(path):
+    for number, _, cut in parsed_lines(path):
         fault = cut_fault(cut)
         if fault:
             raise UserError(
@@ -207,10 +211,11 @@ def read_cuts(directory: Path | str) -> list[Cut]:
 
 def read_any_cuts(directory: Path | str) -> list[Cut]:
     """The same with cuts that have faults, which only `validate` can deal with."""
-    return [cut for _, cut in _parsed(_cuts_file(directory))]
+    return [cut for _, _, cut in parsed_lines(cuts_file(directory))]
 
 
-def _cuts_file(directory: Path | str) -> Path:
+def cuts_file(directory: Path | str) -> Path:
+    """Where a set has its cuts; UsageError if it has none."""
     path = Path(directory) / CUTS
     if not path.is_file():
         raise UsageError(
@@ -219,7 +224,12 @@ def _cuts_file(directory: Path | str) -> Path:
     return path
 
 
-def _parsed(path: Path) -> Iterator[tuple[int, Cut]]:
+def parsed_lines(path: Path) -> Iterator[tuple[int, str, Cut]]:
+    """(number from 1, line, cut) of a file of cuts, whatever their faults.
+
+    Raises:
+        UserError: a line is no cut, or there are none.
+    """
     number = 0
     for number, line in texts.numbered(path):
         try:
@@ -231,7 +241,7 @@ def _parsed(path: Path) -> Iterator[tuple[int, Cut]]:
             raise UserError(
                 f"{path} is damaged near line {number} ({reason}); run `chainstitch prepare` again"
             ) from None
-        yield number, cut
+        yield number, line, cut
     if not number:
         raise UserError(f"{path} holds no utterances; run `chainstitch prepare` again")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from chainstitch.utils.corpora import kaldi_dir
+from chainstitch.utils.corpora import kaldi_dir, kaldi_export
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.errors import UserError
 
@@ -42,7 +42,7 @@ def test_segments_text_and_speakers_are_read(source: Path, tmp_path: Path) -> No
 
 def test_export_and_import_give_the_same_set(source: Path, tmp_path: Path) -> None:
     kaldi_dir.prepare(source, tmp_path / "train")
-    assert kaldi_dir.export(tmp_path / "train", tmp_path / "out") == 3
+    assert kaldi_export.export(tmp_path / "train", tmp_path / "out") == 3
     assert (tmp_path / "out" / "spk2utt").read_text() == "s s-u1 s-u2\nt t-u3\n"
     kaldi_dir.prepare(tmp_path / "out", tmp_path / "again")
     for name in ("cuts", "recordings", "supervisions"):

@@ -56,6 +56,8 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("prepare kaldi", "wrong type", "kaldi/segments"): Well("recordings are utterances"),
     ("prepare kaldi", "empty", "kaldi/segments"): Fails("would hold no utterances"),
     ("prepare kaldi", "truncated", "kaldi/segments"): Well(HALF),
+    ("data subset ids", "truncated", "kaldi/utt2spk"): Well("a list may have any ids"),
+    ("data subset ids", "wrong dimension", "kaldi/utt2spk"): Fails("would hold no utterances"),
     ("prepare folder", "missing", "wav/s0/0.wav"): Well("there is one fewer"),
     **{
         ("validate", fault, "wav/s0/0.wav"): Fails("1 of 24 utterances have problems")

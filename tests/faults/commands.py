@@ -87,7 +87,8 @@ COMMANDS = {
     "prepare kaldi": Command(
         "prepare kaldi kaldi place/new",
         {"kaldi": "directory", "kaldi/wav.scp": "table", "kaldi/text": "table",
-         "kaldi/utt2spk": "table", "kaldi/segments": "table", **WAV},
+         "kaldi/utt2spk": "table", "kaldi/segments": "table",
+         "kaldi/spk2gender": "table", "kaldi/reco2file_and_channel": "table", **WAV},
         "place", ["prepare kaldi kaldi kaldi --overwrite", "prepare kaldi kaldi . --overwrite",
                   "prepare kaldi kaldi wav --overwrite", "prepare kaldi kaldi kaldi/new"],
         needs="wav",

@@ -76,6 +76,7 @@ class Row:
                 raise UserError(
                     f"{self.place}: cut {self.cut.id} has no audio; give the set `prepare` wrote"
                 )
+            part.setdefault("supervisions", [])
             part.pop("features", None)
             custom = part.get("custom")
             if custom and custom.pop("volume", None) is not None and not custom:
@@ -201,4 +202,8 @@ def _zipped(path: Path) -> Iterator[Any]:
 
 def _pack(stream: IO[bytes], packer: Any, item: Item | str) -> None:
     line = item if isinstance(item, str) else _json(item)
-    stream.write(packer.compress(f"{line}\n".encode()))
+    try:
+        data = line.encode()
+    except UnicodeEncodeError:  # half a character in a part of it that nothing here reads
+        data = json.dumps(json.loads(line)).encode()
+    stream.write(packer.compress(data + b"\n"))

@@ -40,6 +40,7 @@ from chainstitch.utils.outputs import check_keeps
 
 PROGRESS_SECONDS = 10.0  # between lines in a log file
 Item = dict[str, Any]  # a cut as JSON has it
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 log = logging.getLogger(__name__)
 
@@ -185,10 +186,6 @@ def _keep_recording(part: Item, known: dict[str, str], files: set[str], out: Pat
             )
         return
     files |= {source["source"] for source in recording["sources"] if source["type"] == "file"}
-
-
-def _json(item: Item) -> str:
-    return json.dumps(item, ensure_ascii=False)
 
 
 @contextmanager

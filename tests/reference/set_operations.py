@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 
 def even(lines: Sequence[str], count: int) -> list[str]:
@@ -59,4 +60,33 @@ def pseudo_speakers(
         if rows[-1] and sum(utterances[n][1] for n in rows[-1]) + duration > seconds:
             rows.append([])
         rows[-1].append(number)
+    return found
+
+
+def extended(
+    segments: Sequence[tuple[Fraction, Fraction]], before: Fraction, after: Fraction, last: Fraction
+) -> dict[int, tuple[Fraction, Fraction]]:
+    """New times by number, without rounding: first all are made longer, then neighbours meet."""
+    end_of_all = max(end for _, end in segments) + last
+    longer = [
+        [start + end, n, max(Fraction(0), start - before), min(end_of_all, end + after)]
+        for n, (start, end) in enumerate(segments)
+    ]
+    longer.sort(key=lambda row: row[:2])
+    for one, other in zip(longer, longer[1:], strict=False):
+        if one[3] > other[2]:
+            one[3] = other[2] = (one[3] + other[2]) / 2
+    return {int(n): (start, end) for _, n, start, end in longer}
+
+
+def kept(texts: Sequence[str], most: int) -> list[bool]:
+    """Whether each text stays, counted anew every time; draws as fractions."""
+    drawn, found = 0, []
+    for text in texts:
+        occurs = sum(other == text for other in texts)
+        if occurs < most:
+            found.append(True)
+            continue
+        drawn += 1
+        found.append(Fraction(drawn * 103349 % 71147, 71147) < Fraction(most, occurs))
     return found

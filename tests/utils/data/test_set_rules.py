@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+import typing
+from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from chainstitch.bin import data
 from chainstitch.utils.data import duplicates, pseudo_speakers, short_utterances, subset
 from chainstitch.utils.data.segment_times import extended
 from tests.reference import set_operations as plain
@@ -128,3 +132,28 @@ def test_subsets_by_speaker() -> None:
                           range(12) if speakers[n] == s]  # fmt: skip
         assert len(chosen) >= 4 and len(taken) <= 2
     assert len({tuple(subset.whole_speakers(speakers, 4, seed)) for seed in range(9)}) > 1
+
+
+def test_the_command_offers_every_way_to_choose() -> None:
+    (offered, *_) = typing.get_args(typing.get_type_hints(data.subset, include_extras=True)["how"])
+    assert typing.get_args(offered) == tuple(subset.HOW)
+    for how in subset.HOW:
+        assert len(set(subset.choose(how, 2, [2.0, 1.0, 3.0], ["a", "b", "a"], 0))) in (1, 2, 3)
+    with pytest.raises(ValueError, match="'random' is not one of even, first"):
+        subset.choose("random", 2, [1.0], ["a"], 0)
+
+
+def test_segments_and_duplicates_are_those_of_the_twins() -> None:
+    generator = random.Random(0)
+    for _ in range(200):
+        starts = [Fraction(generator.randint(0, 3000), 100) for _ in range(generator.randint(1, 9))]
+        segments = [(start, start + Fraction(generator.randint(1, 900), 100)) for start in starts]
+        padding = [Fraction(generator.randint(0, 40), 100) for _ in range(3)]
+        floats = [(float(start), float(end)) for start, end in segments]
+        found, _ = extended(floats, *map(float, padding))
+        for number, times in plain.extended(segments, *padding).items():
+            assert found[number] == pytest.approx([*map(float, times)], abs=1e-9)
+        texts = generator.choices("abcdef", range(1, 7), k=60)
+        most = generator.randint(1, 20)
+        kept = list(duplicates.kept(texts, Counter(texts), most))
+        assert kept == plain.kept(texts, most)

@@ -44,6 +44,13 @@ def _features(name: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def _data(operation: str) -> Command:
+    """Of an operation on sets, which all do the same with the disk."""
+    line = f"data {operation} --out"
+    same = [f"{line} train --overwrite"]
+    return Command(f"{line} place/new", _set("train"), "place", same, needs="dev")
+
+
 def _lang(name: str = "lang") -> dict[str, str]:
     return {
         name: "directory", f"{name}/words.txt": "words.txt", f"{name}/phones.txt": "phones.txt",
@@ -80,7 +87,8 @@ COMMANDS = {
     "prepare kaldi": Command(
         "prepare kaldi kaldi place/new",
         {"kaldi": "directory", "kaldi/wav.scp": "table", "kaldi/text": "table",
-         "kaldi/utt2spk": "table", "kaldi/segments": "table", **WAV},
+         "kaldi/utt2spk": "table", "kaldi/segments": "table",
+         "kaldi/spk2gender": "table", "kaldi/reco2file_and_channel": "table", **WAV},
         "place", ["prepare kaldi kaldi kaldi --overwrite", "prepare kaldi kaldi . --overwrite",
                   "prepare kaldi kaldi wav --overwrite", "prepare kaldi kaldi kaldi/new"],
         needs="wav",
@@ -121,6 +129,23 @@ COMMANDS = {
         "place", ["prepare mnist mnist mnist --overwrite"],
         stays=SETS,
     ),
+    "data subset": _data("subset train --count 5"),
+    "data subset ids": Command(
+        "data subset train --ids kaldi/utt2spk --out place/new",
+        {"kaldi/utt2spk": "table"},
+        "place",
+        ["data subset train --ids kaldi/utt2spk --out kaldi --overwrite",
+         "data subset train --count 5 --out . --overwrite",
+         "data subset train --count 5 --out train/new"],
+        needs="train",
+    ),
+    "data remove-duplicates": _data("remove-duplicates train --max 3"),
+    "data combine-short": _data("combine-short train --min 1"),
+    "data split-speakers": _data("split-speakers train --seconds 1"),
+    "data extend": _data("extend train"),
+    "data merge": _data("merge train dev"),
+    "data copy": _data("copy train --utterance-prefix a-"),
+    "data to-kaldi": _data("to-kaldi train"),
     "validate": Command(
         "validate train dev --lexicon lexicon",
         {**_set("train"), **WAV, "lexicon": "lexicon"},

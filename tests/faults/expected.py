@@ -29,6 +29,7 @@ EMPTY = "an utterance without a hypothesis counts as empty, and is told"
 AGAIN = "it is made again from what it was made of"
 EARLIER = "training goes on from the checkpoint before, or from the beginning, and says so"
 
+OPTIONAL = "a directory may do without it"
 HALF = "half a text is a text"
 UNKNOWN = "what is not known is left out"
 
@@ -57,6 +58,14 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("prepare kaldi", "wrong type", "kaldi/segments"): Well("recordings are utterances"),
     ("prepare kaldi", "empty", "kaldi/segments"): Fails("would hold no utterances"),
     ("prepare kaldi", "truncated", "kaldi/segments"): Well(HALF),
+    ("prepare kaldi", "wrong dimension", "wav/s0/0.wav"): Well("reco2file says which channel"),
+    **{
+        ("prepare kaldi", fault, f"kaldi/{file}"): Well(OPTIONAL)
+        for fault in ("missing", "empty", "truncated", "wrong type")
+        for file in ("spk2gender", "reco2file_and_channel")
+    },
+    ("data subset ids", "truncated", "kaldi/utt2spk"): Well("a list may have any ids"),
+    ("data subset ids", "wrong dimension", "kaldi/utt2spk"): Fails("would hold no utterances"),
     ("prepare folder", "missing", "wav/s0/0.wav"): Well("there is one fewer"),
     **{
         ("validate", fault, "wav/s0/0.wav"): Fails("1 of 24 utterances have problems")

@@ -166,6 +166,8 @@ def _corpora(place: Path) -> None:
         "text": {key: path.with_suffix(".txt").read_text() for key, path in names.items()},
         "utt2spk": {key: path.parent.name for key, path in names.items()},
         "segments": {key: f"{key} 0.0 0.4" for key in names},
+        "spk2gender": {path.parent.name: "f" for path in wavs},
+        "reco2file_and_channel": {key: f"{key} A" for key in names},
     }
     for name, table in tables.items():
         (kaldi / name).write_text("".join(f"{k} {v}\n" for k, v in sorted(table.items())))

@@ -30,6 +30,9 @@ from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
+from chainstitch.utils.data.pseudo_speakers import split_speakers
+from chainstitch.utils.data.segment_times import extend_set
+from chainstitch.utils.data.short_utterances import combine_short
 from chainstitch.utils.data.validate import check_set, without_problems
 from chainstitch.utils.data.waveform import read_features
 from chainstitch.utils.decode.clean_segments import Cleaner, Limits
@@ -109,6 +112,13 @@ def a_set(path: Path) -> None:
     report = check_set(path.parent, None)
     report.lines()
     without_problems(report)
+
+
+def operation(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        split_speakers(path.parent, Path(out, "set"), 1.0)
+        combine_short(path.parent, Path(out, "long"), 1.0)
+        extend_set(path.parent, Path(out, "pad"), 0.1, 0.1, 0.1)
 
 
 def words_of_cuts(path: Path) -> None:
@@ -291,12 +301,15 @@ READERS = {
     "xconfig": Reader("a.xconfig", xconfig, allowed=(ValueError,)),
     "cuts": Reader("dev/cuts.jsonl.gz", cuts),
     "cuts, validated": Reader("dev/cuts.jsonl.gz", a_set, "wav"),
+    "cuts, line by line": Reader("dev/cuts.jsonl.gz", operation),
     "cuts of segments": Reader("segments/cuts.jsonl.gz", words_of_cuts),
     "cuts of features": Reader("dev_hires/cuts.jsonl.gz", features),
     "wav.scp": Reader("kaldi/wav.scp", kaldi, "wav"),
     "kaldi text": Reader("kaldi/text", kaldi, "wav"),
     "utt2spk": Reader("kaldi/utt2spk", kaldi, "wav"),
     "segments": Reader("kaldi/segments", kaldi, "wav"),
+    "spk2gender": Reader("kaldi/spk2gender", kaldi, "wav"),
+    "reco2file_and_channel": Reader("kaldi/reco2file_and_channel", kaldi, "wav"),
     "transcript": Reader("wav/s0/0.txt", transcript),
     "wav": Reader("wav/s0/0.wav", recording),
     "wav, validated": Reader("wav/s2/0.wav", validated, "dev wav"),

@@ -22,6 +22,7 @@ RATES = (1000, 768000)  # Hz; telegraphy needs less and nobody records at more
 # The largest sample: of 32-bit audio whose samples were not scaled to +-1. Features of much louder
 # ones (1e19) are not finite.
 LOUDEST = 2.0**31
+BLOCK = 1 << 20  # frames read at a time: recordings of hours need not fit into memory
 
 
 def check_recording(recording: Recording) -> tuple[str, str] | None:
@@ -46,17 +47,20 @@ def check_length(recording: Recording) -> tuple[str, str] | None:
 
 def check_samples(path: Path) -> tuple[str, str] | None:
     """The kinds that are seen when all of a file is read: unreadable, truncated or samples."""
+    read, bad, loudest = 0, 0, 0.0
     try:
         declared = soundfile.info(str(path)).frames
-        samples, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
+        for samples in soundfile.blocks(str(path), BLOCK, dtype="float32", always_2d=True):
+            read += len(samples)
+            finite = np.isfinite(samples)
+            bad += int(np.sum(~finite))
+            loudest = max(loudest, float(np.abs(samples).max(initial=0.0, where=finite)))
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
         return "unreadable", f"{path}: {_reason(error)}"
-    if len(samples) < declared:
-        return "truncated", f"{path} holds {len(samples)} of the {declared} samples declared"
-    bad = int(np.sum(~np.isfinite(samples)))
+    if read < declared:
+        return "truncated", f"{path} holds {read} of the {declared} samples declared"
     if bad:
         return "samples", f"{path} has {bad} samples that are not finite"
-    loudest = float(np.abs(samples).max(initial=0.0))
     if loudest > LOUDEST:
         return "samples", f"{path} has a sample of {loudest:.2g}, wanted about -1 to 1"
     return None

@@ -205,9 +205,9 @@ def read_cuts(directory: Path | str) -> list[Cut]:
         UsageError: there is no such set.
         UserError: the manifest is damaged, or a cut has a fault (cut_check.py); names the line.
     """
-    path = _cuts_file(directory)
+    path = cuts_file(directory)
     cuts = []
-    for number, cut in _parsed(path):
+    for number, _, cut in parsed_lines(path):
         fault = cut_fault(cut)
         if fault:
             raise UserError(
@@ -221,10 +221,11 @@ def read_cuts(directory: Path | str) -> list[Cut]:
 
 def read_any_cuts(directory: Path | str) -> list[Cut]:
     """The same with cuts that have faults, which only `validate` can deal with."""
-    return [cut for _, cut in _parsed(_cuts_file(directory))]
+    return [cut for _, _, cut in parsed_lines(cuts_file(directory))]
 
 
-def _cuts_file(directory: Path | str) -> Path:
+def cuts_file(directory: Path | str) -> Path:
+    """Where a set has its cuts; UsageError if it has none."""
     path = Path(directory) / CUTS
     if not path.is_file():
         raise UsageError(
@@ -233,7 +234,12 @@ def _cuts_file(directory: Path | str) -> Path:
     return path
 
 
-def _parsed(path: Path) -> Iterator[tuple[int, Cut]]:
+def parsed_lines(path: Path) -> Iterator[tuple[int, str, Cut]]:
+    """(number from 1, line, cut) of a file of cuts, whatever their faults.
+
+    Raises:
+        UserError: a line is no cut, or there are none.
+    """
     number = 0
     for number, line in texts.numbered(path):
         try:
@@ -245,7 +251,7 @@ def _parsed(path: Path) -> Iterator[tuple[int, Cut]]:
             raise UserError(
                 f"{path} is damaged near line {number} ({reason}); run `chainstitch prepare` again"
             ) from None
-        yield number, cut
+        yield number, line, cut
     if not number:
         raise UserError(f"{path} holds no utterances; run `chainstitch prepare` again")
 

@@ -103,7 +103,7 @@ COMMANDS = {
     ),
     "prepare tedlium": Command(
         "prepare tedlium tedlium place/new --lm-dev-lines 1",
-        {"tedlium": "directory", "tedlium/train/stm/T_2001.stm": "stm",
+        {"tedlium": "directory", "tedlium/train/stm/T_2001.stm": "talk",
          "tedlium/train/sph/T_2001.sph": "sph", "tedlium/TEDLIUM.152k.dic": "lexicon",
          "tedlium/LM/a.en.gz": "text"},
         "place", ["prepare tedlium tedlium tedlium --overwrite",

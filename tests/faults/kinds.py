@@ -78,7 +78,7 @@ KINDS = {
     "wav": Kind(by.text("RIFF, but a text\n"), by.stereo, BINARY),
     "sph": Kind(by.swapped(b"-s3 pcm", b"-s3 mp3"),
                 by.swapped(b"channel_count -i 1", b"channel_count -i 2"), BINARY),
-    "stm": Kind(by.edited(" 0.10 ", " nought "), by.edited("0.10 0.30", "0.30 0.10")),
+    "talk": Kind(by.edited(" 0.10 ", " nought "), by.edited("0.10 0.30", "0.30 0.10")),
     "txt": Kind(by.directory, NO_DIMENSION),
     "table": Kind(by.directory, by.text("only-a-key\n")),
     "lexicon": Kind(by.directory, by.text("low\n")),

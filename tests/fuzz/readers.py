@@ -370,7 +370,7 @@ READERS = {
     "cifar100": Reader("cifar100/train", archive),
     "mnist images": Reader("mnist/train-images-idx3-ubyte.gz", idx_files),
     "mnist labels": Reader("mnist/train-labels-idx1-ubyte.gz", idx_files),
-    "stm": Reader("tedlium/train/stm/T_2001.stm", talks),
+    "TED-LIUM's stm": Reader("tedlium/train/stm/T_2001.stm", talks),
     "sph": Reader("tedlium/train/sph/T_2001.sph", talks),
     "TED-LIUM's dictionary": Reader("tedlium/TEDLIUM.152k.dic", talks),
     "TED-LIUM's LM text": Reader("tedlium/LM/a.en.gz", talks),

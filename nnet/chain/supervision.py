@@ -169,7 +169,7 @@ class NumeratorStore:
         return _Kept(kept)
 
     def check_words(self, texts: Iterable[str]) -> None:
-        """Raises UnknownWord for the first word that is not in the lexicon nor stands as another."""
+        """Raises UnknownWord for the first word not in the lexicon, if none stands for such."""
         if self._unknown is not None:
             return
         for number, text in enumerate(texts):

@@ -44,9 +44,10 @@ def aligned_words(directory: Path | str, lang: Lang) -> Iterator[list[Entry | No
             first, last = number_of.get(begin, len(alignment)), number_of.get(end, 0)
             between = [names[phone] for phone, _ in alignment[at:first]]
             if first < at or between not in ([], [lang.silences[0]]) or (number and last <= first):
+                where = f"{directory / CTM}:{number}" if number else f"{directory / CTM}"
                 raise UserError(
-                    f"{directory / CTM}:{number}: {word or 'the end'} of {utterance} is not where "
-                    f"{FILE} has its phones; make both again with `chainstitch align`"
+                    f"{where}: {word or 'the end'} of {utterance} is not where "
+                    f"{directory / FILE} has its phones; make both again with `chainstitch align`"
                 )
             row += [None] * len(between)
             if number:

@@ -24,7 +24,7 @@ def lang_probs(
         chainstitch lang-probs exp/ali/train --lang data/lang --out data/dict_probs
         chainstitch lang data/dict_probs --text data/train --out data/lang_probs
     """
-    from chainstitch.utils.data.aligned_words import aligned_words
+    from chainstitch.utils.lang.aligned_words import aligned_words
     from chainstitch.utils.lang.dictionary import Dictionary, write_dictionary
     from chainstitch.utils.lang.directory import read_lang
     from chainstitch.utils.lang.estimation import Counts, estimate

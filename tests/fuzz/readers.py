@@ -25,7 +25,6 @@ from chainstitch.nnet.tasks.speech_data import load_leaves
 from chainstitch.utils import checkpoint
 from chainstitch.utils import config as configs
 from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist
-from chainstitch.utils.data.aligned_words import aligned_words
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
@@ -36,6 +35,7 @@ from chainstitch.utils.data.waveform import read_features
 from chainstitch.utils.decode.graph import load_graph
 from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang import lexicon, ngram
+from chainstitch.utils.lang.aligned_words import aligned_words
 from chainstitch.utils.lang.dictionary import read_dictionary
 from chainstitch.utils.lang.directory import read_lang, read_sentences, read_table, write_lang
 from chainstitch.utils.lang.estimation import Counts, estimate

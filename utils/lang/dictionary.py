@@ -82,11 +82,11 @@ def read_dictionary(path: Path | str | None, silences: Sequence[str] | None = No
             f"{path / OPTIONAL}:1: found {' '.join(optional)}, wanted one phone of {SILENCE_PHONES}"
         )
     ordered = (optional[0], *(phone for phone in all_silences if phone not in optional))
-    names = [name for name in (LEXICONP_SILPROB, LEXICONP) if (path / name).is_file()]
+    names = [name for name in (LEXICONP_SILPROB, LEXICONP) if (path / name).exists()]
     lexicon, probabilities = _read_lexicon(
         path / [*names, LEXICON][0], ordered, variants=True, left_out=((optional[0],),)
     )
-    if (path / OTHER_PHONES).is_file():
+    if (path / OTHER_PHONES).exists():
         _check_phones(path / OTHER_PHONES, lexicon, ordered)
     return Dictionary(lexicon, ordered, probabilities)
 

@@ -139,7 +139,7 @@ def read_lang(path: Path | str) -> Lang:
             f"{path} has no {absent[0]}; give a directory that `chainstitch lang` wrote"
         )
     words, phones = read_table(path / WORDS), read_table(path / PHONES)
-    named = (path / SILENCE_PHONES).is_file()
+    named = (path / SILENCE_PHONES).exists()
     silences = read_phones(path / SILENCE_PHONES) if named else SILENCES
     lexicon = read_lexicon(path / "lexicon.txt", silences, variants=False)
     strange = [w for w in lexicon if w not in words] + [
@@ -153,7 +153,7 @@ def read_lang(path: Path | str) -> Lang:
         reason = f"{strange[0]!r} has no number" if strange else f"phones are not {order}, ..."
         raise UserError(f"{path}: its tables do not agree ({reason}); run `chainstitch lang`")
     probabilities = EVEN
-    if (path / LEXICONP_SILPROB).is_file():
+    if (path / LEXICONP_SILPROB).exists():
         found, probabilities = read_probabilities(path, silences, variants=False)
         if {w: sorted(p) for w, p in found.items()} != {w: sorted(p) for w, p in lexicon.items()}:
             raise UserError(
@@ -161,7 +161,7 @@ def read_lang(path: Path | str) -> Lang:
                 "`chainstitch lang`"
             )
     unknown = None
-    if (path / OOV).is_file():
+    if (path / OOV).exists():
         unknown = " ".join(texts.lines(path / OOV)).strip()
         if unknown not in lexicon:
             raise UserError(

@@ -13,6 +13,7 @@ so in a directory such lines are left out.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ from chainstitch.utils.lang.probabilities import (
     read_silprob,
     write_probabilities,
 )
+
+log = logging.getLogger(__name__)
 
 SILENCE_PHONES, OPTIONAL = "silence_phones.txt", "optional_silence.txt"
 OTHER_PHONES = "nonsilence_phones.txt"
@@ -143,7 +146,7 @@ def _check_phones(path: Path, lexicon: Lexicon, silences: Sequence[str]) -> None
     spoken = read_phones(path)
     both = [phone for phone in spoken if phone in silences]
     if both:
-        raise UserError(f"{path}: {both[0]} is a silence phone, too; take it out of one of the two")
+        log.warning("%s has silence phones, too, taken for silence: %s", path, " ".join(both))
     absent = [p for p in phones_of(lexicon) if p not in spoken and p not in silences]
     if absent:
         raise UserError(

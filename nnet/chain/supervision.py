@@ -7,6 +7,7 @@ import math
 import random
 import time
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
 from chainstitch.utils.hmm.phone_graph import phone_graph
 from chainstitch.utils.hmm.topology import Leaves, monophones
 from chainstitch.utils.lang.directory import Lang
-from chainstitch.utils.lang.lexicon import known_words
+from chainstitch.utils.lang.lexicon import known_words, name_words
 
 TOLD_SECONDS = 5.0
 VERSION = 2  # of how transcripts become graphs: kept ones of another are not used
@@ -169,13 +170,21 @@ class NumeratorStore:
         return _Kept(kept)
 
     def check_words(self, texts: Iterable[str]) -> None:
-        """Raises UnknownWord for the first word not in the lexicon, if none stands for such."""
-        if self._unknown is not None:
-            return
+        """Raises UnknownWord for the first word not in the lexicon, if none stands for such; the
+        log counts them, if one does."""
+        standing: Counter[str] = Counter()
         for number, text in enumerate(texts):
             for word in text.split():
                 if word not in self._pronunciations:
-                    raise UnknownWord(number, word)
+                    if self._unknown is None:
+                        raise UnknownWord(number, word)
+                    standing[word] += 1
+        if standing:
+            logger.info(
+                "%d words, of %d kinds, are not in the lexicon and are said as %s: %s",
+                standing.total(), len(standing), self._unknown,
+                name_words(dict(standing.most_common())),
+            )  # fmt: skip
 
     def _compile(self, text: str) -> tuple[NumeratorGraph | None, int]:
         words = known_words(text.split(), self._pronunciations, self._unknown)

@@ -49,7 +49,7 @@ MARK = ".chainstitch"
 DIRECTORIES = {
     "set": "prepare",
     "images": "prepare",
-    "dictionary": "prepare",
+    "dictionary": "prepare or lang-probs",
     "text": "prepare",
     "features": "features",
     "lang": "lang",

@@ -35,7 +35,7 @@ from chainstitch.utils.terminal import (
 )
 
 NAMES = (
-    *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
+    *("prepare", "validate", "features", "ivectors", "lm", "lang", "tree", "den-graph", "train"),
     *("train-job", "combine", "classify", "align", "decode", "transcribe"),
     *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )

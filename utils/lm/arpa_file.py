@@ -79,9 +79,11 @@ class _Reader:
             ids = self.model.ids
             try:
                 flat = [ids[word] for f in fields for word in f[1 : n + 1]]
-            except KeyError:
+            except KeyError as error:
                 at = next(i for i, f in enumerate(fields) if any(w not in ids for w in f[1:][:n]))
-                raise self._bad(int(numbers[at]), f"a word of {_said(fields[at], n)} is no 1-gram")
+                raise self._bad(
+                    int(numbers[at]), f"{_said(fields[at], n)}: a word of it is no 1-gram"
+                ) from error
             rows = np.array(flat, dtype=np.int64).reshape(count, n)
             history = self.model.find(rows[:, :-1])
             if (history < 0).any():
@@ -136,18 +138,19 @@ def write_model(model: BackoffModel, out: Path | str) -> None:
             level = model.levels[n - 1]
             for part in model.blocks(n):
                 weights = level.backoff[part] if n < model.order else None
-                write_ngrams(
-                    stream, model.words, model.rows(n, part), level.logp[part], weights
-                )
+                write_ngrams(stream, model.words, model.rows(n, part), level.logp[part], weights)
 
 
 @contextmanager
-def arpa_stream(out: Path | str, counts: Iterable[int]) -> Iterator[IO[bytes]]:
+def arpa_stream(out: Path | str, counts: Iterable[int]) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """An ARPA file to be written: the header is there, sections follow, the end comes by itself."""
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out, "wb") as stream:
         zipped = str(out).endswith(".gz")
         # the name inside is how outputs.py tells it from others; no time: the same bytes each time
-        target = gzip.GzipFile("lm.arpa", "wb", 6, stream, mtime=0) if zipped else stream
+        target: IO[bytes] | gzip.GzipFile = (
+            gzip.GzipFile("lm.arpa", "wb", 6, stream, mtime=0) if zipped else stream
+        )
         target.write(b"\\data\\\n")
         for n, count in enumerate(counts, start=1):
             target.write(b"ngram %d=%d\n" % (n, count))
@@ -158,7 +161,11 @@ def arpa_stream(out: Path | str, counts: Iterable[int]) -> Iterator[IO[bytes]]:
 
 
 def write_ngrams(
-    stream: IO[bytes], words: list[bytes], rows: Array, logp: Array, backoff: Array | None
+    stream: IO[bytes] | gzip.GzipFile,
+    words: list[bytes],
+    rows: Array,
+    logp: Array,
+    backoff: Array | None,
 ) -> None:
     """Writes lines of a section.
 

@@ -67,10 +67,3 @@ def recompute_order(model: BackoffModel, n: int) -> None:
     wrong = int((numerator < -ROUNDING).sum())
     if wrong:
         log.warning("after %d histories of %d words probabilities sum to more than 1", wrong, n - 1)
-
-
-def normalise_words(model: BackoffModel) -> None:
-    """Scales the probabilities of single words to one, in place."""
-    words = model.levels[0].logp
-    words -= np.log10((10.0**words).sum())
-    words[words < LOG_ZERO] = LOG_ZERO

@@ -68,6 +68,8 @@ class Pruning:
             raise UsageError(f"method {self.method!r} is unknown; wanted {ENTROPY} or {DIFFERENCE}")
         if (self.threshold is None) == (self.ngrams is None):
             raise UsageError("give a threshold (1e-7, say) or a number of n-grams, one of the two")
+        if self.threshold is not None and not self.threshold >= 0:
+            raise UsageError(f"threshold {self.threshold}: wanted 0 or more, 1e-7 say")
         if self.ngrams is not None and self.method == DIFFERENCE:
             raise UsageError(
                 f"how much {DIFFERENCE} leaves is not known beforehand; give it a threshold, or "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,8 @@ from chainstitch.utils.lm.model import Array, BackoffModel, Level
 
 KIND = "language model"  # of outputs.FILES
 LINES = 1 << 17  # of a block
+
+Stream = IO[bytes] | gzip.GzipFile
 
 
 def read_model(arpa: Path | str, called: str = "") -> BackoffModel:
@@ -81,9 +83,8 @@ class _Reader:
                 flat = [ids[word] for f in fields for word in f[1 : n + 1]]
             except KeyError as error:
                 at = next(i for i, f in enumerate(fields) if any(w not in ids for w in f[1:][:n]))
-                raise self._bad(
-                    int(numbers[at]), f"{_said(fields[at], n)}: a word of it is no 1-gram"
-                ) from error
+                why = f"{_said(fields[at], n)}: a word of it is no 1-gram"
+                raise self._bad(int(numbers[at]), why) from error
             rows = np.array(flat, dtype=np.int64).reshape(count, n)
             history = self.model.find(rows[:, :-1])
             if (history < 0).any():
@@ -142,20 +143,27 @@ def write_model(model: BackoffModel, out: Path | str) -> None:
 
 
 @contextmanager
-def arpa_stream(out: Path | str, counts: Iterable[int]) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def arpa_stream(out: Path | str, counts: Iterable[int]) -> Iterator[Stream]:
     """An ARPA file to be written: the header is there, sections follow, the end comes by itself."""
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out, "wb") as stream:
         zipped = str(out).endswith(".gz")
         # the name inside is how outputs.py tells it from others; no time: the same bytes each time
-        target: IO[bytes] | gzip.GzipFile = (
-            gzip.GzipFile("lm.arpa", "wb", 6, stream, mtime=0) if zipped else stream
-        )
-        target.write(b"\\data\\\n")
-        for n, count in enumerate(counts, start=1):
-            target.write(b"ngram %d=%d\n" % (n, count))
-        yield target
-        target.write(b"\n\\end\\\n")
+        target: Stream = gzip.GzipFile("lm.arpa", "wb", 6, stream, mtime=0) if zipped else stream
+        try:
+            target.write(b"\\data\\\n")
+            for n, count in enumerate(counts, start=1):
+                target.write(b"ngram %d=%d\n" % (n, count))
+            yield target
+            target.write(b"\n\\end\\\n")
+            target.flush()
+        except BaseException:
+            if zipped:
+                with suppress(
+                    OSError
+                ):  # on a full disk; what it would still write is worth nothing
+                    target.close()
+            raise
         if zipped:
             target.close()
 

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,10 +124,9 @@ class _Training:
         tallies = np.zeros((self.order + 1, kneser_ney.DISTINCT), dtype=np.int64)
         different = np.zeros(len(self.words), dtype=np.int64)  # words before each word
         for part in range(PARTS):
-            arrays = {}
-            for n, table in enumerate(
-                count(spill.take(part)["w"], len(self.words), START), start=2
-            ):
+            arrays: dict[str, Any] = {}
+            rows = spill.take(part)["w"]
+            for n, table in enumerate(count(rows, len(self.words), START), start=2):
                 tallies[n] += kneser_ney.tally(table.adjusted)
                 if n == 2:
                     last = table.keys % (len(self.words) + 1) - 1
@@ -152,7 +152,7 @@ class _Training:
             estimated = kneser_ney.estimate(
                 self._tables(part), self.p, self.discounts[1:], self.least
             )
-            arrays = {}
+            arrays: dict[str, Any] = {}
             for n, found in enumerate(estimated, start=2):
                 counts[n] += int(found.kept.sum())
                 arrays |= {f"kept{n}": found.kept, f"p{n}": found.p}

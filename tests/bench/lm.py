@@ -65,8 +65,8 @@ def draw(model: BackoffModel, words: int, seed: int = 0) -> Iterator[str]:
         histories[word == end] = [-1] * (model.order - 2) + [start]
 
 
-def timed(*arguments: object) -> tuple[float, float, str]:
-    """Seconds, peak in MB, and the last line that a command printed."""
+def timed(*arguments: object) -> tuple[float, float, float, str]:
+    """Seconds, those of the processor, peak in MB, and the last line that a command printed."""
     command = [sys.executable, "-m", "chainstitch.bin.main", *map(str, arguments)]
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -75,7 +75,8 @@ def timed(*arguments: object) -> tuple[float, float, str]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024, said
+    seconds = time.perf_counter() - begun
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said
 
 
 def main() -> None:
@@ -100,10 +101,10 @@ def main() -> None:
         test = ("lm", "perplexity", big, text)
         steps = [(train, "--overwrite"), (prune, "--overwrite"), (test,)]
         for step, *more in steps:
-            seconds, peak, said = timed(*step, *more)
+            seconds, busy, peak, said = timed(*step, *more)
             print(
-                f"{step[1]:<10} {seconds:6.0f} s  {options.words / seconds:9.0f} words/s  "
-                f"{peak:6.0f} MB  {said.partition(': ')[2]}",
+                f"{step[1]:<10} {seconds:6.0f} s ({busy:.0f} of the processor) "
+                f"{options.words / busy:9.0f} words/s {peak:6.0f} MB  {said.partition(': ')[2]}",
                 flush=True,
             )
 

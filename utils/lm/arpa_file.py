@@ -159,9 +159,7 @@ def arpa_stream(out: Path | str, counts: Iterable[int]) -> Iterator[Stream]:
             target.flush()
         except BaseException:
             if zipped:
-                with suppress(
-                    OSError
-                ):  # on a full disk; what it would still write is worth nothing
+                with suppress(OSError):  # of a full disk; its end is worth nothing now
                     target.close()
             raise
         if zipped:

@@ -18,7 +18,7 @@ import logging
 
 import numpy as np
 
-from chainstitch.utils.lm.model import LOG_ZERO, Array, BackoffModel
+from chainstitch.utils.lm.model import LOG_ZERO, Array, BackoffModel, lower_log_probs
 
 log = logging.getLogger(__name__)
 
@@ -26,30 +26,33 @@ SATURATED = 1e-6  # of the denominator of (1); a true one is at least one count 
 ROUNDING = 1e-3  # what the rounding of many probabilities may add to their sum
 
 
-def left_over(model: BackoffModel, n: int) -> tuple[Array, Array]:
-    """Numerator and denominator of (1) for all entries of order n-1, the histories of order n."""
+def left_over(model: BackoffModel, n: int, lower: Array) -> tuple[Array, Array]:
+    """Numerator and denominator of (1) for all entries of order n-1, the histories of order n.
+
+    Args:
+        lower: log p(w | h') of the n-grams of order n.
+    """
     size = len(model.levels[n - 2])
-    seen, lower = np.zeros(size), np.zeros(size)
+    seen, also = np.zeros(size), np.zeros(size)
     for part in model.blocks(n):
         history = model.histories(n, part)
         first, width = history[0], history[-1] - history[0] + 1  # they increase
         place = history - first
         p = 10.0 ** model.levels[n - 1].logp[part]
-        q = 10.0 ** model.log_probs(model.rows(n, part)[:, 1:])
         seen[first : first + width] += np.bincount(place, p, width)
-        lower[first : first + width] += np.bincount(place, q, width)
-    return 1.0 - seen, 1.0 - lower
+        also[first : first + width] += np.bincount(place, 10.0 ** lower[part], width)
+    return 1.0 - seen, 1.0 - also
 
 
 def recompute(model: BackoffModel) -> None:
     """Sets all back-off weights by (1), in place."""
-    for n in range(2, model.order + 1):
-        recompute_order(model, n)
+    for n, lower in lower_log_probs(model):
+        recompute_order(model, n, lower)
 
 
-def recompute_order(model: BackoffModel, n: int) -> None:
+def recompute_order(model: BackoffModel, n: int, lower: Array) -> None:
     """Sets those of the histories of order n; what is below must be as it will be."""
-    numerator, denominator = left_over(model, n)
+    numerator, denominator = left_over(model, n, lower)
     level, below = model.levels[n - 1], model.levels[n - 2]
     is_history = np.zeros(len(below), dtype=bool)
     for part in model.blocks(n):

@@ -29,13 +29,15 @@ from pathlib import Path
 
 import numpy as np
 
+from chainstitch.utils.errors import UserError
 from chainstitch.utils.lm.model import Array
 from chainstitch.utils.lm.spill import Spill
 from chainstitch.utils.lm.tokens import PAD, windows
 
 log = logging.getLogger(__name__)
 
-PARTS = 128
+PARTS = 128  # at most
+PART_BYTES = 1 << 22  # of text, about, until there are so many
 SAY = 10_000_000  # words between two lines of the log
 
 
@@ -56,33 +58,41 @@ class Table:
         return len(self.keys)
 
 
-def part_of(word: Array) -> Array:
-    """The part of n-grams with this word as the last but one."""
-    return word % PARTS
+def parts_for(texts: Iterable[Path | str]) -> int:
+    """How many parts texts are cut into."""
+    total = sum(file.stat().st_size for text in texts for file in _files(Path(text)))
+    return min(PARTS, 1 + total // PART_BYTES)
 
 
-def cut(
-    texts: Iterable[Path | str], numbers: Mapping[str, int], order: int, scratch: Path
-) -> tuple[Spill, int]:
-    """Writes each word with those before it to its part; returns the parts and how many words.
+def _files(text: Path) -> list[Path]:
+    return list(text.glob("cuts*")) if text.is_dir() else [text] * text.exists()
+
+
+def cut(texts: Iterable[Path | str], numbers: Mapping[str, int], order: int, spill: Spill) -> int:
+    """Writes each word with those before it to the part of the last but one; returns how many.
 
     Args:
         numbers: see `tokens.windows`; a Growing gets all words of the texts.
         order: 2 or more.
-        scratch: a directory for the files.
+        spill: of records with "w", `order` numbers of words.
+
+    Raises:
+        UserError: a text holds no words, or what `tokens.windows` raises.
     """
     words = sentences = 0
     end = numbers["</s>"]
-    with Spill(scratch, "words", [("w", "<i4", order)], PARTS) as spill:
-        for text in texts:
-            for rows in windows(text, numbers, order):
-                spill.add(part_of(rows[:, -2]), rows.view(spill.kind).ravel())
-                said = words // SAY
-                sentences += int((rows[:, -1] == end).sum())
-                words += len(rows)
-                if words // SAY > said:
-                    log.info("%d million words read", (words - sentences) // 10**6)
-    return spill, words - sentences
+    for text in texts:
+        before = words
+        for rows in windows(text, numbers, order):
+            spill.add(rows[:, -2] % spill.parts, rows.view(spill.kind).ravel())
+            said = words // SAY
+            sentences += int((rows[:, -1] == end).sum())
+            words += len(rows)
+            if words // SAY > said:
+                log.info("%d million words read", (words - sentences) // 10**6)
+        if words == before:
+            raise UserError(f"{text} holds no words; wanted a sentence a line")
+    return words - sentences
 
 
 def count(rows: Array, words: int, start: int) -> Iterator[Table]:

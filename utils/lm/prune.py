@@ -40,7 +40,7 @@ import numpy as np
 
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.lm import backoff
-from chainstitch.utils.lm.model import END, START, Array, BackoffModel, subset
+from chainstitch.utils.lm.model import END, START, Array, BackoffModel, lower_log_probs, subset
 
 log = logging.getLogger(__name__)
 
@@ -105,16 +105,15 @@ def _entropy_scores(model: BackoffModel) -> list[Array]:
     if START in model.ids and END in model.ids:
         reach[model.ids[START]] = reach[model.ids[END]]
     scores = []
-    for n in range(2, model.order + 1):
-        numerator, denominator = backoff.left_over(model, n)
+    for n, lower in lower_log_probs(model):
+        numerator, denominator = backoff.left_over(model, n, lower)
         level, below = model.levels[n - 1], model.levels[n - 2]
         score, next_reach = np.empty(len(level)), np.empty(len(level))
         for part in model.blocks(n):
-            h, logp = model.histories(n, part), level.logp[part]
-            lower = model.log_probs(model.rows(n, part)[:, 1:])
+            h, logp, low = model.histories(n, part), level.logp[part], lower[part]
             above = np.maximum(numerator[h] + 10.0**logp, LEAST)
-            new = np.log10(above / np.maximum(denominator[h] + 10.0**lower, LEAST))
-            change = 10.0**logp * (lower + new - logp) + numerator[h] * (new - below.backoff[h])
+            new = np.log10(above / np.maximum(denominator[h] + 10.0**low, LEAST))
+            change = 10.0**logp * (low + new - logp) + numerator[h] * (new - below.backoff[h])
             score[part] = np.expm1(np.log(10.0) * -(10.0 ** reach[h]) * change)
             next_reach[part] = reach[h] + logp
         scores.append(score)
@@ -150,17 +149,14 @@ def _by_difference(model: BackoffModel, threshold: float) -> None:
         reach[model.ids[START]] = 0.0
     for n in range(2, model.order + 1):
         level, below = model.levels[n - 1], model.levels[n - 2]
-        score, next_reach = np.empty(len(level)), np.empty(len(level))
-        for part in model.blocks(n):
-            h, logp = model.histories(n, part), level.logp[part]
-            lower = model.log_probs(model.rows(n, part)[:, 1:])
-            next_reach[part] = reach[h] + logp
-            score[part] = 10.0 ** next_reach[part] * (logp - below.backoff[h] - lower)
+        lower = next(low for m, low in lower_log_probs(model) if m == n)
+        next_reach = reach[model.histories(n)] + level.logp
+        score = 10.0**next_reach * (level.logp - below.backoff[model.histories(n)] - lower)
         kept = [_all(model, m) for m in range(1, model.order + 1)]
         kept[n - 1] = score > threshold
         for m in range(n + 1, model.order + 1):  # none stays without its history
             kept[m - 1] = kept[m - 2][model.histories(m)]
         subset(model, kept)
-        backoff.recompute_order(model, n)
+        backoff.recompute_order(model, n, lower[kept[n - 1]])
         reach = next_reach[kept[n - 1]]
         log.info("%d-grams: %d of %d stay", n, len(model.levels[n - 1]), len(score))

@@ -23,19 +23,19 @@ from typing import Any
 
 import numpy as np
 
-from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import directory_beside
 from chainstitch.utils.lm import kneser_ney
 from chainstitch.utils.lm.arpa_file import arpa_stream, write_ngrams
-from chainstitch.utils.lm.counting import PARTS, Table, count, cut, part_of
+from chainstitch.utils.lm.counting import Table, count, cut, parts_for
 from chainstitch.utils.lm.model import LOG_ZERO, Array
 from chainstitch.utils.lm.spill import Spill
 from chainstitch.utils.lm.tokens import Closed, Growing, read_vocabulary
+from chainstitch.utils.lock import locked
 
 log = logging.getLogger(__name__)
 
 START, END, UNKNOWN = 0, 1, 2  # the numbers of <s>, </s> and, with a vocabulary, <unk>
-RANGES = 64  # of first words
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def train(
     order: int = 3,
     least: Sequence[int] = (),
     vocabulary: Path | str | None = None,
+    parts: int = 0,
 ) -> Trained:
     """Trains an interpolated modified Kneser-Ney model and writes it as an ARPA file.
 
@@ -62,10 +63,11 @@ def train(
         least: n-grams of order 2, 3, ... that the text has less often are left out; the last number
             goes for higher orders, too; empty: all stay.
         vocabulary: a file of words; others become <unk>. None: all words of the texts, no <unk>.
+        parts: how many; 0: by the sizes of the texts.
 
     Raises:
         UsageError: a text or the vocabulary does not exist, `least` falls.
-        UserError: the texts hold no words or are not UTF-8.
+        UserError: a text holds no words or is not UTF-8; another process writes `out`.
     """
     least = check_least(least, order)
     numbers: Growing | Closed
@@ -75,11 +77,11 @@ def train(
         known = ["<s>", "</s>", "<unk>", *read_vocabulary(vocabulary)]
         numbers = Closed({word: n for n, word in enumerate(dict.fromkeys(known))})
         numbers.other = UNKNOWN
-    with directory_beside(Path(out)) as scratch:
-        scratch.mkdir(parents=True)
-        spill, seen = cut(texts, numbers, order, scratch)
-        if not seen:
-            raise UserError(f"{', '.join(map(str, texts))}: no words; wanted a sentence a line")
+    with locked(out), directory_beside(Path(out)) as scratch:
+        scratch.mkdir()
+        parts = parts or parts_for(texts)
+        spill = Spill(scratch, "words", [("w", "<i4", order)], parts)
+        seen = cut(texts, numbers, order, spill)
         return Trained(seen, _Training(spill, [*numbers], order, least, scratch).write(out))
 
 
@@ -107,6 +109,7 @@ class _Training:
         self, spill: Spill, words: list[str], order: int, least: list[int], scratch: Path
     ) -> None:
         self.words, self.order, self.least, self.scratch = words, order, least, scratch
+        self.parts = spill.parts
         self._count(spill)
 
     def _tables(self, part: int) -> list[Table]:
@@ -123,7 +126,7 @@ class _Training:
         """Tables of each part, and what they say of the whole text."""
         tallies = np.zeros((self.order + 1, kneser_ney.DISTINCT), dtype=np.int64)
         different = np.zeros(len(self.words), dtype=np.int64)  # words before each word
-        for part in range(PARTS):
+        for part in range(self.parts):
             arrays: dict[str, Any] = {}
             rows = spill.take(part)["w"]
             for n, table in enumerate(count(rows, len(self.words), START), start=2):
@@ -143,12 +146,12 @@ class _Training:
     def write(self, out: Path | str) -> list[int]:
         """Estimates, and writes the ARPA file; returns how many n-grams of each order it has."""
         weights = {
-            n: Spill(self.scratch, f"weights{n}", [("w", "<i4", n), ("b", "<f8")], PARTS)
+            n: Spill(self.scratch, f"weights{n}", [("w", "<i4", n), ("b", "<f8")], self.parts)
             for n in range(2, self.order)
         }
         counts = np.zeros(self.order + 1, dtype=np.int64)
         self.backoff = np.zeros(len(self.words))
-        for part in range(PARTS):
+        for part in range(self.parts):
             estimated = kneser_ney.estimate(
                 self._tables(part), self.p, self.discounts[1:], self.least
             )
@@ -161,7 +164,7 @@ class _Training:
                 else:
                     records = np.empty(len(found.histories), weights[n - 1].kind)
                     records["w"], records["b"] = found.histories, np.log10(found.weights)
-                    weights[n - 1].add(part_of(found.histories[:, -2]), records)
+                    weights[n - 1].add(found.histories[:, -2] % self.parts, records)
             np.savez(self._file("estimated", part), **arrays)
         log.info("probabilities estimated")
         counts[1] = len(self.words)
@@ -172,11 +175,11 @@ class _Training:
     def _join(self, weights: dict[int, Spill]) -> dict[int, Spill]:
         """The n-grams that stay, with probability and back-off weight, by their first words."""
         ngrams = {
-            n: Spill(self.scratch, f"ngrams{n}", self._kind(n), RANGES)
+            n: Spill(self.scratch, f"ngrams{n}", self._kind(n), self.parts)
             for n in range(2, self.order + 1)
         }
         radix = len(self.words) + 1
-        for part in range(PARTS):
+        for part in range(self.parts):
             tables = self._tables(part)
             with np.load(self._file("estimated", part)) as file:
                 spelled = np.empty((0, 0))
@@ -191,7 +194,7 @@ class _Training:
                         records["b"][_places(tables, of["w"], radix)] = of["b"]
                     records = records[file[f"kept{n}"]]
                     first = records["w"][:, 0].astype(np.int64)
-                    ngrams[n].add(first * RANGES // len(self.words), records)
+                    ngrams[n].add(first * self.parts // len(self.words), records)
             self._file("tables", part).unlink()
             self._file("estimated", part).unlink()
         return ngrams
@@ -209,7 +212,7 @@ class _Training:
             write_ngrams(stream, words, rows, logp, self.backoff)
             for n, spill in ngrams.items():
                 stream.write(b"\n\\%d-grams:\n" % n)
-                for part in range(RANGES):
+                for part in range(self.parts):
                     records = spill.take(part)
                     rows = records["w"]
                     records = records[np.lexsort(rows.T[::-1])]

@@ -49,7 +49,7 @@ class _Reader:
         self.model = BackoffModel([], [])
         self.lines: list[bytes] = []
         self.numbers: list[int] = []
-        self.blocks: list[tuple[Array, ...]] = []
+        self.columns: list[list[Array]] = [[], [], [], []]  # blocks of what `_end_block` makes
 
     def take(self, number: int, line: bytes) -> None:
         """A line, which is a good one."""
@@ -70,13 +70,13 @@ class _Reader:
             return
         n, fields = self.order, [line.split() for line in self.lines]
         count = len(fields)
-        numbers = np.array(self.numbers, dtype=np.int64)
+        numbers = np.array(self.numbers, dtype=np.int32)
         logp = np.fromiter((float(f[0]) for f in fields), float, count)
         backoff = np.fromiter((float(f[n + 1]) if len(f) > n + 1 else 0.0 for f in fields), float)
         self.lines, self.numbers = [], []
         if n == 1:
             self.model.words += [f[1] for f in fields]
-            keys = np.arange(count) + sum(len(block[0]) for block in self.blocks)
+            keys = np.arange(len(self.model.words) - count, len(self.model.words))
         else:
             ids = self.model.ids
             try:
@@ -92,15 +92,16 @@ class _Reader:
                 told = f"{_said(fields[at], n - 1)} is no {n - 1}-gram, {_said(fields[at], n)} is"
                 raise self._bad(int(numbers[at]), f"{told} one; every history has to be an n-gram")
             keys = history * len(self.model.words) + rows[:, -1]
-        self.blocks.append((keys, logp, backoff, numbers))
+        for column, block in zip(self.columns, (keys, logp, backoff, numbers), strict=True):
+            column.append(block)
 
     def _end_level(self) -> None:
         """The blocks of an order to a level."""
-        empty = tuple(np.empty(0, kind) for kind in (np.int64, float, float, np.int64))
-        keys, logp, backoff, numbers = (
-            np.concatenate(column) for column in zip(*(self.blocks or [empty]), strict=True)
-        )
-        self.blocks = []
+        whole = []
+        for column, kind in zip(self.columns, (np.int64, float, float, np.int32), strict=True):
+            whole.append(np.concatenate([np.empty(0, kind), *column]))
+            column.clear()  # the blocks of all columns and their copies need not be there at once
+        keys, logp, backoff, numbers = whole
         if self.order == 1:
             self._check_words(numbers)
         elif len(keys) > 1 and not (keys[1:] > keys[:-1]).all():

@@ -37,7 +37,7 @@ from chainstitch.utils.lm.tokens import PAD, windows
 log = logging.getLogger(__name__)
 
 PARTS = 128  # at most
-PART_BYTES = 1 << 22  # of text, about, until there are so many
+PART_BYTES = 1 << 20  # of text, about, until there are so many
 SAY = 10_000_000  # words between two lines of the log
 
 

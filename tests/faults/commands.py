@@ -356,6 +356,7 @@ COMMANDS = {
         "place",
         ["compare exp/a_s0 --markdown exp/a_s0/train.jsonl",
          "compare exp/a_s0 --markdown exp/a_s0/decode_dev/ref", "compare exp/a_s0 --markdown exp"],
+        stays="place/results$",
     ),
     "plot": Command(
         "plot exp/a_s0 --out place/new.png",

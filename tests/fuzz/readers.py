@@ -43,7 +43,8 @@ from chainstitch.utils.report import summary
 from chainstitch.utils.score.boundaries import read_ctm, segment_words
 from chainstitch.utils.score.classes import score_classified
 from chainstitch.utils.score.experiment import read_experiment
-from chainstitch.utils.score.results import read_receipt, replace_section
+from chainstitch.utils.score.receipts import read_receipt
+from chainstitch.utils.score.results import replaced
 from chainstitch.utils.score.sweep import read_choice, score_directory
 from chainstitch.utils.score.train_log import read_train_log
 
@@ -236,7 +237,7 @@ def compared(path: Path) -> None:
 
 
 def markdown(path: Path) -> None:
-    replace_section(path, "Comparison", "## Comparison\n")
+    replaced(path, "Comparison", "## Comparison\n")
 
 
 def jobs(path: Path) -> None:

@@ -15,6 +15,9 @@ N-grams that the text has less often than the least count of their order are lef
 give nothing and to (2) all of their c. The least counts are of the text, not of c, and grow with
 the order, so that what stays has its histories. The discounts are those of all n-grams.
 
+On the Penn Treebank, 10,000 words, the perplexity of the test set is 148.3 with trigrams and 141.2
+with 5-grams, as T. Mikolov and others (2011) had it from SRILM.
+
 Where a text is so small that (3) has no value between 0 and k, Y serves for all counts of that
 order, or 1/2 where nothing was seen once or nothing twice; the log says so.
 """

@@ -11,6 +11,7 @@ import pytest
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lm import training
 from chainstitch.utils.lm.arpa_file import read_model
+from chainstitch.utils.lm.perplexity import perplexity
 from tests.language_models import Sentences, as_dict, assert_same, draw_sentences, write_text
 from tests.reference import ngrams
 
@@ -77,6 +78,15 @@ def test_n_grams_of_the_file_are_sorted_by_their_histories(tmp_path: Path) -> No
     for n in (2, 3):
         histories = [place[ngram[:-1]] for ngram in model if len(ngram) == n]
         assert histories == sorted(histories)
+
+
+def test_the_perplexity_of_the_penn_treebank_is_the_published_one(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    training.train([data_dir / "ptb" / "ptb.train.txt"], tmp_path / "arpa", 3)
+    score = perplexity(read_model(tmp_path / "arpa"), data_dir / "ptb" / "ptb.test.txt")
+    assert (score.sentences, score.words) == (3761, 78_669)
+    assert score.perplexity == pytest.approx(148.3, abs=0.05)
 
 
 BAD = {

@@ -33,9 +33,9 @@ def info(
     passes: Annotated[
         float,
         typer.Option(
-            min=0, max=1e6, help="With --hours: passes over them; Kaldi's 4 epochs are 12."
+            min=0, max=1e6, help="With --hours: passes over them; 0: as a .toml says, else 12."
         ),
-    ] = 12.0,
+    ] = 0.0,
     tflops: Annotated[
         float,
         typer.Option(min=0.001, max=1e9, help="With --hours: 1e12 flops a second, sustained."),
@@ -47,7 +47,8 @@ def info(
     Of a network: parameters, context, flops for each output frame, and of each layer the frames
     around an output's own that it is computed at, the step between them, and its share. An .xconfig
     alone is taken to have an output for every third frame; a .toml says how many it has. With
-    --hours, what it costs to train it, in chunks of 150 frames with 40 of context, 64 at a time.
+    --hours, what it costs to train it, in chunks of 150 frames with 40 of context, 64 at a time,
+    and, of a .toml, in how many archives and iterations, as Kaldi counts them.
 
     Examples:
     chainstitch info exp/tdnn_1a
@@ -79,18 +80,20 @@ def _network(
     path: Path, num_pdfs: int, hours: float, passes: float, tflops: float
 ) -> dict[str, Any]:
     from chainstitch.nnet.nets import Network
-    from chainstitch.nnet.nets.cost import Job, cost
+    from chainstitch.nnet.nets.cost import FRAMES_PER_HOUR, Job, cost
     from chainstitch.nnet.nets.describe import describe
     from chainstitch.nnet.tasks.speech_config import SpeechConfig
+    from chainstitch.nnet.train.job_plan import counts
     from chainstitch.utils import config as configs
 
     config = path / "config.toml" if path.is_dir() else path
     if config.suffix not in (".toml", ".xconfig"):
         raise UsageError(f"{path}: wanted a network, a file named .xconfig or .toml")
     if config.suffix == ".toml" and config.is_file():
-        given = configs.load(config, SpeechConfig).network
-        text, subsampling = given.xconfig, given.subsampling
+        given = configs.load(config, SpeechConfig)
+        text, subsampling = given.network.xconfig, given.network.subsampling
     else:
+        given = None
         text = texts.read(path / "network.xconfig" if path.is_dir() else path)
         subsampling = 3
     if num_pdfs < 1:
@@ -99,8 +102,14 @@ def _network(
         network = Network(text, num_pdfs, subsampling)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    costs = cost(network, Job(hours, passes), tflops) if hours else {}
-    return describe(network) | {name: float(f"{value:.4g}") for name, value in costs.items()}
+    found = describe(network)
+    if hours and given is not None:
+        training = given.training
+        passes = passes or training.passes
+        frames = int(hours * FRAMES_PER_HOUR)
+        found |= counts(frames, training.frames_per_iteration, passes, training.jobs)
+    costs = cost(network, Job(hours, passes or 12.0), tflops) if hours else {}
+    return found | {name: float(f"{value:.4g}") for name, value in costs.items()}
 
 
 def _own_pdfs(path: Path) -> int:

@@ -35,8 +35,8 @@ from chainstitch.utils.terminal import (
 )
 
 NAMES = (
-    *("prepare", "validate", "features", "ivectors", "lm", "lang", "tree", "den-graph", "train"),
-    *("train-job", "combine", "classify", "align", "decode", "transcribe"),
+    *("prepare", "data", "validate", "features", "ivectors", "lm", "lang", "tree", "den-graph"),
+    *("train", "train-job", "combine", "classify", "align", "cleanup", "decode", "transcribe"),
     *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )
 COMMANDS = {

@@ -35,10 +35,14 @@ def load(path: Path | str, cls: type[T], overrides: typing.Sequence[str] = ()) -
         UsageError: no such file, bad TOML or UTF-8, an unknown key (the nearest known one is
             named), a value of the wrong type, a number that is not finite or out of bounds.
     """
-    tree = read_toml(path)
+    return load_tree(cls, read_toml(path), overrides, str(path))
+
+
+def load_tree(cls: type[T], tree: dict[str, Any], overrides: typing.Sequence[str], where: str) -> T:
+    """The same of what a file said, or of {} where there is none; `where` is it in errors."""
     for override in overrides:
         _apply_override(tree, override)
-    return build(cls, tree, str(path))
+    return build(cls, tree, where)
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:

@@ -49,6 +49,8 @@ MARK = ".chainstitch"
 DIRECTORIES = {
     "set": "prepare",
     "images": "prepare",
+    "dictionary": "prepare",
+    "text": "prepare",
     "features": "features",
     "lang": "lang",
     "tree": "tree",
@@ -58,6 +60,8 @@ DIRECTORIES = {
     "decoding": "decode",
     "classification": "classify",
     "graph": "decode",
+    "nist": "score --nist",
+    "edits": "cleanup decode",
     "kaldi": "a Kaldi export",
     "corpus": "a recipe",
 }

@@ -54,7 +54,7 @@ from chainstitch.nnet import infer
 from chainstitch.nnet.export.check import TOLERANCE, Runner, check, trial
 from chainstitch.nnet.nets.network import Network
 from chainstitch.nnet.nets.portable import Portable, PortableWithIvectors
-from chainstitch.utils.data.features import FRAME_LENGTH, FRAME_SHIFT
+from chainstitch.utils.data.features import FRAME_LENGTH, FRAME_SHIFT, OF_TRAINING
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.log import package_version
@@ -123,7 +123,7 @@ def describe(exp: Path, model: infer.Model) -> dict[str, Any]:
     """
     settings, prior = infer.feature_settings(exp, model)
     features = dataclasses.asdict(settings)
-    for of_training in ("speed", "volume"):
+    for of_training in OF_TRAINING:
         del features[of_training]
     if prior is not None:
         features["causal_prior"] = [float(x) for x in prior]

@@ -33,7 +33,12 @@ from chainstitch.nnet.train.minibatch_rules import MinibatchRules
 from chainstitch.nnet.train.plan import BatchPlan, frame_shifts
 from chainstitch.utils import config as configs
 from chainstitch.utils.data.features import CONFIG as FEATURES_TOML
-from chainstitch.utils.data.features import FeatureConfig, FeatureReader, check_same_features
+from chainstitch.utils.data.features import (
+    OF_TRAINING,
+    FeatureConfig,
+    FeatureReader,
+    check_same_features,
+)
 from chainstitch.utils.data.ivectors import MODEL, IvectorReader, digest
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
@@ -192,7 +197,7 @@ def _check_backend(backend: str, device: str) -> None:
 
 def _check_features(train: FeatureReader, valid: FeatureReader, network: Network) -> None:
     ours, theirs = dataclasses.asdict(train.config), dataclasses.asdict(valid.config)
-    different = [k for k in ours if ours[k] != theirs[k] and k not in ("speed", "volume")]
+    different = [k for k in ours if ours[k] != theirs[k] and k not in OF_TRAINING]
     if different:
         raise UserError(
             f"{train.directory} and {valid.directory} differ in {different[0]}; run "

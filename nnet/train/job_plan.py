@@ -37,6 +37,19 @@ def num_pieces(passes: float, archives: int) -> int:
     return max(1, int(passes * archives))
 
 
+def counts(
+    total_frames: int, frames_per_iteration: int, passes: float, jobs: tuple[int, int]
+) -> dict[str, int]:
+    """Archives and iterations of a training, before there are data.
+
+    >>> counts(45_000_000, 1_500_000, 12, (2, 12))
+    {'archives': 31, 'iterations': 53}
+    """
+    archives = num_archives(total_frames, frames_per_iteration)
+    plan = JobPlan(num_pieces(passes, archives), *jobs)
+    return {"archives": archives, "iterations": plan.num_iterations}
+
+
 @dataclass(frozen=True)
 class JobPlan:
     """How many jobs every iteration has.

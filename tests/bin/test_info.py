@@ -128,3 +128,17 @@ def test_what_is_no_network_is_a_usage_error(tmp_path: Path, name: str, message:
     (tmp_path / name).write_text(NET)
     with pytest.raises(UsageError, match=message):
         info(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("passes", "iterations"), [(12, 253), (0, 444)]  # Kaldi's 4 epochs; the config's 21 passes
+)  # fmt: skip
+def test_archives_and_iterations_of_ted_lium_are_kaldis(
+    repository: Path, capsys: pytest.CaptureFixture[str], passes: float, iterations: int
+) -> None:
+    conf, hours = repository / "egs" / "tedlium" / "conf" / "tdnn_lstm_1v.toml", 203.1
+    speeds = 1 / 0.9 + 1 + 1 / 1.1
+    info(conf, num_pdfs=3608, hours=speeds * hours, passes=passes, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["parameters"], found["archives"]) == (33_922_608, 148)
+    assert found["iterations"] == iterations

@@ -34,8 +34,8 @@ ngram 1=4
 \end\
 """
 BACKSTITCH = ("with_backstitch_interval_4", "with_backstitch_interval_1")
-# what a command needs that is not here: other machines, several GPUs
-ELSEWHERE = ("slurm", "HOST:29400", "--processes")
+# what a command needs that is not here: other machines, several GPUs, NIST's programs
+ELSEWHERE = ("slurm", "HOST:29400", "--processes", "--nist")
 
 
 @pytest.fixture(scope="module")

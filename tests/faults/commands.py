@@ -44,6 +44,13 @@ def _features(name: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def _data(operation: str) -> Command:
+    """Of an operation on sets, which all do the same with the disk."""
+    line = f"data {operation} --out"
+    same = [f"{line} train --overwrite"]
+    return Command(f"{line} place/new", _set("train"), "place", same, needs="dev")
+
+
 def _lang(name: str = "lang") -> dict[str, str]:
     return {
         name: "directory", f"{name}/words.txt": "words.txt", f"{name}/phones.txt": "phones.txt",
@@ -80,7 +87,8 @@ COMMANDS = {
     "prepare kaldi": Command(
         "prepare kaldi kaldi place/new",
         {"kaldi": "directory", "kaldi/wav.scp": "table", "kaldi/text": "table",
-         "kaldi/utt2spk": "table", "kaldi/segments": "table", **WAV},
+         "kaldi/utt2spk": "table", "kaldi/segments": "table",
+         "kaldi/spk2gender": "table", "kaldi/reco2file_and_channel": "table", **WAV},
         "place", ["prepare kaldi kaldi kaldi --overwrite", "prepare kaldi kaldi . --overwrite",
                   "prepare kaldi kaldi wav --overwrite", "prepare kaldi kaldi kaldi/new"],
         needs="wav",
@@ -91,6 +99,15 @@ COMMANDS = {
         "place", ["prepare folder wav wav --overwrite", "prepare folder wav . --overwrite",
                   "prepare folder wav wav/s0 --overwrite",
                   "prepare folder . . --split wav=0.2 --overwrite"],
+        stays=SETS,
+    ),
+    "prepare tedlium": Command(
+        "prepare tedlium tedlium place/new --lm-dev-lines 1",
+        {"tedlium": "directory", "tedlium/train/stm/T_2001.stm": "talk",
+         "tedlium/train/sph/T_2001.sph": "sph", "tedlium/TEDLIUM.152k.dic": "lexicon",
+         "tedlium/LM/a.en.gz": "text"},
+        "place", ["prepare tedlium tedlium tedlium --overwrite",
+                  "prepare tedlium tedlium . --overwrite"],
         stays=SETS,
     ),
     "prepare cifar10": Command(
@@ -112,6 +129,23 @@ COMMANDS = {
         "place", ["prepare mnist mnist mnist --overwrite"],
         stays=SETS,
     ),
+    "data subset": _data("subset train --count 5"),
+    "data subset ids": Command(
+        "data subset train --ids kaldi/utt2spk --out place/new",
+        {"kaldi/utt2spk": "table"},
+        "place",
+        ["data subset train --ids kaldi/utt2spk --out kaldi --overwrite",
+         "data subset train --count 5 --out . --overwrite",
+         "data subset train --count 5 --out train/new"],
+        needs="train",
+    ),
+    "data remove-duplicates": _data("remove-duplicates train --max 3"),
+    "data combine-short": _data("combine-short train --min 1"),
+    "data split-speakers": _data("split-speakers train --seconds 1"),
+    "data extend": _data("extend train"),
+    "data merge": _data("merge train dev"),
+    "data copy": _data("copy train --utterance-prefix a-"),
+    "data to-kaldi": _data("to-kaldi train"),
     "validate": Command(
         "validate train dev --lexicon lexicon",
         {**_set("train"), **WAV, "lexicon": "lexicon"},
@@ -320,6 +354,24 @@ COMMANDS = {
         [f"decode exp/a_s0 --data dev_hires --lang lang --nj 1 --overwrite --out {out}"
          for out in ("dev_hires", "lang", "exp/a_s0", ".")],
     ),
+    "cleanup decode": Command(
+        "cleanup decode exp/a_s0 --data dev_hires --lang lang --nj 1 --out place/new",
+        {**MODEL, **MODELS_LANG, **_features("dev_hires"), **_lang(),
+         "lang/L_disambig.fst": "fst"},
+        "place",
+        [f"cleanup decode exp/a_s0 --data dev_hires --lang lang --nj 1 --overwrite --out {out}"
+         for out in ("dev_hires", "lang", "exp/a_s0", ".")],
+    ),
+    "cleanup cut": Command(
+        "cleanup cut edits --data dev --lang lang --unknown hush --non-scored non_scored"
+        " --limits limits.toml --out place/new",
+        {"edits": "directory", "edits/ctm_edits": "edits", **_set("dev"), **_lang(),
+         "non_scored": "non-scored", "limits.toml": "limits.toml"},
+        "place",
+        [f"cleanup cut edits --data dev --lang lang --unknown hush --overwrite --out {out}"
+         for out in ("dev", "edits", "lang", ".")],
+        needs="lang",
+    ),
     "transcribe": Command(
         "transcribe exp/a_s0 wav/s0/0.wav --lang lang --choice exp/a_s0/decode_dev/choice.toml",
         {**MODEL, **MODELS_LANG, **INPUTS, **FEATURES, **WAV, **_lang(), **GRAPH,
@@ -339,6 +391,13 @@ COMMANDS = {
         {"exp/i_s0/decode_test/ref": "ref", "exp/i_s0/decode_test/hyp": "hyp",
          "exp/i_s0/decode_test/classes.txt": "classes"},
         "exp", "it writes beside what it reads", needs="exp/i_s0",
+    ),
+    "score nist": Command(
+        "score exp/a_s0/decode_dev --nist --stm stm --glm glm --data dev --reco2file reco2file"
+        " --acronyms acronyms --rule ted",
+        {"exp/a_s0/decode_dev/ctm": "decoded ctm", "stm": "stm", "glm": "glm", **_set("dev"),
+         "reco2file": "reco2file", "acronyms": "acronyms"},
+        "exp", "it writes beside what it reads", needs="exp/a_s0 bin",
     ),
     "score-ali": Command(
         "score-ali ctm ali_dev",

@@ -110,6 +110,7 @@ def _command(attempt: Attempt, beside: str) -> None:
 
     os.setsid()
     os.chdir(attempt.place)
+    os.environ["PATH"] = f"{attempt.place / 'bin'}:{os.environ['PATH']}"  # programs of the world
     for number, path in enumerate((os.devnull, f"{beside}/out", f"{beside}/err")):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
     if attempt.kill:

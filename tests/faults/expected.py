@@ -29,6 +29,7 @@ EMPTY = "an utterance without a hypothesis counts as empty, and is told"
 AGAIN = "it is made again from what it was made of"
 EARLIER = "training goes on from the checkpoint before, or from the beginning, and says so"
 
+OPTIONAL = "a directory may do without it"
 HALF = "half a text is a text"
 UNKNOWN = "what is not known is left out"
 
@@ -40,6 +41,7 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
             ("prepare digits", "digits/recordings/0_george_0.wav"),
             ("prepare kaldi", "wav/s0/0.wav"),
             ("prepare folder", "wav/s0/0.wav"),
+            ("prepare tedlium", "tedlium/train/sph/T_2001.sph"),
             ("align wavs", "wav/s0/0.wav"),
             ("transcribe", "wav/s0/0.wav"),
         )
@@ -67,6 +69,14 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("prepare kaldi", "wrong type", "kaldi/segments"): Well("recordings are utterances"),
     ("prepare kaldi", "empty", "kaldi/segments"): Fails("would hold no utterances"),
     ("prepare kaldi", "truncated", "kaldi/segments"): Well(HALF),
+    ("prepare kaldi", "wrong dimension", "wav/s0/0.wav"): Well("reco2file says which channel"),
+    **{
+        ("prepare kaldi", fault, f"kaldi/{file}"): Well(OPTIONAL)
+        for fault in ("missing", "empty", "truncated", "wrong type")
+        for file in ("spk2gender", "reco2file_and_channel")
+    },
+    ("data subset ids", "truncated", "kaldi/utt2spk"): Well("a list may have any ids"),
+    ("data subset ids", "wrong dimension", "kaldi/utt2spk"): Fails("would hold no utterances"),
     ("prepare folder", "missing", "wav/s0/0.wav"): Well("there is one fewer"),
     **{
         ("validate", fault, "wav/s0/0.wav"): Fails("1 of 24 utterances have problems")
@@ -108,6 +118,8 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("prepare folder", "empty", "wav/s0/0.txt"): Well("it has an empty transcript"),
     ("prepare folder", "truncated", "wav/s0/0.txt"): Well(HALF),
     ("prepare folder", "wrong type", "wav/s0/0.txt"): Well(SAID, "wav/s0/0.txt is missing"),
+    ("prepare tedlium", "missing", "tedlium/LM/a.en.gz"): Fails(r"holds no \*\.en\.gz"),
+    ("prepare tedlium", "empty", "tedlium/LM/a.en.gz"): Fails(r"hold no text"),
     ("prepare cifar10", "missing", "cifar10/batches.meta"): Well("the ten names are known"),
     ("features", "empty", "mfcc.toml"): Fails("sampling_rate"),
     ("features", "wrong dimension", "mfcc.toml"): Fails("num_ceps"),
@@ -131,6 +143,12 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
         ("score", fault, "exp/a_s0/decode_dev/hyp_10_0.0"): Well(EMPTY, "have no hypothesis")
         for fault in ("empty", "truncated")
     },
+    ("cleanup cut", "truncated", "edits/ctm_edits"): Well("it is told", "3 of 6 .* are not in"),
+    ("cleanup cut", "empty", "non_scored"): Well("then all words are scored"),
+    ("cleanup cut", "truncated", "non_scored"): Well(HALF),
+    ("cleanup cut", "empty", "limits.toml"): Well("every key has a default"),
+    ("score nist", "empty", "exp/a_s0/decode_dev/ctm"): Well("nothing was said", "no words"),
+    ("score nist", "truncated", "glm"): Well(HALF),
     ("score-ali", "empty", "ctm"): Fails("of 0 utterances with known times"),
     ("score-ali", "truncated", "ctm"): Well("fewer words are known; they are counted"),
     ("compare", "missing", "place/RESULTS.md"): Well("it is made"),

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from lhotse.cut import MixedCut, MixTrack
 
-from chainstitch.utils.corpora import kaldi_dir
+from chainstitch.utils.corpora import kaldi_export
 from chainstitch.utils.data import ivectors, manifests, validate
 from chainstitch.utils.data.extraction import extract_set
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
@@ -182,10 +182,10 @@ def test_commands_that_are_allowed_are_run(place: Path, capsys: pytest.CaptureFi
 def test_a_kaldi_directory_gets_no_command_from_a_file_name(place: Path, name: str) -> None:
     edit(lambda items: items[1]["recording"].update(sources=[_source("file", name)]))
     with pytest.raises(UserError, match="as a command"):
-        kaldi_dir.export("data", "kaldi")
+        kaldi_export.export("data", "kaldi")
     edit(lambda items: items[1]["recording"].update(sources=[_source("command", TOUCH)]))
     with pytest.raises(UserError, match="--allow-commands"):
-        kaldi_dir.export("data", "kaldi")
+        kaldi_export.export("data", "kaldi")
     assert not Path("kaldi").exists()
 
 

@@ -28,6 +28,7 @@ from chainstitch.utils.corpora import cifar, digits, mnist
 from chainstitch.utils.data.images import write_images
 from chainstitch.utils.data.manifests import read_cuts, write_set
 from tests import images
+from tests.fakes.sctk import fake_sctk
 from tests.toy import RATE, TRAINING, XCONFIG, Toy, align_evenly, build, run
 
 IVECTOR = "num_gauss = 4\ndim = 3\npca_dim = 8\nubm_iterations = 2\niterations = 1\n"
@@ -36,6 +37,7 @@ ARPA = (
     "-0.6\tlow\t-0.2\n-0.6\thigh\t-0.2\n-0.6\trise\n\n"
     "\\2-grams:\n-0.3\t<s> low\n-0.2\tlow high\n\n\\end\\\n"
 )
+GLM = ";; toy\n* name 'toy'\nuh => um / [ ] __ [ ]\n[we're] => [{we are / we were}]\n"
 QUEUE = 'patience = 20.0\n[slurm]\nmem = ["--mem={}"]\n'
 
 
@@ -115,6 +117,8 @@ def _speech(place: Path, toy: Toy) -> None:
         ["score", exp / "decode_dev"],
         ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
          "--max-dropped", "1"],
+        ["cleanup", "decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out",
+         place / "edits", "--nj", "1"],
         ["tree", "--data", toy.train, "--ali", place / "ali", "--lang", toy.lang, "--out",
          place / "tree", "--leaves", "6"],
         ["ivectors", "train", place / "ivector.toml", "--data", toy.train, "--out",
@@ -134,6 +138,21 @@ def _speech(place: Path, toy: Toy) -> None:
             for n, word in enumerate(words)
         ]
     write_set(place / "segments", cuts)
+    _nist(place)
+
+
+def _nist(place: Path) -> None:
+    """What `score --nist` reads, and NIST's program."""
+    cuts = read_cuts(place / "dev")
+    names = [(cut.recording.id, cut.supervisions[0]) for cut in cuts]
+    stm = [f"{name} A {one.speaker} 0.00 {one.duration:.2f} {one.text}" for name, one in names]
+    (place / "stm").write_text("".join(f"{line}\n" for line in stm))
+    (place / "glm").write_text(GLM)
+    (place / "reco2file").write_text("".join(f"{name} {name} A\n" for name, _ in names))
+    (place / "acronyms").write_text("US\tu._s.\tu s\n")
+    (place / "limits.toml").write_text("min_segment = 0.3\nmin_new_segment = 0.4\n")
+    (place / "non_scored").write_text("hiss\n")
+    fake_sctk(place / "bin")
 
 
 def _corpora(place: Path) -> None:
@@ -147,6 +166,8 @@ def _corpora(place: Path) -> None:
         "text": {key: path.with_suffix(".txt").read_text() for key, path in names.items()},
         "utt2spk": {key: path.parent.name for key, path in names.items()},
         "segments": {key: f"{key} 0.0 0.4" for key in names},
+        "spk2gender": {path.parent.name: "f" for path in wavs},
+        "reco2file_and_channel": {key: f"{key} A" for key in names},
     }
     for name, table in tables.items():
         (kaldi / name).write_text("".join(f"{k} {v}\n" for k, v in sorted(table.items())))
@@ -161,6 +182,7 @@ def _corpora(place: Path) -> None:
     for speaker in digits.SPEAKERS:
         for number in range(10 * digits.PER_DIGIT):
             os.link(one, recordings / f"{number % 10}_{speaker}_{number // 10}.wav")
+    _tedlium(place / "tedlium")
     generator = np.random.default_rng(0)
     for dataset, label in (("cifar10", "labels"), ("cifar100", "fine_labels")):
         form = cifar.FORMS[dataset][0]
@@ -177,6 +199,22 @@ def _corpora(place: Path) -> None:
         (place / "mnist" / labelled).write_bytes(gzip.compress(header + pixels, mtime=0))
         header = struct.pack(">2I", 2049, 4)
         (place / "mnist" / labels).write_bytes(gzip.compress(header + bytes(range(4)), mtime=0))
+
+
+def _tedlium(place: Path) -> None:
+    """A talk in each set, all of the same sound."""
+    line = "T_2001 1 T_2001 {} {} <o,f0,male> {}\n"
+    for name in ("train", "dev", "test"):
+        for kind in ("sph", "stm"):
+            (place / name / kind).mkdir(parents=True)
+        sound = 0.1 * np.sin(np.arange(RATE))
+        soundfile.write(place / name / "sph/T_2001.sph", sound, RATE, "PCM_16", format="NIST")
+        rows = (("0.10", "0.30", "it 's low"), ("0.30", "0.40", "low high"), ("0.4", "0.45", "low"))
+        lines = "".join(line.format(*row) for row in rows)
+        (place / name / "stm/T_2001.stm").write_text(lines)
+    (place / "TEDLIUM.152k.dic").write_text("low L OW\nhigh H IY\nit's IH S\n")
+    (place / "LM").mkdir()
+    (place / "LM/a.en.gz").write_bytes(gzip.compress(b"it 's low </s>\nhigh </s>\n", mtime=0))
 
 
 def _images(place: Path) -> None:

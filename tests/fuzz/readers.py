@@ -24,14 +24,19 @@ from chainstitch.nnet.tasks import run
 from chainstitch.nnet.tasks.speech_data import load_leaves
 from chainstitch.utils import checkpoint
 from chainstitch.utils import config as configs
-from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist
+from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist, tedlium
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
 from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
+from chainstitch.utils.data.pseudo_speakers import split_speakers
+from chainstitch.utils.data.segment_times import extend_set
+from chainstitch.utils.data.short_utterances import combine_short
 from chainstitch.utils.data.validate import check_set, without_problems
 from chainstitch.utils.data.waveform import read_features
+from chainstitch.utils.decode.clean_segments import Cleaner, Limits
+from chainstitch.utils.decode.cleaned_set import clean
 from chainstitch.utils.decode.graph import load_graph
 from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang import lexicon, ngram
@@ -42,8 +47,12 @@ from chainstitch.utils.queue import site, status
 from chainstitch.utils.report import summary
 from chainstitch.utils.score.boundaries import read_ctm, segment_words
 from chainstitch.utils.score.classes import score_classified
+from chainstitch.utils.score.ctm import read_acronyms
+from chainstitch.utils.score.ctm import read_ctm as read_decoded_ctm
 from chainstitch.utils.score.experiment import read_experiment
+from chainstitch.utils.score.places import read_reco2file
 from chainstitch.utils.score.receipts import read_receipt
+from chainstitch.utils.score.reference import check_glm, check_stm
 from chainstitch.utils.score.results import replaced
 from chainstitch.utils.score.sweep import read_choice, score_directory
 from chainstitch.utils.score.train_log import read_train_log
@@ -77,6 +86,12 @@ def training_config(path: Path) -> None:
     run.load_config(path)
 
 
+def cleaned(path: Path) -> None:
+    for _, segments in clean(path, Cleaner({"hiss"}, "hush", Limits())):
+        for segment in segments:
+            assert segment.words("hush") and segment.length >= 0.0
+
+
 def feature_config(path: Path) -> None:
     configs.load(path, FeatureConfig)
 
@@ -99,6 +114,13 @@ def a_set(path: Path) -> None:
     report = check_set(path.parent, None)
     report.lines()
     without_problems(report)
+
+
+def operation(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        split_speakers(path.parent, Path(out, "set"), 1.0)
+        combine_short(path.parent, Path(out, "long"), 1.0)
+        extend_set(path.parent, Path(out, "pad"), 0.1, 0.1, 0.1)
 
 
 def words_of_cuts(path: Path) -> None:
@@ -255,6 +277,11 @@ def idx_files(path: Path) -> None:
         mnist.prepare(path.parent, Path(out))
 
 
+def talks(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        tedlium.prepare(up(path, "tedlium"), Path(out), lm_dev_lines=1)
+
+
 def numerators(path: Path) -> None:
     graphs = open_graphs(path)
     if graphs is not None:
@@ -285,12 +312,15 @@ READERS = {
     "xconfig": Reader("a.xconfig", xconfig, allowed=(ValueError,)),
     "cuts": Reader("dev/cuts.jsonl.gz", cuts),
     "cuts, validated": Reader("dev/cuts.jsonl.gz", a_set, "wav"),
+    "cuts, line by line": Reader("dev/cuts.jsonl.gz", operation),
     "cuts of segments": Reader("segments/cuts.jsonl.gz", words_of_cuts),
     "cuts of features": Reader("dev_hires/cuts.jsonl.gz", features),
     "wav.scp": Reader("kaldi/wav.scp", kaldi, "wav"),
     "kaldi text": Reader("kaldi/text", kaldi, "wav"),
     "utt2spk": Reader("kaldi/utt2spk", kaldi, "wav"),
     "segments": Reader("kaldi/segments", kaldi, "wav"),
+    "spk2gender": Reader("kaldi/spk2gender", kaldi, "wav"),
+    "reco2file_and_channel": Reader("kaldi/reco2file_and_channel", kaldi, "wav"),
     "transcript": Reader("wav/s0/0.txt", transcript),
     "wav": Reader("wav/s0/0.wav", recording),
     "wav, validated": Reader("wav/s2/0.wav", validated, "dev wav"),
@@ -313,6 +343,12 @@ READERS = {
     "fst binary": Reader("den.fst", fst, allowed=(ValueError,)),
     "ali.gz": Reader("ali/ali.gz", alignments, "lang"),
     "ctm": Reader("ctm", read_ctm),
+    "decoded ctm": Reader(f"{DECODED}/ctm", read_decoded_ctm),
+    "stm": Reader("stm", check_stm),
+    "glm": Reader("glm", check_glm),
+    "acronyms": Reader("acronyms", read_acronyms),
+    "reco2file": Reader("reco2file", read_reco2file),
+    "edits": Reader("edits/ctm_edits", cleaned),
     "tree": Reader("tree/tree.npz", tree),
     "feats.h5": Reader("dev_hires/feats/feats.h5", features),
     "index.bin": Reader("dev_hires/index.bin", features),
@@ -347,6 +383,10 @@ READERS = {
     "cifar100": Reader("cifar100/train", archive),
     "mnist images": Reader("mnist/train-images-idx3-ubyte.gz", idx_files),
     "mnist labels": Reader("mnist/train-labels-idx1-ubyte.gz", idx_files),
+    "TED-LIUM's stm": Reader("tedlium/train/stm/T_2001.stm", talks),
+    "sph": Reader("tedlium/train/sph/T_2001.sph", talks),
+    "TED-LIUM's dictionary": Reader("tedlium/TEDLIUM.152k.dic", talks),
+    "TED-LIUM's LM text": Reader("tedlium/LM/a.en.gz", talks),
     "names of classes": Reader("cifar10/batches.meta", archive),
     "numerators": Reader(NUMERATORS, numerators),
 }

@@ -50,7 +50,7 @@ def prepare(
             raise UserError(f"{path} and {paths[key]} both get the id {key}; rename one")
         paths[key] = path
     cuts: list[Cut] = []
-    for key, recording in read_recordings(paths, skip_broken).items():
+    for key, recording in read_recordings(paths, skip_broken):
         parts = paths[key].relative_to(source).parts
         speaker = parts[0].replace(" ", "_") if len(parts) > 1 else key
         cuts.append(whole_cut(recording, _transcript(paths[key].with_suffix(".txt")), speaker))

@@ -1,7 +1,7 @@
 """Is a recording on disk what its manifest says? One file at a time.
 
-libsndfile reads a wav file that was cut short without a word: it believes the file's size, not the
-header. So the header is compared with the file here, before the samples are read.
+libsndfile reads a wav or SPHERE file that was cut short without a word: it believes the file's
+size, not the header. So the header is compared with the file here, before the samples are read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 import soundfile
 from lhotse import AudioSource, Recording
 
+from chainstitch.utils.data.sphere import sphere_data_bytes, unreadable_sphere
+
 # Sizes that a program writes when it streams and cannot go back to fill the header in: 0, or nearly
 # as much as fits, signed (sox, 0x7ffff000) or unsigned (arecord, 0x80000000; ffmpeg, 0xffffffff).
 STREAMED = 0x7FFF0000
@@ -20,6 +22,7 @@ RATES = (1000, 768000)  # Hz; telegraphy needs less and nobody records at more
 # The largest sample: of 32-bit audio whose samples were not scaled to +-1. Features of much louder
 # ones (1e19) are not finite.
 LOUDEST = 2.0**31
+BLOCK = 1 << 20  # frames read at a time: recordings of hours need not fit into memory
 
 
 def check_recording(recording: Recording) -> tuple[str, str] | None:
@@ -44,17 +47,20 @@ def check_length(recording: Recording) -> tuple[str, str] | None:
 
 def check_samples(path: Path) -> tuple[str, str] | None:
     """The kinds that are seen when all of a file is read: unreadable, truncated or samples."""
+    read, bad, loudest = 0, 0, 0.0
     try:
         declared = soundfile.info(str(path)).frames
-        samples, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
+        for samples in soundfile.blocks(str(path), BLOCK, dtype="float32", always_2d=True):
+            read += len(samples)
+            finite = np.isfinite(samples)
+            bad += int(np.sum(~finite))
+            loudest = max(loudest, float(np.abs(samples).max(initial=0.0, where=finite)))
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
         return "unreadable", f"{path}: {_reason(error)}"
-    if len(samples) < declared:
-        return "truncated", f"{path} holds {len(samples)} of the {declared} samples declared"
-    bad = int(np.sum(~np.isfinite(samples)))
+    if read < declared:
+        return "truncated", f"{path} holds {read} of the {declared} samples declared"
     if bad:
         return "samples", f"{path} has {bad} samples that are not finite"
-    loudest = float(np.abs(samples).max(initial=0.0))
     if loudest > LOUDEST:
         return "samples", f"{path} has a sample of {loudest:.2g}, wanted about -1 to 1"
     return None
@@ -69,7 +75,7 @@ def _check_header(recording: Recording, source: AudioSource) -> tuple[str, str] 
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
-        return "unreadable", f"{path}: {_reason(error)}"
+        return "unreadable", unreadable_sphere(path) or f"{path}: {_reason(error)}"
     if not recording.transforms:  # else the manifest has the length after them
         if info.samplerate != recording.sampling_rate:
             return "length", f"{path} is at {info.samplerate} Hz, was {recording.sampling_rate}"
@@ -87,12 +93,13 @@ def _check_header(recording: Recording, source: AudioSource) -> tuple[str, str] 
 
 
 def cut_short(path: Path) -> str | None:
-    """That a wav file has fewer bytes than its header declares; None if not, or none are declared.
+    """That a wav or SPHERE file has fewer bytes than its header declares; None if not, or if it
+    declares none.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    sizes = wav_data_bytes(path)
+    sizes = wav_data_bytes(path) or sphere_data_bytes(path)
     if not sizes or sizes[0] <= sizes[1]:
         return None
     return f"{path} holds {sizes[1]} of the {sizes[0]} bytes its header declares"

@@ -5,8 +5,9 @@ order of their ids, so that the directory does not depend on the number of proce
 several machines write a share each (utils/job_parts.py), a feature directory of its own; a merge
 copies the features from there in place of computing them.
 
-The volume factor of a copy is drawn uniformly, as Kaldi's `perturb_data_dir_volume.sh` does, from
-a hash of its id. A mixed cut becomes a plain cut with features and supervisions but no recording.
+The volume factor is drawn uniformly, as Kaldi's `perturb_data_dir_volume.sh` does, from a hash of
+the copy's id, or of that of its recording (and its speed) where `volume_by` says so. A mixed cut
+becomes a plain cut with features and supervisions but no recording.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def extract_set(
     log.info("%s: %d utterances, %.2f h, about %.0f MB", out, len(copies), hours, megabytes)
     if config.mean == "causal" and prior is None:
         log.warning("causal mean without --prior: right for a training set, wrong for a test set")
-    tasks = [(cut, volume_factor(cut.id, config.volume) if augment else 1.0) for cut in copies]
+    tasks = [(cut, copy_volume(cut, config) if augment else 1.0) for cut in copies]
     silence = silence_row(config)
     written: list[Cut] = []
     totals, counts, frames = [], [], 0
@@ -184,9 +185,17 @@ def speed_copies(cuts: Iterable[Cut], factors: Iterable[float]) -> list[Cut]:
     return copies
 
 
-def volume_factor(cut_id: str, bounds: list[float]) -> float:
-    """A factor uniform between the bounds, a function of the id alone."""
-    digest = hashlib.sha256(f"volume {cut_id}".encode()).digest()
+def copy_volume(cut: Cut, config: FeatureConfig) -> float:
+    """The volume factor of a copy."""
+    if config.volume_by == "utterance":
+        return volume_factor(cut.id, config.volume)
+    heard = cut_tracks(cut)[0]  # each speed of a recording has an id of its own
+    return volume_factor(f"{heard.recording.id} {heard.channel}", config.volume)
+
+
+def volume_factor(name: str, bounds: list[float]) -> float:
+    """A factor uniform between the bounds, a function of the name alone."""
+    digest = hashlib.sha256(f"volume {name}".encode()).digest()
     return bounds[0] + (bounds[1] - bounds[0]) * int.from_bytes(digest[:8], "big") / 2.0**64
 
 
@@ -239,7 +248,7 @@ def _with_features(
         storage_path=str(store),
         storage_key=cut.id,
         recording_id=cut.recording.id if mono else None,
-        channels=0,
+        channels=cut.channel if mono else 0,
     )
     custom = {"volume": volume} if volume != 1.0 else None
     if mono:

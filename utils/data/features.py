@@ -51,6 +51,7 @@ class FeatureConfig:
         causal_prior_frames: P of the causal mean.
         speed: tempo-and-pitch factors of the training copies (only with --augment).
         volume: range of the factor drawn uniformly for each copy (only with --augment).
+        volume_by: what has a factor of its own: utterance, or recording, as in Kaldi.
     """
 
     sampling_rate: int = dataclasses.field(default=16000, metadata={"bounds": "[1000, 1000000]"})
@@ -66,6 +67,7 @@ class FeatureConfig:
     volume: list[float] = dataclasses.field(
         default_factory=lambda: [0.125, 2.0], metadata={"bounds": "(0, 1000]"}
     )
+    volume_by: str = "utterance"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -82,8 +84,11 @@ class FeatureConfig:
             raise ValueError(f"speed = {self.speed}: wanted factors, all different")
         if len(self.volume) != 2 or not self.volume[0] <= self.volume[1]:
             raise ValueError(f"volume = {self.volume}: wanted [lowest, highest], above 0")
+        if self.volume_by not in ("utterance", "recording"):
+            raise ValueError(f"volume_by = {self.volume_by!r}: wanted utterance or recording")
 
 
+OF_TRAINING = ("speed", "volume", "volume_by")  # keys that matter to copies only
 SAME = ("sampling_rate", "num_mel_bins", "num_ceps", "low_freq", "high_freq")
 
 

@@ -87,12 +87,7 @@ def load_graph(exp: Path | str, lang: Path | str, leaves: Leaves | None = None) 
         UserError: a file of `lang` is damaged, its phones are not those that `exp` was trained
             with, or the graph would be empty.
     """
-    exp, known = Path(exp), read_lang(lang)
-    if not exp.is_dir():
-        raise UsageError(f"{exp} does not exist; give a directory that `chainstitch train` wrote")
-    if (exp / PHONES).is_file():  # a directory that nothing was trained in fits any lang
-        wanted = real_phones(read_table(exp / PHONES))
-        check_phones(known, wanted, exp, "decode with a lang directory of the phones of training")
+    exp, known = Path(exp), fitting_lang(exp, lang)
     directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path, leaves)}"
     path = directory / "HLG.fst"
     if not path.is_file():
@@ -103,6 +98,21 @@ def load_graph(exp: Path | str, lang: Path | str, leaves: Leaves | None = None) 
         log.info("using the graph in %s", directory)
         _check_unchanged(path)
     return make_graph(path, known, leaves)
+
+
+def fitting_lang(exp: Path | str, lang: Path | str) -> Lang:
+    """The lang directory `lang`, whose phones are those that `exp` was trained with.
+
+    Raises:
+        UsageError, UserError: as `load_graph`.
+    """
+    exp, known = Path(exp), read_lang(lang)
+    if not exp.is_dir():
+        raise UsageError(f"{exp} does not exist; give a directory that `chainstitch train` wrote")
+    if (exp / PHONES).is_file():  # a directory that nothing was trained in fits any lang
+        wanted = real_phones(read_table(exp / PHONES))
+        check_phones(known, wanted, exp, "decode with a lang directory of the phones of training")
+    return known
 
 
 def _build(path: Path, lang: Lang, leaves: Leaves | None) -> None:

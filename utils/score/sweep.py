@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from chainstitch.utils.score.text import read_text, read_utt2spk
 from chainstitch.utils.score.wer import Counts, Scores, by_speaker, score
 
 CENTRE_LMWT, CENTRE_WIP = 10.0, 0.0  # Kaldi's usual LM weight; no insertion penalty
+
+Point = tuple[float, float]  # lmwt, wip
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,9 @@ def score_directory(
     points = sweep_points(directory)
     set_name = directory.resolve().name.removeprefix("decode_")
     if choice is None:
-        if "test" in set_name.lower() and len(points) > 1 and not allow_sweep:
-            raise UsageError(
-                f"{directory} holds {len(points)} sweep points and its name says test; choose on "
-                f"dev and pass --choice .../decode_dev/choice.toml (or --allow-sweep)"
-            )
+        refuse_sweep_on_test(directory, set_name, len(points), allow_sweep)
     else:
-        points = {point: points[point] for point in [_find(points, choice, directory)]}
+        points = {point: points[point] for point in [find_point(points, choice, directory)]}
 
     references = read_text(directory / "ref")
     utt2spk = read_utt2spk(directory / "utt2spk")
@@ -112,40 +110,66 @@ def score_directory(
     return Result(choice, scores, edges({p: s.total for p, s in scored.items()}, best))
 
 
-def sweep_points(directory: Path) -> dict[tuple[float, float], Path]:
+def sweep_points(directory: Path) -> dict[Point, Path]:
     """The files `hyp_<lmwt>_<wip>` of a decode directory by (lmwt, wip), sorted.
 
     Raises:
         UserError: there are none, or two for one point.
     """
+    points = named_points(directory, "hyp")
+    if not points:
+        raise UserError(f"{directory} holds no hyp_<lmwt>_<wip>; run `chainstitch decode` first")
+    return points
+
+
+def named_points(directory: Path, kind: str) -> dict[Point, Path]:
+    """The files `<kind>_<lmwt>_<wip>` of a decode directory by (lmwt, wip), sorted; maybe none.
+
+    Raises:
+        UserError: no such directory, a name that is not so, or two files for one point.
+    """
     if not directory.is_dir():
         raise UserError(f"{directory} does not exist; `chainstitch decode` writes it")
-    points: dict[tuple[float, float], Path] = {}
+    points: dict[Point, Path] = {}
     number = r"(-?\d+(?:\.\d+)?)"
-    for path in sorted(directory.glob("hyp_*")):
-        match = re.fullmatch(rf"hyp_{number}_{number}", path.name)
+    for path in sorted(directory.glob(f"{kind}_*")):
+        match = re.fullmatch(rf"{kind}_{number}_{number}", path.name)
         if match is None:
-            raise UserError(f"{path} is not named hyp_<lmwt>_<wip>, e.g. hyp_10_0.0; rename it")
+            raise UserError(
+                f"{path} is not named {kind}_<lmwt>_<wip>, e.g. {kind}_10_0.0; rename it"
+            )
         point = float(match[1]), float(match[2])
         if point in points:
             raise UserError(f"{path} and {points[point]} are the same point; remove one of them")
         points[point] = path
-    if not points:
-        raise UserError(f"{directory} holds no hyp_<lmwt>_<wip>; run `chainstitch decode` first")
     return dict(sorted(points.items()))
 
 
-def choose(totals: Mapping[tuple[float, float], Counts]) -> tuple[float, float]:
+def refuse_sweep_on_test(directory: Path, name: str, points: int, allow: bool) -> None:
+    """Raises UsageError where a point would be chosen on a test set."""
+    if "test" in name.lower() and points > 1 and not allow:
+        raise UsageError(
+            f"{directory} holds {points} sweep points and its name says test; choose on "
+            f"dev and pass --choice .../decode_dev/choice.toml (or --allow-sweep)"
+        )
+
+
+def nearest_centre(points: Iterable[Point]) -> Point:
+    """The point nearest lmwt 10 and wip 0, which `decode` makes its ctm of."""
+    return min(points, key=lambda p: (abs(p[0] - CENTRE_LMWT), abs(p[1] - CENTRE_WIP), p))
+
+
+def choose(totals: Mapping[Point, Counts]) -> Point:
     """The point (lmwt, wip) that wins, by the rule at the top of this file."""
 
-    def order(point: tuple[float, float]) -> tuple[float, ...]:
+    def order(point: Point) -> tuple[float, ...]:
         lmwt, wip = point
         return totals[point].errors, abs(lmwt - CENTRE_LMWT), abs(wip - CENTRE_WIP), lmwt, wip
 
     return min(totals, key=order)
 
 
-def edges(totals: Mapping[tuple[float, float], Counts], best: tuple[float, float]) -> list[str]:
+def edges(totals: Mapping[Point, Counts], best: Point) -> list[str]:
     """A sentence for each of lmwt and wip whose best value is the sweep's first or last.
 
     Silent when a value inside the sweep does as well, and when there is one value only.
@@ -167,15 +191,16 @@ def edges(totals: Mapping[tuple[float, float], Counts], best: tuple[float, float
     return sentences
 
 
-def _find(
-    points: Mapping[tuple[float, float], Path], choice: Choice, directory: Path
-) -> tuple[float, float]:
+def find_point(
+    points: Mapping[Point, Path], choice: Choice, directory: Path, what: str = "hypotheses"
+) -> Point:
+    """The point of a choice among those that there are; UsageError where it is none of them."""
     for point in points:
         if math.isclose(point[0], choice.lmwt) and math.isclose(point[1], choice.wip, abs_tol=1e-9):
             return point
     there = ", ".join(path.name for path in list(points.values())[:4])
     raise UsageError(
-        f"{directory} has no hypotheses for lmwt {choice.lmwt:g} and wip {choice.wip:g} (there: "
+        f"{directory} has no {what} for lmwt {choice.lmwt:g} and wip {choice.wip:g} (there: "
         f"{there}{', ...' if len(points) > 4 else ''}); decode it with the same --choice"
     )
 

@@ -49,3 +49,12 @@ def make_experiment(tmp_path: Path) -> MakeExperiment:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def gold(data_dir: Path) -> Path:
+    """Inputs of the scoring of AMI, Switchboard and TED-LIUM, and what the original code made."""
+    place = data_dir.parent / "gold" / "corpora"
+    if not place.is_dir():
+        pytest.skip(f"no gold files in {place}")
+    return place

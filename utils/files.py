@@ -10,6 +10,7 @@ What may be written and replaced at all: outputs.py.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,17 @@ def _flush_names(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A disk that is full, which knows nothing of files, is said to be that of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -50,7 +62,7 @@ def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     new = mode.replace("w", "x")
     stream = open(temporary, new, encoding=None if "b" in mode else "utf-8")  # noqa: SIM115
     try:
-        with stream:
+        with _naming(path), stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -120,6 +132,7 @@ def directory_beside(path: Path) -> Iterator[Path]:
     temporary = temporary_name(path, "beside")
     remove(temporary)
     try:
-        yield temporary
+        with _naming(path):
+            yield temporary
     finally:
         remove(temporary)

@@ -69,6 +69,7 @@ DIRECTORIES = {
 # kind -> what the first or last bytes of such a file hold
 FILES = {
     "denominator graph": rb"\APK.*(src|leaves|initial)\.npy",
+    "language model": rb"\A(\s*\\data\\|\x1f\x8b\x08\x08.{6}lm\.arpa\x00)",
     "FST text": rb"\A(\d+ \d+ \d+ \S+\n|\d+ \S+\n)",
     "i-vectors": rb"\A\x89HDF\r\n\x1a\n.*extractor",
     "exported model": rb"chainstitch\.json",

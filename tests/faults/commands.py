@@ -186,6 +186,33 @@ COMMANDS = {
          "ivectors extract ivector --data dev_hires --out dev_hires/means.npz --overwrite",
          "ivectors extract ivector --data dev_hires --out dev_hires/feats/feats.h5 --overwrite"],
     ),
+    "lm train": Command(
+        "lm train text.txt dev --vocab lexicon --out place/new.arpa",
+        {"text.txt": "text", **_set("dev"), "lexicon": "vocabulary"},
+        "place",
+        ["lm train text.txt --out text.txt --overwrite",
+         "lm train text.txt --vocab lexicon --out lexicon --overwrite",
+         "lm train dev --out dev/cuts.jsonl.gz --overwrite"],
+    ),
+    "lm mix": Command(
+        "lm mix arpa arpa.gz --heldout text.txt --out place/new.arpa.gz",
+        {"arpa": "arpa", "arpa.gz": "zipped arpa", "text.txt": "text"},
+        "place",
+        ["lm mix arpa arpa.gz --heldout text.txt --overwrite --out text.txt",
+         "lm mix arpa arpa.gz --weight 0.5 --weight 0.5 --overwrite --out arpa"],
+    ),
+    "lm prune": Command(
+        "lm prune arpa --threshold 0.1 --out place/new.arpa", {"arpa": "arpa"}, "place",
+        ["lm prune arpa --ngrams 9 --out arpa --overwrite"],
+    ),
+    "lm limit": Command(
+        "lm limit arpa --vocab lexicon --out place/new.arpa",
+        {"arpa": "arpa", "lexicon": "vocabulary"}, "place",
+        ["lm limit arpa --vocab lexicon --out lexicon --overwrite"],
+    ),
+    "lm perplexity": Command(
+        "lm perplexity arpa text.txt", {"arpa": "arpa", "text.txt": "text"}, NOTHING, READS,
+    ),
     "lang": Command(
         "lang lexicon --extra-lexicon extra --text text.txt --words-from dev --out place/new",
         {"lexicon": "lexicon", "extra": "lexicon", "text.txt": "text", **_set("dev")},

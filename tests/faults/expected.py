@@ -50,6 +50,17 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
         ("prepare kaldi", fault, "kaldi/text"): Well(SAID, "have no text")
         for fault in ("empty", "truncated", "wrong dimension")
     },
+    **{
+        (command, "truncated", file): Well(HALF)
+        for command, file in (
+            ("lm train", "text.txt"),
+            ("lm train", "lexicon"),
+            ("lm mix", "text.txt"),
+            ("lm limit", "lexicon"),
+            ("lm perplexity", "text.txt"),
+        )
+    },
+    ("lm train", "wrong type", "dev"): Well("a text is as good as a set"),
     ("prepare kaldi", "missing", "kaldi/utt2spk"): Well(SAID, "has no utt2spk"),
     ("prepare kaldi", "wrong type", "kaldi/utt2spk"): Well(SAID, "has no utt2spk"),
     ("prepare kaldi", "empty", "kaldi/utt2spk"): Well("everybody is a speaker"),

@@ -85,6 +85,8 @@ KINDS = {
     "text": Kind(by.directory),
     "arpa": Kind(by.edited("-0.6\thigh\t-0.2", "high\thigh\thigh"),
                  by.edited("ngram 1=5", "ngram 1=7")),
+    "zipped arpa": Kind(by.directory, "as arpa", "as arpa"),
+    "vocabulary": Kind(by.directory, NO_DIMENSION),
     "words.txt": Kind(by.edited("hiss 3", "hiss three"), by.text("<eps> 0\n")),
     "phones.txt": Kind(by.edited("SIL 1", "SIL one"), by.edited("S 4", "S 4\nT 9")),
     "lang lexicon": Kind(by.directory, by.text("low X\n")),

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from chainstitch.utils.data.images import ImageSet, write_images
 from chainstitch.utils.data.ivectors import write_ivectors
 from chainstitch.utils.files import atomic_file
 from chainstitch.utils.lang.compose import write_fst
+from chainstitch.utils.lm.training import train
 from chainstitch.utils.report.tensorboard import Scalars
 from tests.faults.small_disk import NoSmallDisk, SmallDisk, small_disk
 from tests.toy import run
@@ -77,7 +79,19 @@ def events(path: Path, size: int) -> None:
             scalars.write(row | {"seconds": 1.0, "alpha": 0.3})
 
 
-WRITERS: list[Callable[[Path, int], None]] = [ivectors, images, fst, alignments, events]
+def language_model(path: Path, size: int) -> None:
+    draw = np.random.default_rng(1)
+    with tempfile.NamedTemporaryFile("w") as text:
+        text.writelines(f"{line}\n" for line in np.array2string(
+            draw.integers(0, 999, size // 16), threshold=size
+        ).strip("[]").splitlines())  # fmt: skip
+        text.flush()
+        train([text.name], path, 3)
+
+
+WRITERS: list[Callable[[Path, int], None]] = [
+    ivectors, images, fst, alignments, events, language_model,
+]  # fmt: skip
 MODELS: dict[str, Callable[[int], dict[str, object]]] = {
     "one tensor": lambda size: {"model": torch.zeros(size // 4)},
     "many tensors": lambda size: {"model": {str(n): torch.zeros(9) for n in range(size // 200)}},

@@ -44,6 +44,8 @@ from chainstitch.utils.lang.aligned_words import aligned_words
 from chainstitch.utils.lang.dictionary import read_dictionary
 from chainstitch.utils.lang.directory import read_lang, read_sentences, read_table, write_lang
 from chainstitch.utils.lang.estimation import Counts, estimate
+from chainstitch.utils.lm import training
+from chainstitch.utils.lm.arpa_file import read_model
 from chainstitch.utils.queue import site, status
 from chainstitch.utils.report import summary
 from chainstitch.utils.score.boundaries import read_ctm, segment_words
@@ -149,6 +151,15 @@ def validated(path: Path) -> None:
 def grammar(path: Path) -> None:
     words = up(path, "lang") / "words.txt"
     ngram.from_arpa(path)(words, read_table(words))
+
+
+def language_model(path: Path) -> None:
+    read_model(path)
+
+
+def text_of_language_model(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        training.train([path], Path(out, "arpa"), 2)
 
 
 def language(path: Path) -> None:
@@ -336,6 +347,8 @@ READERS = {
     "sentences": Reader("text.txt", read_sentences),
     "arpa": Reader("arpa", grammar, "lang", slow=True),
     "arpa.gz": Reader("arpa.gz", grammar, "lang", slow=True),
+    "arpa of a model": Reader("arpa", language_model),
+    "text of a model": Reader("text.txt", text_of_language_model),
     "words.txt": Reader("lang/words.txt", lang),
     "phones.txt": Reader("lang/phones.txt", lang),
     "lang lexicon": Reader("lang/lexicon.txt", lang),

@@ -1,4 +1,4 @@
-r"""Is this an ARPA file? Checked line by line while it is copied for kaldilm.
+r"""Is this an ARPA file? Checked line by line while it is read, or copied for kaldilm.
 
 kaldilm takes much on trust: of `-1,5` it takes -1 and, as the field does not end there, the rest is
 lost; a log-probability above 0, fewer n-grams than the header promises, no `</s>` (so that no
@@ -30,6 +30,7 @@ MOST = 1e30  # of a weight; -99 is the usual log10 of nothing
 _COUNT = re.compile(rb"ngram\s+([0-9]{1,2})\s*=\s*([0-9]{1,10})")
 
 Lines = Iterator[tuple[int, bytes]]
+Take = Callable[[int, bytes], object]
 
 
 def copy_checked(arpa: Path | str, plain: Path | str, called: str) -> None:
@@ -41,18 +42,26 @@ def copy_checked(arpa: Path | str, plain: Path | str, called: str) -> None:
     Raises:
         UserError: it does not exist, or is not as above; names file and line.
     """
+    with open(plain, "wb") as target:
+        read_checked(arpa, lambda _, line: target.write(line + b"\n"), called)
+
+
+def read_checked(arpa: Path | str, take: Take, called: str) -> None:
+    r"""Hands the lines from \data\ to \end\ to `take`, with their numbers; errors as above.
+
+    Each has been found good when it is handed over, but only at the end of a section is it known
+    that there were as many as promised. Blank lines are left out.
+    """
     try:
-        lines = texts.numbered_bytes(arpa)
-        with open(plain, "wb") as target:
-            _check(lines, lambda line: target.write(line + b"\n"), called)
+        _check(texts.numbered_bytes(arpa), take, called)
     except FileNotFoundError:
         raise UserError(f"{called} does not exist; wanted an ARPA file") from None
     except IsADirectoryError:
         raise UserError(f"{called} is a directory; wanted an ARPA file") from None
 
 
-def _check(lines: Lines, write: Callable[[bytes], object], called: str) -> None:
-    """Writes the lines that count, each once it was found good."""
+def _check(lines: Lines, take: Take, called: str) -> None:
+    """Hands over the lines that count, each once it was found good."""
     section = _Section(called)
     counts: dict[int, int] = {}
     for section.number, line in lines:
@@ -60,12 +69,12 @@ def _check(lines: Lines, write: Callable[[bytes], object], called: str) -> None:
             break
     else:
         raise section.bad("the end, and no line \\data\\ before it")
-    write(line)
+    take(section.number, line)
     for section.number, line in lines:
         found = _COUNT.fullmatch(line.strip())
         if found:
             counts[int(found[1])] = int(found[2])
-            write(line)
+            take(section.number, line)
         elif line.strip():
             break
     if not counts or list(counts) != list(range(1, len(counts) + 1)):
@@ -73,7 +82,7 @@ def _check(lines: Lines, write: Callable[[bytes], object], called: str) -> None:
     for order, count in counts.items():
         if line.strip() != b"\\%d-grams:" % order:
             raise section.bad(f"found {_shown(line)}, wanted \\{order}-grams:")
-        write(line)
+        take(section.number, line)
         is_plain = _plain(order, order == len(counts))
         for section.number, line in lines:
             if is_plain(line):
@@ -82,13 +91,13 @@ def _check(lines: Lines, write: Callable[[bytes], object], called: str) -> None:
                 break
             elif not section.check(line, order, order == len(counts)):
                 continue
-            write(line)
+            take(section.number, line)
         else:
             raise section.bad("the file ends here, without \\end\\; it was cut short")
         section.finish(order, count)
     if line.strip() != rb"\end" b"\\":
         raise section.bad(f"found {_shown(line)}, wanted \\end\\")
-    write(line)
+    take(section.number, line)
     for _ in lines:  # of a .gz: its checksum stands at the end
         pass
 

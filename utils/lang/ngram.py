@@ -5,7 +5,10 @@ Transcripts become a Kneser-Ney model by kaldingram (SRILM's `-ukndiscount`, no 
     f(w | h) = (c(h w) - D) / c(h)    for what was seen; D = n1 / (n1 + 2 n2), per order,    (1)
     b(h) = (1 - sum_seen f(w | h)) / (1 - sum_seen f(w | h'))                                (2)
 
-where h' is h without its first word.
+where h' is h without its first word. `chainstitch lm train` is better, and faster: interpolated and
+with three discounts (chainstitch.utils.lm) its perplexity is 6 to 13 % lower on 50 to 20,000
+sentences of the Penn Treebank (trigrams). This stays for `lang --text` as long as the results of
+the recipes that use it were made with it.
 
 Two cases of small texts, which it leaves to the user:
  * n2 = 0 (nothing was seen exactly twice) makes D = 1, and what was seen once gets probability 0.

@@ -36,7 +36,7 @@ from chainstitch.utils.terminal import (
 
 NAMES = (
     *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    *("train-job", "combine", "classify", "align", "decode", "transcribe"),
+    *("train-job", "combine", "classify", "align", "decode", "rescore", "transcribe"),
     *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )
 COMMANDS = {

@@ -24,10 +24,10 @@ Costs are written to four decimals. An utterance without frames has no lattice.
 from __future__ import annotations
 
 import gzip
-import io
 import math
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,14 +50,22 @@ class Facts:
     """The content of lattices.toml.
 
     Attributes:
-        graph: the digest of what they were decoded with (graph.py): lang directory and tree.
+        lang: the digest (graph.py) of the lang directory that they were decoded with.
         seconds: of an output frame.
         beam: paths within so much of the best one are there.
     """
 
-    graph: str
+    lang: str
     seconds: float = field(metadata={"bounds": "(0, inf)"})
     beam: float = field(metadata={"bounds": "(0, inf)"})
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is said of lattices beside them."""
+
+    facts: Facts
+    leaves: Leaves
 
 
 def to_text(name: str, lattice: CompactLattice) -> str:
@@ -70,7 +78,9 @@ def to_text(name: str, lattice: CompactLattice) -> str:
     ):
         string = "_".join(map(str, labels[first[n] : first[n + 1]]))
         weight = f"{_number(graph)},{_number(SEARCH_LMWT * acoustic)},{string}"
-        lines.append(f"{src}\t{weight}" if dst == lattice.end else f"{src}\t{dst}\t{word}\t{weight}")
+        lines.append(
+            f"{src}\t{weight}" if dst == lattice.end else f"{src}\t{dst}\t{word}\t{weight}"
+        )
     return "\n".join(lines) + "\n\n"
 
 
@@ -78,28 +88,24 @@ def _number(cost: float) -> str:
     return f"{cost:.4f}".rstrip("0").rstrip(".")
 
 
-class Writer:
-    """Writes lat.N.gz, lattices.toml and leaves.npz into a directory that is being made."""
-
-    def __init__(self, directory: Path, facts: Facts, leaves: Leaves, part: int = 1) -> None:
-        self._folder = directory / FOLDER
-        self._folder.mkdir()
-        config.save(facts, self._folder / FACTS)
-        stream = io.BytesIO()
-        np.savez_compressed(stream, table=leaves.table, num_pdfs=leaves.num_pdfs)
-        (self._folder / LEAVES).write_bytes(stream.getvalue())
-        # without a time or a name: the same lattices are the same file
-        self._raw = open(self._folder / f"lat.{part}.gz", "wb")  # noqa: SIM115
-        self._stream = gzip.GzipFile("", "wb", LEVEL, self._raw, mtime=0)
-
-    def write(self, text: str) -> None:
-        """Adds an utterance, as `to_text` gives it."""
-        self._stream.write(text.encode())
-
-    def close(self) -> None:
-        """Ends the file."""
-        self._stream.close()
-        self._raw.close()
+@contextmanager
+def writer(directory: Path, kept: Kept | None) -> Iterator[Callable[[str], object]]:
+    """What adds an utterance, as `to_text` gives it, to the lattices in a directory that is being
+    made; nothing if they are not kept.
+    """
+    if kept is None:
+        yield lambda text: None
+        return
+    folder = directory / FOLDER
+    folder.mkdir()
+    config.save(kept.facts, folder / FACTS)
+    np.savez_compressed(folder / LEAVES, table=kept.leaves.table, num_pdfs=kept.leaves.num_pdfs)
+    # without a time or a name: the same lattices are the same file
+    with (
+        open(folder / "lat.1.gz", "wb") as file,
+        gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as stream,
+    ):
+        yield lambda text: stream.write(text.encode())
 
 
 def files(directory: Path) -> list[Path]:
@@ -118,7 +124,7 @@ def files(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (len(numbers[path]), numbers[path]))
 
 
-def read_facts(directory: Path) -> tuple[Facts, Leaves]:
+def read_kept(directory: Path) -> Kept:
     """How the lattices of a decode directory were made.
 
     Raises:
@@ -132,7 +138,7 @@ def read_facts(directory: Path) -> tuple[Facts, Leaves]:
     facts = config.load(folder / FACTS, Facts)
     try:
         with np.load(folder / LEAVES, allow_pickle=False) as kept:
-            return facts, Leaves(kept["table"], int(kept["num_pdfs"]))
+            return Kept(facts, Leaves(kept["table"], int(kept["num_pdfs"])))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{folder / LEAVES} is missing or damaged ({error}); decode again with --write-lattices"
@@ -180,7 +186,9 @@ def _read_one(
             *states, weight = fields
             row, labels = _row(states, weight)
         except ValueError:
-            raise _bad(path, number, line, "source, target, word and graph,acoustic,labels") from None
+            raise _bad(
+                path, number, line, "source, target, word and graph,acoustic,labels"
+            ) from None
         if not 0 <= row[2] <= most_word:
             raise _bad(path, number, line, f"a word of 0 to {most_word}; is it of another lang?")
         if labels and not (0 <= min(labels) and max(labels) < num_pdfs):
@@ -220,5 +228,3 @@ def merge(out: Path, shares: list[Path]) -> None:
         for path in (share / FOLDER).iterdir():
             name = f"lat.{number}.gz" if path.name.startswith("lat.") else path.name
             (folder / name).write_bytes(path.read_bytes())
-
-

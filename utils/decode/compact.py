@@ -89,7 +89,7 @@ def cheapest(lattice: CompactLattice, costs: Costs) -> Iterator[list[int]]:
     """The arcs of all paths, cheapest first."""
     if not len(lattice):
         return
-    beta = _least(lattice.dst, lattice.src, costs, lattice.end, lattice.end, True).tolist()
+    beta = _to_end(lattice, costs).tolist()
     leaving = np.searchsorted(lattice.src, np.arange(lattice.end + 2)).tolist()
     dst, cost = lattice.dst.tolist(), costs.tolist()
     # (cost of the whole, number as it came, cost so far, state, the arcs before, last first)
@@ -121,9 +121,20 @@ def prune(lattice: CompactLattice, costs: Costs, beam: float) -> NDArray[np.int6
     if not len(lattice):
         return np.zeros(0, np.int64)
     alpha = _least(lattice.src, lattice.dst, costs, 0, lattice.end, False)
-    beta = _least(lattice.dst, lattice.src, costs, lattice.end, lattice.end, True)
+    beta = _to_end(lattice, costs)
     through = alpha[lattice.src] + costs + beta[lattice.dst]
     return np.flatnonzero(through <= beta[0] + beam + 1e-9)
+
+
+def excess(lattice: CompactLattice, costs: Costs) -> Costs:
+    """What each arc costs more than the best way from where it leaves: 0 along the best path."""
+    beta = _to_end(lattice, costs)
+    return costs + beta[lattice.dst] - beta[lattice.src]
+
+
+def _to_end(lattice: CompactLattice, costs: Costs) -> Costs:
+    """beta of (2)."""
+    return _least(lattice.dst, lattice.src, costs, lattice.end, lattice.end, True)
 
 
 @njit()

@@ -101,7 +101,15 @@ def _arrays(lattice: Any) -> tuple[Any, ...]:
     weight = floats[at[:, None] + np.arange(2, 4)]
     columns = [words[at + n].astype(np.int64) for n in (0, 1, 4)]
     pdf, word, target = columns
-    return lattice.start, counts, final.astype(np.float64), pdf, word, weight.astype(np.float64), target
+    return (
+        lattice.start,
+        counts,
+        final.astype(np.float64),
+        pdf,
+        word,
+        weight.astype(np.float64),
+        target,
+    )
 
 
 @njit()

@@ -285,7 +285,9 @@ def _build(called: str, found: _Columns, begin: int, end: int) -> BackoffModel:
         column, value, history, key = (x[order_of] for x in (column, value, history, key))
         twice = np.flatnonzero(key[1:] == key[:-1])
         if len(twice):
-            raise UserError(f"{called}: an n-gram of {order} words stands there twice; make it again")
+            raise UserError(
+                f"{called}: an n-gram of {order} words stands there twice; make it again"
+            )
         # the state behind: the longest end of these words that is a history
         behind = np.full(len(column), NONE, np.int64)
         for skipped in range(1, order):

@@ -63,7 +63,11 @@ def columns(path: Path, made_by: str) -> tuple[int, np.ndarray, list[np.ndarray]
     data = path.read_bytes()
     flags, start, states, begin = _head(data)
     counts = np.array([fst.num_arcs(state) for state in range(states)], np.int64)
-    arcs, ends = _by_iterator(fst) if flags & SYMBOLS else _by_place(data, begin, *_places(data, begin, states))
+    arcs, ends = (
+        _by_iterator(fst)
+        if flags & SYMBOLS
+        else _by_place(data, begin, *_places(data, begin, states))
+    )
     return start, np.concatenate([[0], np.cumsum(counts)]), arcs, ends
 
 

@@ -32,6 +32,7 @@ two paths, in another order, differ in the last digits.
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 from typing import Any
 
@@ -43,7 +44,10 @@ from numpy.typing import NDArray
 from chainstitch.utils.compiled import njit
 from chainstitch.utils.decode.compact import CompactLattice, in_order
 
+log = logging.getLogger(__name__)
+
 SAME = 1e-4
+MOST = 300_000  # arcs of a lattice; where there would be more the beam is made smaller
 SLACK = 1e-6  # of the beam, for rounding
 
 Ints = NDArray[np.int64]
@@ -58,7 +62,17 @@ def determinise(lattice: Any, beam: float) -> CompactLattice:
     """
     start, counts, final, pdf, word, weight, target = _arrays(lattice)
     first = np.concatenate([[0], np.cumsum(counts)])
-    arcs, costs, made, book = _determinise(start, first, target, word, pdf, weight, final, beam)
+    arcs, costs, made, book, within = _determinise(
+        start, first, target, word, pdf, weight, final, beam, MOST
+    )
+    if within < beam:  # all that lies so near the best path is there, and more that is of no use
+        log.warning(
+            "a lattice would have more than %d arcs; its beam is %.2f instead of %g", MOST, within,
+            beam,
+        )  # fmt: skip
+        arcs, costs, made, book, _ = _determinise(
+            start, first, target, word, pdf, weight, final, within, 2 * MOST
+        )
     arcs, costs = arcs[:made], costs[:made]
     end = int(arcs[:, :2].max(initial=0)) + 1
     arcs[arcs[:, 1] < 0, 1] = end
@@ -209,14 +223,14 @@ def _behind(book: Ints, known: Any, string: int, prefix: int) -> tuple[Ints, int
 def _closure(
     at: int, last: int, order: Ints, rank: Ints, first: Ints, target: Ints, word: Ints, pdf: Ints,
     weight: Floats, matters: Any, mark: Ints, now: int, cost: Floats, string: Ints, book: Ints,
-    known: Any,
+    known: Any, found: Ints, beta: Floats, most: float,
 ) -> tuple[Ints, Ints]:  # fmt: skip
     """The book, and the states that matter among those that are reached without a word.
 
     `mark` is `now` for states that were reached, `cost` and `string` say how; the first of them, in
     their order, is `at`, and the last `last`.
     """
-    found, count = np.empty(len(order), np.int64), 0
+    count = 0
     while at <= last:
         q = order[at]
         at += 1
@@ -229,7 +243,8 @@ def _closure(
             d = target[arc]
             if word[arc] != 0:
                 continue
-            if mark[d] == now and _total(cost, q) + _total(weight, arc) >= _total(cost, d):
+            total = _total(cost, q) + _total(weight, arc)
+            if total + beta[d] > most or (mark[d] == now and total >= _total(cost, d)):
                 continue
             mark[d] = now
             cost[d, 0], cost[d, 1] = cost[q, 0] + weight[arc, 0], cost[q, 1] + weight[arc, 1]
@@ -277,9 +292,11 @@ def _is(
 @njit()
 def _determinise(
     start: int, first: Ints, target: Ints, word: Ints, pdf: Ints, weight: Floats, final: Floats,
-    beam: float,
+    beam: float, most: int,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Arcs (source, target or -1 for the end, word, string), their costs, their number, the book."""
+    """Arcs (source, target or -1 for the end, word, string), their costs, their number, the book, and
+    the beam within which that is all: `beam`, or less where there are more than `most` arcs.
+    """
     states = len(first) - 1
     order = _order(first, target)
     rank = np.empty(states, np.int64)
@@ -306,6 +323,7 @@ def _determinise(
     arcs, arc_costs, made = np.zeros((1024, 4), np.int64), np.zeros((1024, 2)), 0
     mark, now = np.zeros(states, np.int64), 0
     cost, string = np.zeros((states, 2)), np.zeros(states, np.int64)
+    found = np.empty(states, np.int64)
     # what leaves a subset: word, state and string; costs
     leaving, leaving_costs = np.zeros((1024, 3), np.int64), np.zeros((1024, 2))
 
@@ -313,6 +331,7 @@ def _determinise(
     leaving[0, 1] = start
     queue = [(0.0, -1)]
     heapq.heappop(queue)
+    ahead = 0.0
     while True:
         by_word = np.argsort(leaving[:left, 0])
         so_far = 0.0 if source < 0 else forward[source, 0]
@@ -332,7 +351,7 @@ def _determinise(
                 continue
             book, subset = _closure(
                 at, last, order, rank, first, target, word, pdf, weight, matters, mark, now, cost,
-                string, book, known,
+                string, book, known, found, beta, limit - so_far,
             )  # fmt: skip
             graph, acoustic, prefix = 0.0, 0.0, 0
             if source >= 0:
@@ -373,11 +392,12 @@ def _determinise(
                 made += 1
         source = -1
         while len(queue) and source < 0:
-            _, source = heapq.heappop(queue)
+            ahead, source = heapq.heappop(queue)
             if index[source, 2]:
                 source = -1
-        if source < 0:
-            return arcs, arc_costs, made, book
+        if source < 0 or made > most:
+            within = beam if source < 0 else max(ahead - beta[start] - SLACK, 0.0)
+            return arcs, arc_costs, made, book, within
         index[source, 2] = 1
         left, least, end = 0, np.inf, -1
         for row in range(index[source, 0], index[source + 1, 0]):

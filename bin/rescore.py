@@ -40,8 +40,8 @@ def rescore(
     Example:
         chainstitch rescore exp/a/decode_dev --lang data/lang --arpa big.arpa.gz --out exp/a/dev_big
     """
-    from chainstitch.utils.decode.rescored_sets import read_decoded, rescored, words_lm
     from chainstitch.utils.decode.outcome import Wanted
+    from chainstitch.utils.decode.rescored_sets import read_decoded, rescored, words_lm
     from chainstitch.utils.decode.sets import sweep_points, write_decode
     from chainstitch.utils.outputs import check_directory
     from chainstitch.utils.score.sweep import read_choice

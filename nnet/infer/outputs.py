@@ -8,10 +8,11 @@ pdfs given the frame; by Bayes' rule the frame given the pdf is, but for what al
 with p(pdf) counted in training; and as successive frames are far from independent, it is scaled
 down against the graph.
 
-An utterance goes through the network whole, or in chunks, as Kaldi does it, each with so many frames
-before and behind it. A network with a memory (an LSTM) was trained on chunks, and may have learnt
-to rely on beginning shortly before. What its layers splice is real everywhere in the chunk: a
-network without a memory puts out the same both ways.
+An utterance goes through the network whole, or in chunks, as Kaldi does it, each with so many
+frames before and behind it. A network with a memory (an LSTM) was trained on chunks, and may have
+learnt to rely on beginning shortly before. What its layers splice is real everywhere in the chunk:
+a network without a memory puts out the same both ways. (The first frames before a chunk repeat the
+first of them for what lies outside, as in training; Kaldi's have what is there.)
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def test_rescoring_is_decoding_with_the_big_model(toy: Toy, place: Path, tmp_pat
     write_lang(tmp_path / "lang", lexicon, ngram.from_arpa(tmp_path / "arpa"))
     wide = ["--beam", 30, "--lattice-beam", 8]
     assert _decode(toy, place, "decode_wide", "--write-lattices", *wide) == 0
-    assert run("rescore", place / "exp/decode_wide", "--lang", toy.lang, "--arpa",
-               tmp_path / "arpa", "--out", place / "exp/one", "--lmwt", 10, "--wip", 0) == 0  # fmt: skip
+    assert run("rescore", place / "exp/decode_wide", "--lang", toy.lang, "--lmwt", 10, "--wip", 0,
+               "--arpa", tmp_path / "arpa", "--out", place / "exp/one") == 0  # fmt: skip
     assert run("decode", place / "exp", "--data", toy.dev, "--lang", tmp_path / "lang", "--nj", 1,
                "--out", place / "exp/other", "--lmwt", 10, "--wip", 0, *wide) == 0  # fmt: skip
     one, other = _content(place / "exp/one"), _content(place / "exp/other")

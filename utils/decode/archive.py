@@ -114,7 +114,7 @@ def files(directory: Path) -> list[Path]:
     Raises:
         UsageError: there are none.
     """
-    found = [path for path in (directory / FOLDER).glob("lat.*.gz")]
+    found = list((directory / FOLDER).glob("lat.*.gz"))
     if not found:
         raise UsageError(
             f"{directory} has no {FOLDER}/lat.1.gz; give a directory of `chainstitch decode "
@@ -158,6 +158,8 @@ def read_lattices(
         UserError: a file is damaged; names the line.
     """
     for path in paths:
+        if not path.stat().st_size:
+            raise UserError(f"{path} is empty; decode again with --write-lattices")
         seen: set[str] = set()
         numbered = texts.numbered(path)
         for number, line in numbered:
@@ -191,7 +193,7 @@ def _read_one(
             ) from None
         if not 0 <= row[2] <= most_word:
             raise _bad(path, number, line, f"a word of 0 to {most_word}; is it of another lang?")
-        if labels and not (0 <= min(labels) and max(labels) < num_pdfs):
+        if labels and not (min(labels) >= 0 and max(labels) < num_pdfs):
             raise _bad(path, number, line, f"labels of 1 to {num_pdfs}")
         (finals if row[1] < 0 else arcs).append(row)
         (rests if row[1] < 0 else pdfs).append(labels)

@@ -1,4 +1,4 @@
-r"""Compact lattices: one arc for each word, with the pdfs of its frames; paths of them, and the best.
+r"""Compact lattices: one arc for each word, with the pdfs of its frames; paths, and the best.
 
 States are numbered in the order of time, the start is 0, and arcs stand in the order of the states
 that they leave. What Kaldi calls a final weight is an arc without a word (word 0) to one more
@@ -129,12 +129,14 @@ def prune(lattice: CompactLattice, costs: Costs, beam: float) -> NDArray[np.int6
 def excess(lattice: CompactLattice, costs: Costs) -> Costs:
     """What each arc costs more than the best way from where it leaves: 0 along the best path."""
     beta = _to_end(lattice, costs)
-    return costs + beta[lattice.dst] - beta[lattice.src]
+    more: Costs = costs + beta[lattice.dst] - beta[lattice.src]
+    return more
 
 
 def _to_end(lattice: CompactLattice, costs: Costs) -> Costs:
     """beta of (2)."""
-    return _least(lattice.dst, lattice.src, costs, lattice.end, lattice.end, True)
+    beta: Costs = _least(lattice.dst, lattice.src, costs, lattice.end, lattice.end, True)
+    return beta
 
 
 @njit()
@@ -172,7 +174,8 @@ def in_order(
             if target not in seen:
                 seen.add(target)
                 todo.append(target)
-    number, order, todo = {}, [], [] if 0 in waiting else [0]
+    number: dict[int, int] = {}
+    order, todo = [], [] if 0 in waiting else [0]
     while todo:
         state = todo.pop()
         if state != end:

@@ -151,7 +151,7 @@ def _order(first: Ints, target: Ints) -> Ints:
 
 
 @njit()
-def _total(costs: Floats, row: int) -> float:
+def _total(costs: Floats, row: int) -> Any:
     return costs[row, 0] + costs[row, 1]
 
 
@@ -294,8 +294,8 @@ def _determinise(
     start: int, first: Ints, target: Ints, word: Ints, pdf: Ints, weight: Floats, final: Floats,
     beam: float, most: int,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Arcs (source, target or -1 for the end, word, string), their costs, their number, the book, and
-    the beam within which that is all: `beam`, or less where there are more than `most` arcs.
+    """Arcs (source, target or -1 for the end, word, string), their costs, their number, the book;
+    and the beam within which that is all: `beam`, or less where there are more than `most` arcs.
     """
     states = len(first) - 1
     order = _order(first, target)
@@ -360,7 +360,7 @@ def _determinise(
             for k in range(len(subset)):
                 q = subset[k]
                 key = (key * 1000003 + q * 8191 + string[q]) & 0x7FFFFFFFFFFFFFF
-            same = by_hash[key] if key in by_hash else -1
+            same = by_hash.get(key, -1)
             while same >= 0:
                 begin, end = index[same, 0], index[same + 1, 0]
                 if _is(subset, cost, string, subsets, costs, begin, end):
@@ -377,7 +377,7 @@ def _determinise(
                     costs[row, 0], costs[row, 1] = cost[q, 0], cost[q, 1]
                     row += 1
                 index[count, 0] = row
-                index[same, 1] = by_hash[key] if key in by_hash else -1
+                index[same, 1] = by_hash.get(key, -1)
                 by_hash[key] = same
                 forward[same, 0] = np.inf
             if so_far + graph + acoustic < forward[same, 0] and index[same, 2] == 0:

@@ -12,8 +12,8 @@ and R; the paths are as probable as exp(-cost) says. One would try every R.
 **Recursion.** Let A(n, q) stand for the mean edit distance between what is said up to n and
 r(1) ... r(q):
 
-    B(a, q) = min { A(s, q - 1) + l(w, r(q)),  A(s, q) + l'(w, 0),  B(a, q - 1) + l(0, r(q)) }     (1)
-    A(n, q) = sum over arcs a into n of p(a | n) B(a, q)                                            (2)
+    B(a, q) = min { A(s, q - 1) + l(w, r(q)), A(s, q) + l'(w, 0), B(a, q - 1) + l(0, r(q)) }    (1)
+    A(n, q) = sum over arcs a into n of p(a | n) B(a, q)                                        (2)
 
 with A(0, q) = the number of words in r(1) ... r(q), and B(a, 0) = A(s, 0) + l'(w, 0). It takes the
 least of means where it should take the mean of leasts, so that A(N, Q) is the risk or a little more

@@ -93,7 +93,7 @@ def rescored(
     if lost:
         log.warning(
             "%d utterances have no path of words that the language model knows and no hypothesis "
-            "(the first: %s); it should have all words of the lexicon, or <unk>", len(lost), lost[0],
+            "(the first: %s); it should have all words of the lexicon", len(lost), lost[0],
         )  # fmt: skip
     for name in missing:
         yield Utterance(name, 0, False, {point: [] for point in wanted.points}, [])

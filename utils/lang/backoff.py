@@ -14,8 +14,8 @@ and 20 for a state, against some 40 and more for the arcs of an FST.
 **From ARPA.** N-grams come as they stand in the file, into columns of numbers; order by order they
 are sorted, by history and word, and find their history among those of the order below. What is
 never asked for is not made: a history behind which nothing was seen is replaced by the one that it
-backs off to, whose price is added to the arc. N-grams without their history are left out, as kaldilm
-does; so are those with words that are not in the table.
+backs off to, whose price is added to the arc. N-grams without their history are left out, as
+kaldilm does; so are those with words that are not in the table.
 
 **From G.fst**, the same automaton with back-off arcs (`#0`). The search may take such an arc where
 the word was seen, too: its path then costs min over both, not (1). `Search` gives that cost, which
@@ -282,7 +282,8 @@ def _build(called: str, found: _Columns, begin: int, end: int) -> BackoffModel:
             column, value, history = column[here], value[here], history[here]
         key = history * size + column[:, -1]
         order_of = np.argsort(key, kind="stable")
-        column, value, history, key = (x[order_of] for x in (column, value, history, key))
+        column, value = column[order_of], value[order_of]
+        history, key = history[order_of], key[order_of]
         twice = np.flatnonzero(key[1:] == key[:-1])
         if len(twice):
             raise UserError(
@@ -313,8 +314,8 @@ def _build(called: str, found: _Columns, begin: int, end: int) -> BackoffModel:
         found.words[order - 1], found.costs[order - 1] = array("i"), array("f")
     if lost or found.foreign:
         log.warning(
-            "%s: %d n-grams with words that are not in words.txt, and %d without their history, are "
-            "left out", called, found.foreign, lost,
+            "%s: %d n-grams with words that are not in words.txt, and %d without their history, "
+            "are left out", called, found.foreign, lost,
         )  # fmt: skip
     return _short_cuts(
         state_of(np.array([[begin]], np.int32))[0] if highest > 1 else 0,

@@ -18,7 +18,7 @@ output-layer name=output
 LSTM = """
 input name=input dim=4
 relu-batchnorm-layer name=a dim=6 input=Append(-1,0,1)
-fast-lstmp-layer name=l cell-dim=6 recurrent-projection-dim=3 non-recurrent-projection-dim=3 delay=-3
+fast-lstmp-layer name=l cell-dim=6 recurrent-projection-dim=3 delay=-3
 output-layer name=output
 """
 LENGTHS = [50, 1, 33, 30]

@@ -69,9 +69,8 @@ def test_it_is_not_the_best_path_where_many_agree_on_a_word() -> None:
     assert lattice.words_of(best_path(lattice, costs)) == [1, 1]
     found = consensus(lattice, costs, WIDE)
     assert found.words in ([2, 3], [1, 3])
-    assert found.risk < twin.expected_errors(
-        list(zip(shares, map(lambda s: -math.log(s), shares.values()), strict=True)), (1, 1)
-    )
+    paths = [(said, -math.log(share)) for said, share in shares.items()]
+    assert found.risk < twin.expected_errors(paths, (1, 1))
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -20,7 +20,7 @@ def compare(
         str | None, typer.Option(help="pair the others with this name (without fold and seed)")
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="write the table with its receipts to this file")
+        Path | None, typer.Option(help="write the table to this page, receipts to results/ beside")
     ] = None,
     section: Annotated[
         str, typer.Option(help="heading of the part of --markdown to write; the rest is kept")
@@ -48,7 +48,6 @@ def compare(
     rows = compare_experiments(runs, [name for name in sets.split(",") if name], baseline)
     if markdown is not None:
         command = shlex.join(["chainstitch", *sys.argv[1:]])
-        text = results.section_text(section, rows, command, baseline)
-        results.replace_section(markdown, section, text)
+        results.write_section(markdown, section, rows, command, baseline)
     print(table_text(results.table(rows, baseline)))
     print(results.caption(rows, baseline))

@@ -114,6 +114,34 @@ def folder(
     _report(out if split else out.parent, counts)
 
 
+def tedlium(
+    source: Annotated[
+        Path, typer.Argument(help="What the archive unpacks to, TEDLIUM_release2 say.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(help="Directory that gets train/, dev/, test/, dict/ and lm_text/.")
+    ],
+    release: Annotated[int, typer.Option(help="2, or 3, whose `legacy` sets are taken.")] = 2,
+    lm_text: Annotated[bool, typer.Option(help="Write the text for language models, too.")] = True,
+    lm_dev_lines: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Transcripts held out from that text.")
+    ] = 10_000,
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """TED-LIUM: sets with their stm for scoring, the dictionary, and the text for LMs.
+
+    Example: chainstitch prepare tedlium TEDLIUM_release2 data
+    """
+    from chainstitch.utils.corpora import tedlium as corpus
+
+    counts = corpus.prepare(
+        _existing(source, beside=out), out, release=release, lm_text=lm_text,
+        lm_dev_lines=lm_dev_lines, skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
+    _report(out, counts)
+
+
 def cifar10(
     source: Source,
     out: Sets,
@@ -190,6 +218,7 @@ SUBCOMMANDS = {
     "digits": digits,
     "kaldi": kaldi,
     "folder": folder,
+    "tedlium": tedlium,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "mnist": mnist,

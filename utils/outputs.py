@@ -49,6 +49,8 @@ MARK = ".chainstitch"
 DIRECTORIES = {
     "set": "prepare",
     "images": "prepare",
+    "dictionary": "prepare",
+    "text": "prepare",
     "features": "features",
     "lang": "lang",
     "tree": "tree",

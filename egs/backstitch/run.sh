@@ -13,6 +13,7 @@ device=cpu
 overwrite=false
 conf=conf
 work=. # where data/ and exp/ are made
+seeds=
 results= # empty: exp/ in the work directory
 
 help_message="Usage: egs/backstitch/run.sh --experiment NAME [--quick true] [--corpus DIR] [options]
@@ -29,7 +30,9 @@ Measures what backstitch does to a network that over-fits, against plain trainin
   --corpus DIR       the directory of the corpus: recordings/ of digits, the idx.gz files of MNIST, an
                      archive of CIFAR-10; for speech, what egs/mini/local/make_corpus.py made
   --conf DIR         where NAME.toml and the networks, in nets/, are (default: the recipe's own)
-  --nj N             runs at a time, of one thread each (default $nj)
+  --seeds 'A B ...'  seeds of your own for the reported runs: the rates stay those that were chosen, and the
+                     page says beside the experiment's own verdict what comes of yours (at least two)
+  --nj N             jobs that share the runs, of one thread each (default $nj)
   --work DIR         where data/ and exp/ go (default: this directory)
   --results DIR      where RESULTS.md, pictures and results/NAME.json go (default: exp/ in the work
                      directory); the page has all experiments whose .json is there
@@ -60,19 +63,22 @@ if [[ $quick == true ]]; then name+=_quick; fi
 exp=$work/exp/$name
 if [[ $results ]]; then results=$(caller_path "$results"); else results=$work/exp; fi
 if [[ $conf != conf ]]; then conf=$(caller_path "$conf"); fi
-asked=("$experiment" --conf "$conf" --quick "$quick")
+asked=("$experiment" --conf "$conf" --quick "$quick" --seeds "$seeds")
+again=
+if [[ $seeds ]]; then again=_again; fi
 . local/data.sh
 
-# Starts a job for each run of a plan, and says now and then how many are done.
+# Starts jobs that share the runs of a plan, and says now and then how many are done.
 do_all() { # PLAN WHAT SCRIPT [OPTIONS of progress.py]
-  local plan=$1 what=$2 script=$3 count status=0 pid
+  local plan=$1 what=$2 script=$3 jobs status=0 pid
   local progress=(python local/progress.py "$plan" --at-a-time "$nj" "${@:4}")
-  count=$(command python local/plan.py --count "$plan")
+  jobs=$(command python local/plan.py --count "$plan")
+  if ((jobs > nj)); then jobs=$nj; fi
   command "${progress[@]}" &
   pid=$!
   $(if [[ $device == cpu ]]; then echo "$train_cmd"; else echo "$cuda_cmd"; fi) \
-    --num-threads 1 --max-jobs-run "$nj" JOB=1:"$count" "$exp/log/$what.JOB.log" \
-    python "local/$script" "$plan" JOB --device "$device" "${overwrite_flag[@]}" || status=$?
+    --num-threads 1 JOB=1:"$jobs" "$exp/log/$what.JOB.log" \
+    python "local/$script" "$plan" JOB --jobs "$jobs" --device "$device" "${overwrite_flag[@]}" || status=$?
   kill "$pid" 2>/dev/null || true
   wait "$pid" || true
   command "${progress[@]}" --once
@@ -104,19 +110,19 @@ fi
 
 if stage 3 "reported runs"; then
   python local/plan.py "${asked[@]}" --part report --data "$data" --exp "$exp" \
-    --chosen "$exp/chosen.json" --out "$exp/report.json" --at-a-time "$nj"
-  do_all "$exp/report.json" report train_one.py
+    --chosen "$exp/chosen.json" --out "$exp/report$again.json" --at-a-time "$nj"
+  do_all "$exp/report$again.json" report train_one.py
 fi
 
 if [[ $kind == speech || $kind == digits ]]; then
   seconds=$(command python local/plan.py "${asked[@]}" --test-seconds)
   if stage 4 "decode the test set" "$seconds s a run"; then
-    do_all "$exp/report.json" test test_one.py --file test.json --verb tested --each "$seconds"
+    do_all "$exp/report$again.json" test test_one.py --file test.json --verb tested --each "$seconds"
   fi
 fi
 
 if stage 5 "table, pictures and verdict" "5 s" "1 MB"; then
-  python local/gather.py "${asked[@]}" --exp "$exp" \
-    --out "$results/results/$name.json" --command "egs/backstitch/run.sh ${parse_options_given[*]}"
-  python local/report.py "$results/results" --out "$results" --show "$name"
+  python local/gather.py "${asked[@]}" --exp "$exp" --plan "$exp/report$again.json" \
+    --out "$results/results/$name$again.json" --command "egs/backstitch/run.sh ${parse_options_given[*]}"
+  python local/report.py "$results/results" --out "$results" --show "$name$again"
 fi

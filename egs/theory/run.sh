@@ -10,6 +10,7 @@ work=. # where exp/ is made
 seed=0
 draws=1000000
 rows=10000
+time_constants=20
 results= # empty: exp/ in the work directory
 
 help_message="Usage: egs/theory/run.sh [--stage N] [--stop-stage M] [options]
@@ -17,6 +18,8 @@ Measures the bias of finite samples, and what backstitch takes from it, against 
   --work DIR         where exp/ goes (default: this directory)
   --draws N          data sets in stage 0, a tenth of it in stage 2 (default $draws)
   --rows N           data sets trained on in stage 1 (default $rows)
+  --time-constants T how long stage 1 measures, in time constants of the descent, after half of that to
+                     forget the start (default $time_constants)
   --seed N           of everything that is drawn (default $seed)
   --results DIR      where RESULTS.md and bias.png go (default: exp/ in the work directory)
   --overwrite true   replace what earlier runs made
@@ -37,7 +40,7 @@ fi
 
 if stage 1 "the same by training with the project's optimiser" "4 minutes" "1 MB"; then
   python local/training.py --out "$exp/training.json" --rows "$rows" --seed "$seed" \
-    "${overwrite_flag[@]}"
+    --time-constants "$time_constants" "${overwrite_flag[@]}"
 fi
 
 if stage 2 "mean and variance of a normal distribution" "5 s" "1 MB"; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def test_table_and_section(
     assert base.split()[:5] == ["dev", "base", "50.00", "-", "1"]
     assert new.split()[:5] == ["dev", "new", "12.50", "17.68", "2"]
     text = Path("R.md").read_text()
-    assert "`chainstitch compare exp/base_s0 exp/new_s0 exp/new_s1 --baseline base" in text
+    found = json.loads(Path("results/two_words.json").read_text())
+    command = "chainstitch compare exp/base_s0 exp/new_s0 exp/new_s1 --baseline base"
+    assert found["command"].startswith(command) and "3 runs: " in text
     assert "somewhere" not in text
     first = Path("R.md").read_bytes()
     assert run(monkeypatch, "compare", *runs, *options) == 0

@@ -93,6 +93,15 @@ COMMANDS = {
                   "prepare folder . . --split wav=0.2 --overwrite"],
         stays=SETS,
     ),
+    "prepare tedlium": Command(
+        "prepare tedlium tedlium place/new --lm-dev-lines 1",
+        {"tedlium": "directory", "tedlium/train/stm/T_2001.stm": "stm",
+         "tedlium/train/sph/T_2001.sph": "sph", "tedlium/TEDLIUM.152k.dic": "lexicon",
+         "tedlium/LM/a.en.gz": "text"},
+        "place", ["prepare tedlium tedlium tedlium --overwrite",
+                  "prepare tedlium tedlium . --overwrite"],
+        stays=SETS,
+    ),
     "prepare cifar10": Command(
         "prepare cifar10 cifar10 place/new --unofficial",
         {"cifar10": "directory", "cifar10/data_batch_1": "batch", "cifar10/batches.meta": "meta"},
@@ -344,6 +353,7 @@ COMMANDS = {
         "place",
         ["compare exp/a_s0 --markdown exp/a_s0/train.jsonl",
          "compare exp/a_s0 --markdown exp/a_s0/decode_dev/ref", "compare exp/a_s0 --markdown exp"],
+        stays="place/results$",
     ),
     "plot": Command(
         "plot exp/a_s0 --out place/new.png",

@@ -94,6 +94,17 @@ def edited(old: str, new: str) -> Damage:
     return damage
 
 
+def swapped(old: bytes, new: bytes) -> Damage:
+    """Other bytes where some are found first."""
+
+    def damage(path: Path) -> None:
+        content = path.read_bytes()
+        assert old in content, f"{path} has no {old!r}"
+        write(path, content.replace(old, new, 1))
+
+    return damage
+
+
 def zipped(change: Callable[[bytes], bytes]) -> Damage:
     """Other bytes in a .gz, whose checksum is theirs."""
 

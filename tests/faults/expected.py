@@ -40,6 +40,7 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
             ("prepare digits", "digits/recordings/0_george_0.wav"),
             ("prepare kaldi", "wav/s0/0.wav"),
             ("prepare folder", "wav/s0/0.wav"),
+            ("prepare tedlium", "tedlium/train/sph/T_2001.sph"),
             ("align wavs", "wav/s0/0.wav"),
             ("transcribe", "wav/s0/0.wav"),
         )
@@ -97,6 +98,8 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("prepare folder", "empty", "wav/s0/0.txt"): Well("it has an empty transcript"),
     ("prepare folder", "truncated", "wav/s0/0.txt"): Well(HALF),
     ("prepare folder", "wrong type", "wav/s0/0.txt"): Well(SAID, "wav/s0/0.txt is missing"),
+    ("prepare tedlium", "missing", "tedlium/LM/a.en.gz"): Fails(r"holds no \*\.en\.gz"),
+    ("prepare tedlium", "empty", "tedlium/LM/a.en.gz"): Fails(r"hold no text"),
     ("prepare cifar10", "missing", "cifar10/batches.meta"): Well("the ten names are known"),
     ("features", "empty", "mfcc.toml"): Fails("sampling_rate"),
     ("features", "wrong dimension", "mfcc.toml"): Fails("num_ceps"),

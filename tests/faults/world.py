@@ -163,6 +163,7 @@ def _corpora(place: Path) -> None:
     for speaker in digits.SPEAKERS:
         for number in range(10 * digits.PER_DIGIT):
             os.link(one, recordings / f"{number % 10}_{speaker}_{number // 10}.wav")
+    _tedlium(place / "tedlium")
     generator = np.random.default_rng(0)
     for dataset, label in (("cifar10", "labels"), ("cifar100", "fine_labels")):
         form = cifar.FORMS[dataset][0]
@@ -179,6 +180,22 @@ def _corpora(place: Path) -> None:
         (place / "mnist" / labelled).write_bytes(gzip.compress(header + pixels, mtime=0))
         header = struct.pack(">2I", 2049, 4)
         (place / "mnist" / labels).write_bytes(gzip.compress(header + bytes(range(4)), mtime=0))
+
+
+def _tedlium(place: Path) -> None:
+    """A talk in each set, all of the same sound."""
+    line = "T_2001 1 T_2001 {} {} <o,f0,male> {}\n"
+    for name in ("train", "dev", "test"):
+        for kind in ("sph", "stm"):
+            (place / name / kind).mkdir(parents=True)
+        sound = 0.1 * np.sin(np.arange(RATE))
+        soundfile.write(place / name / "sph/T_2001.sph", sound, RATE, "PCM_16", format="NIST")
+        rows = (("0.10", "0.30", "it 's low"), ("0.30", "0.40", "low high"), ("0.4", "0.45", "low"))
+        lines = "".join(line.format(*row) for row in rows)
+        (place / name / "stm/T_2001.stm").write_text(lines)
+    (place / "TEDLIUM.152k.dic").write_text("low L OW\nhigh H IY\nit's IH S\n")
+    (place / "LM").mkdir()
+    (place / "LM/a.en.gz").write_bytes(gzip.compress(b"it 's low </s>\nhigh </s>\n", mtime=0))
 
 
 def _images(place: Path) -> None:

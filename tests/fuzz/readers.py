@@ -24,7 +24,7 @@ from chainstitch.nnet.tasks import run
 from chainstitch.nnet.tasks.speech_data import load_leaves
 from chainstitch.utils import checkpoint
 from chainstitch.utils import config as configs
-from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist
+from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist, tedlium
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
@@ -41,7 +41,8 @@ from chainstitch.utils.report import summary
 from chainstitch.utils.score.boundaries import read_ctm, segment_words
 from chainstitch.utils.score.classes import score_classified
 from chainstitch.utils.score.experiment import read_experiment
-from chainstitch.utils.score.results import read_receipt, replace_section
+from chainstitch.utils.score.receipts import read_receipt
+from chainstitch.utils.score.results import replaced
 from chainstitch.utils.score.sweep import read_choice, score_directory
 from chainstitch.utils.score.train_log import read_train_log
 
@@ -225,7 +226,7 @@ def compared(path: Path) -> None:
 
 
 def markdown(path: Path) -> None:
-    replace_section(path, "Comparison", "## Comparison\n")
+    replaced(path, "Comparison", "## Comparison\n")
 
 
 def jobs(path: Path) -> None:
@@ -241,6 +242,11 @@ def archive(path: Path) -> None:
 def idx_files(path: Path) -> None:
     with tempfile.TemporaryDirectory() as out:
         mnist.prepare(path.parent, Path(out))
+
+
+def talks(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        tedlium.prepare(up(path, "tedlium"), Path(out), lm_dev_lines=1)
 
 
 def numerators(path: Path) -> None:
@@ -333,6 +339,10 @@ READERS = {
     "cifar100": Reader("cifar100/train", archive),
     "mnist images": Reader("mnist/train-images-idx3-ubyte.gz", idx_files),
     "mnist labels": Reader("mnist/train-labels-idx1-ubyte.gz", idx_files),
+    "stm": Reader("tedlium/train/stm/T_2001.stm", talks),
+    "sph": Reader("tedlium/train/sph/T_2001.sph", talks),
+    "TED-LIUM's dictionary": Reader("tedlium/TEDLIUM.152k.dic", talks),
+    "TED-LIUM's LM text": Reader("tedlium/LM/a.en.gz", talks),
     "names of classes": Reader("cifar10/batches.meta", archive),
     "numerators": Reader(NUMERATORS, numerators),
 }

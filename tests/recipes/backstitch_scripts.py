@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "egs" / "backstitch"
 NAMES = (
     *("experiment", "finished", "plan", "choose", "paired", "results", "verdict", "figure"),
-    *("gather", "report", "part_of_set", "progress", "train_one", "test_one"),
+    *("gather", "report", "part_of_set", "progress", "share", "train_one", "test_one"),
 )
 EXPERIMENTS = [path.stem for path in sorted((RECIPE / "conf").glob("*.toml"))]
 

@@ -52,3 +52,11 @@ def test_an_experiment_of_ones_own_goes_to_its_table_and_is_kept(tmp_path):
     again = run_recipe(*size)
     assert "2 trainings, 2 of them done; 0 to do" in again.stdout
     assert json.loads((tmp_path / "exp" / "results" / "tiny.json").read_text()) == result
+    others = run_recipe(*size, "--seeds", "1 7")  # seed 1 is done
+    assert "2 trainings, 2 of them done; 0 to do" in others.stdout
+    assert "4 trainings, 2 of them done; 2 to do" in others.stdout
+    page = (tmp_path / "exp" / "RESULTS.md").read_text()
+    assert page.count("## tiny") == 1 and "**Again**, seeds 1, 7: `1.0/1` with 2 passes" in page
+    refused = run_recipe(*size, "--seeds", "1 100")
+    assert refused.returncode == 2
+    assert "--seeds '1 100': seeds and tune_seeds share [100]" in refused.stderr

@@ -5,9 +5,6 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -140,21 +137,6 @@ def finish(row: dict, **more) -> None:
     out.mkdir(parents=True)
     result = {"run": row, "converged": True, "valid": -1.0, "wall": 8.0}
     (out / "result.json").write_text(json.dumps(result | more))
-
-
-def test_a_run_that_is_done_is_not_begun_again_and_torch_is_not_even_imported(plan, tmp_path):
-    finish(plan[0])
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps(plan))
-    code = (
-        "import sys, train_one\nsys.argv = ['train_one.py', sys.argv[1], '1']\n"
-        "print(train_one.main(), 'torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(RECIPE / "local")},
-    )  # fmt: skip
-    assert done.stdout == f"{plan[0]['out']} is done\n0 False\n", done.stderr
 
 
 def test_a_run_of_other_settings_does_not_count(local, plan):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -16,10 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(recipe: str, *arguments: str) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": "2"}
     done = subprocess.run(
         ["bash", str(ROOT / "egs" / recipe / "run.sh"), *arguments],
-        capture_output=True, text=True, timeout=1500, env=environment,
+        capture_output=True, text=True, timeout=1500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -47,30 +45,20 @@ def test_mini_at_reduced_size_and_again_from_the_middle(tmp_path):
 
 
 def test_yesno_trains_and_scores_on_the_real_corpus(tmp_path, data_dir):
-    corpus = str(data_dir / "waves_yesno")
-    out = run(
-        "yesno",
-        "--work",
-        str(tmp_path),
-        "--corpus",
-        corpus,
-        "--seeds",
-        "0",
-        "--without",
-        "backstitch",
-        "--override",
-        "chain.out_of_range=0.01 optim.final_lr=1.1e-4",
-    )
+    where = ("--work", str(tmp_path), "--corpus", str(data_dir / "waves_yesno"))
+    changed = ("--override", "chain.out_of_range=0.01 optim.final_lr=1.1e-4")
+    out = run("yesno", *where, "--seeds", "0", *changed)
     config = (tmp_path / "exp" / "tdnn_1a_s0" / "config.toml").read_text()
     assert "out_of_range = 0.01\n" in config and "final_lr = 0.00011\n" in config
     assert re.search(r"^test +tdnn_1a +\d", out, re.MULTILINE)
-    assert re.search(r"^test +tdnn_1a_without_backstitch +\d", out, re.MULTILINE)
-    for name, largest in (("tdnn_1a", 1.0), ("tdnn_1a_without_backstitch", 0.0)):
-        lines = (tmp_path / "exp" / f"{name}_s0" / "train.jsonl").read_text().splitlines()
-        assert max(json.loads(line)["alpha"] for line in lines) == largest
     scored = (tmp_path / "exp" / "tdnn_1a_s0" / "decode_test" / "best_wer").read_text()
     assert "/ 232," in scored
     assert wer(scored) <= 6.0  # the mean over seeds is in RESULTS.md; one seed may be worse
+    only_train = ("--passes", "2", "--stage", "5", "--stop-stage", "5")
+    run("yesno", *where, "--seeds", "1", "--without", "backstitch", *only_train)
+    for name, ever in (("tdnn_1a", True), ("tdnn_1a_without_backstitch", False)):
+        lines = (tmp_path / "exp" / f"{name}_s1" / "train.jsonl").read_text().splitlines()
+        assert any(json.loads(line)["alpha"] > 0 for line in lines) == ever
 
 
 def test_a_second_run_refuses_to_overwrite_and_says_how_to_go_on(tmp_path, data_dir):

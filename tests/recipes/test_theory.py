@@ -361,6 +361,7 @@ def test_factors_that_are_equal_are_not_said_to_change(conclusions, numbers):
 @pytest.mark.recipe
 def test_the_recipe_writes_tables_and_figure_and_refuses_to_replace_them(tmp_path):
     arguments = ["--work", str(tmp_path), "--draws", "5000", "--rows", "20"]
+    arguments += ["--time-constants", "2"]
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,7 +1,7 @@
 """Is a recording on disk what its manifest says? One file at a time.
 
-libsndfile reads a wav file that was cut short without a word: it believes the file's size, not the
-header. So the header is compared with the file here, before the samples are read.
+libsndfile reads a wav or SPHERE file that was cut short without a word: it believes the file's
+size, not the header. So the header is compared with the file here, before the samples are read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from lhotse import AudioSource, Recording
+
+from chainstitch.utils.data.sphere import sphere_data_bytes, unreadable_sphere
 
 # Sizes that a program writes when it streams and cannot go back to fill the header in: 0, or nearly
 # as much as fits, signed (sox, 0x7ffff000) or unsigned (arecord, 0x80000000; ffmpeg, 0xffffffff).
@@ -69,7 +71,7 @@ def _check_header(recording: Recording, source: AudioSource) -> tuple[str, str] 
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
-        return "unreadable", f"{path}: {_reason(error)}"
+        return "unreadable", unreadable_sphere(path) or f"{path}: {_reason(error)}"
     if not recording.transforms:  # else the manifest has the length after them
         if info.samplerate != recording.sampling_rate:
             return "length", f"{path} is at {info.samplerate} Hz, was {recording.sampling_rate}"
@@ -87,12 +89,13 @@ def _check_header(recording: Recording, source: AudioSource) -> tuple[str, str] 
 
 
 def cut_short(path: Path) -> str | None:
-    """That a wav file has fewer bytes than its header declares; None if not, or none are declared.
+    """That a wav or SPHERE file has fewer bytes than its header declares; None if not, or if it
+    declares none.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    sizes = wav_data_bytes(path)
+    sizes = wav_data_bytes(path) or sphere_data_bytes(path)
     if not sizes or sizes[0] <= sizes[1]:
         return None
     return f"{path} holds {sizes[1]} of the {sizes[0]} bytes its header declares"

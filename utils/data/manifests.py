@@ -24,6 +24,7 @@ from chainstitch.utils import text as texts
 from chainstitch.utils.data.audio_check import RATES, cut_short
 from chainstitch.utils.data.cut_check import cut_fault
 from chainstitch.utils.data.identifiers import check_apart
+from chainstitch.utils.data.sphere import unreadable_sphere
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory, atomic_file
 from chainstitch.utils.outputs import check_directory, check_keeps
@@ -74,12 +75,15 @@ def cut_tracks(cut: Cut) -> list[MonoCut]:
     return [cut]
 
 
-def read_recording(path: Path, recording_id: str) -> Recording:
-    """A recording manifest for one single-channel audio file, its path made absolute.
+def read_recording(path: Path, recording_id: str, several: bool = False) -> Recording:
+    """A recording manifest for one audio file, its path made absolute.
+
+    Args:
+        several: whether it may have more than one channel; they are numbered from 0.
 
     Raises:
-        UserError: the file is missing, is not audio, is empty, has more than one channel, a name
-            that is not UTF-8 or a sampling rate that no recording has.
+        UserError: the file is missing, is not audio, is empty, has more channels than it may, a
+            name that is not UTF-8 or a sampling rate that no recording has.
     """
     try:
         str(path.absolute()).encode()
@@ -91,8 +95,10 @@ def read_recording(path: Path, recording_id: str) -> Recording:
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, RuntimeError):
-        raise UserError(f"{path}: not readable as audio ({path.stat().st_size} bytes)") from None
-    if info.channels != 1:
+        size = path.stat().st_size
+        reason = unreadable_sphere(path) or f"{path}: not readable as audio ({size} bytes)"
+        raise UserError(reason) from None
+    if info.channels != 1 and not several:
         raise UserError(f"{path}: {info.channels} channels, wanted one; write one file per channel")
     if info.frames < 1:
         raise UserError(f"{path}: holds no samples")
@@ -102,7 +108,8 @@ def read_recording(path: Path, recording_id: str) -> Recording:
         )
     if missing := cut_short(path):
         log.warning("%s; only that much of it is used", missing)
-    source = AudioSource(type="file", channels=[0], source=str(path.absolute()))
+    channels = list(range(info.channels))
+    source = AudioSource(type="file", channels=channels, source=str(path.absolute()))
     duration = info.frames / info.samplerate
     return Recording(recording_id, [source], int(info.samplerate), int(info.frames), duration)
 
@@ -146,10 +153,12 @@ def write_set(
     write_sets(Path(out).parent, {Path(out).name: list(cuts)}, overwrite, source)
 
 
-def _write_set(out: Path, cuts: list[Cut], overwrite: bool) -> None:
+def _write_set(out: Path, cuts: list[Cut], overwrite: bool, beside: dict[str, str]) -> None:
     with atomic_directory(out, "set", overwrite) as temporary:
         for name, items in _parts(cuts).items():
             (temporary / name).write_bytes(to_bytes(items))
+        for name, text in beside.items():
+            (temporary / name).write_text(text, encoding="utf-8")
 
 
 def write_sets(
@@ -157,18 +166,23 @@ def write_sets(
     sets: dict[str, list[Cut]],
     overwrite: bool = False,
     source: Path | str | None = None,
+    texts_beside: dict[str, dict[str, str]] | None = None,
 ) -> None:
     """Writes `out/<name>/` for every named set; refuses before the first byte if one cannot be.
 
-    Args and errors are those of `write_set`.
+    Args:
+        texts_beside: name of a set -> name of a file -> a text that lies beside its manifests.
+
+    The other args and errors are those of `write_set`.
     """
+    texts_beside = texts_beside or {}
     for name in sets:
         check_directory(Path(out) / name, "set", overwrite, [source])
     sets = {name: check_cuts(cuts, Path(out) / name) for name, cuts in sets.items()}
     for name, cuts in sets.items():
         check_keeps(Path(out) / name, audio_files(cuts))
     for name, cuts in sets.items():
-        _write_set(Path(out) / name, cuts, overwrite)
+        _write_set(Path(out) / name, cuts, overwrite, texts_beside.get(name, {}))
 
 
 def replace_cuts(directory: Path | str, cuts: Iterable[Cut]) -> None:

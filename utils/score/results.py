@@ -1,4 +1,4 @@
-"""RESULTS.md: comparison tables with their receipts, each in a section of its own.
+"""RESULTS.md: comparison tables, each in a section of its own; their receipts lie beside it.
 
 A section lies between two markers and is replaced as a whole; whatever people write outside the
 markers stays as it is.
@@ -6,22 +6,16 @@ markers stays as it is.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chainstitch.utils import config
-from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_file
+from chainstitch.utils.score import receipts
 from chainstitch.utils.score.bootstrap import REPLICATIONS, SEED
 from chainstitch.utils.score.compare import Row
-from chainstitch.utils.score.experiment import Experiment
-from chainstitch.utils.score.sweep import Choice
 
 
 def table(rows: Sequence[Row], baseline: str | None = None) -> list[list[str]]:
@@ -79,30 +73,47 @@ def caption(rows: Sequence[Row], baseline: str | None = None) -> str:
     return text
 
 
-def section_text(name: str, rows: Sequence[Row], command: str, baseline: str | None = None) -> str:
-    """A section in Markdown: heading, table, caption, receipts; without the markers."""
-    cells = [[_escape(cell) for cell in line] for line in table(rows, baseline)]
+def write_section(
+    path: Path | str, name: str, rows: Sequence[Row], command: str, baseline: str | None = None
+) -> None:
+    """The comparison as a section of the page `path`, and its receipts in a .json beside that.
+
+    Raises:
+        UsageError, UserError: as of `replaced` and `receipts.check`; nothing is written then.
+    """
+    path = Path(path)
+    content = receipts.content(name, table(rows, baseline), rows, command, baseline)
+    out = receipts.place(path, name)
+    receipts.check(out, name)
+    new = replaced(path, name, section_text(content, rows, f"{out.parent.name}/{out.name}"))
+    receipts.write(out, content)
+    with atomic_file(path, "wb") as stream:
+        stream.write(new)
+
+
+def section_text(content: Mapping[str, Any], rows: Sequence[Row], link: str) -> str:
+    """A section in Markdown: heading, table, caption, where it is from; without the markers.
+
+    Args:
+        content: of `receipts.content`; link: to the file that has it.
+    """
+    cells = [[_escape(cell) for cell in line] for line in (content["columns"], *content["rows"])]
     cells.insert(1, ["---"] * len(cells[0]))
-    lines = [f"## {name}", "", *(f"| {' | '.join(line)} |" for line in cells), ""]
-    lines += [caption(rows, baseline), "", f"Written by {_code(command)} from:", ""]
-    runs = list({id(e): e for row in rows for e in row.runs}.values())
-    by_place: dict[str, list[str]] = {}
-    for e in runs:
-        receipt = read_receipt(e.path)
-        by_place.setdefault(_place(receipt), []).append(_receipt_line(e, receipt))
-    for place, receipts in by_place.items():
-        lines += [f"- {place}", *(f"  - {line}" for line in receipts)]
+    lines = [f"## {content['section']}", "", *(f"| {' | '.join(line)} |" for line in cells), ""]
+    lines += [caption(rows, content["baseline"]), ""]
+    whence = "Written by `chainstitch compare`; that command and each run's"
+    lines += [f"{whence}: [{link}]({link}).", ""]
+    lines += [f"- {line}" for line in receipts.summary(content["runs"])]
     return "\n".join(lines) + "\n"
 
 
-def replace_section(path: Path | str, name: str, text: str) -> None:
-    """Puts `text` between the markers of section `name` of a Markdown file, or at its end.
+def replaced(path: Path, name: str, text: str) -> bytes:
+    """A Markdown file with `text` between the markers of section `name`, or at its end.
 
     Raises:
         UsageError: a name that cannot stand in a marker, or a path that is a directory or in none.
-        UserError: the file's markers do not pair up. The file is as it was then.
+        UserError: the file's markers do not pair up.
     """
-    path = Path(path)
     if not name.strip() or "--" in name or "\n" in name:
         raise UsageError(f"--section {name!r}: wanted one line without two hyphens in a row")
     if path.is_dir() or not path.parent.is_dir():
@@ -123,78 +134,7 @@ def replace_section(path: Path | str, name: str, text: str) -> None:
         new = old[: starts[0]] + block + old[ends[0] :]
     else:
         new = f"{old.rstrip()}\n\n{block}\n" if old.strip() else f"{block}\n"
-    with atomic_file(path, "wb") as stream:
-        stream.write(new.encode("utf-8"))
-
-
-def read_receipt(exp: Path) -> dict[str, Any]:
-    """`receipt.json` of an experiment; else `command.txt`, as {"command": ...}; else {}.
-
-    Raises:
-        UserError: a receipt that is not a JSON object.
-    """
-    path = exp / "receipt.json"
-    if path.is_file():
-        try:
-            receipt = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is not valid JSON: {error}; train again or mend it") from None
-        if not isinstance(receipt, dict):
-            raise UserError(f"{path} is not a JSON object; train again or mend it")
-        return receipt
-    if (exp / "command.txt").is_file():
-        return {"command": texts.read(exp / "command.txt").strip()}
-    return {}
-
-
-def _place(receipt: Mapping[str, Any]) -> str:
-    """Commit, versions and hardware: what many runs share."""
-    parts = []
-    if receipt.get("commit"):
-        dirty = " with uncommitted changes" if receipt.get("dirty") else ""
-        parts.append(f"commit {receipt['commit']}{dirty}")
-    for key in ("versions", "hardware"):
-        value = receipt.get(key)
-        if isinstance(value, dict):
-            parts.append(", ".join(f"{name} {value[name]}" for name in sorted(value)))
-        elif value:
-            parts.append(str(value))
-    return "; ".join(parts) if parts else "no receipt of commit, versions and hardware"
-
-
-def _receipt_line(e: Experiment, receipt: Mapping[str, Any]) -> str:
-    facts = [f"seed {receipt.get('seed', e.seed)}"]
-    if "started" in receipt:
-        facts.append(str(receipt["started"]))
-    if isinstance(receipt.get("seconds"), int | float):
-        facts.append(f"{receipt['seconds']:.0f} s")
-    facts += _choices(e)
-    command = receipt.get("command")
-    if command:
-        words = [str(w) for w in command] if isinstance(command, list) else shlex.split(command)
-        command = shlex.join(map(_from_here, words))
-    shown = _code(str(command)) if command else "its command was not kept"
-    return f"{e.path.resolve().name} ({'; '.join(facts)}): {shown}"
-
-
-def _from_here(word: str) -> str:
-    """A path into the checkout that we are in, as seen from here: it holds elsewhere, too."""
-    if not os.path.isabs(word):
-        return word
-    here = Path.cwd()
-    tops = [p for p in (here, *here.parents) if (p / ".git").exists()]
-    return os.path.relpath(word) if tops and Path(word).is_relative_to(tops[0]) else word
-
-
-def _choices(e: Experiment) -> list[str]:
-    """The sweep points used, e.g. "lmwt 9, wip 0 of 33 on dev: dev, test"."""
-    used: dict[str, list[str]] = {}
-    for path in sorted(e.path.glob("decode_*/choice.toml")):
-        choice = config.load(path, Choice)
-        origin = f" of {choice.points} on {choice.set}" if choice.points > 1 else ""
-        point = f"lmwt {choice.lmwt:g}, wip {choice.wip:g}{origin}"
-        used.setdefault(point, []).append(path.parent.name.removeprefix("decode_"))
-    return [f"{point}: {', '.join(names)}" for point, names in used.items()]
+    return new.encode("utf-8")
 
 
 def _classified(rows: Sequence[Row]) -> bool:
@@ -218,10 +158,3 @@ def _parameters(row: Row) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def _code(text: str) -> str:
-    """Inline code, also of text with backquotes or line breaks."""
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    space = " " if "`" in text else ""
-    return ticks + space + " ".join(text.split("\n")) + space + ticks

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiment import CONF, key, load
+from experiment import add_options, asked, key
 from finished import finished, read_plan
 
 from chainstitch.utils.errors import UserError
@@ -66,22 +66,20 @@ def choose(results: Sequence[Row], by: str) -> dict[str, Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", help="its name in conf/")
+    add_options(parser)
     parser.add_argument("--plan", type=Path, required=True, help="of the tuning runs")
-    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml is")
-    parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
     parser.add_argument("--out", type=Path, required=True, help="the .json to write")
-    options = parser.parse_args()
+    given = parser.parse_args()
     try:
-        by = load(options.experiment, options.quick == "true", options.conf).choose_by
-        results = [(row, finished(row)) for row in read_plan(options.plan)]
+        by = asked(given).choose_by
+        results = [(row, finished(row)) for row in read_plan(given.plan)]
         missing = [row["out"] for row, result in results if result is None]
         if missing:
             raise UserError(
                 f"{len(missing)} tuning runs are not done ({missing[0]}); begin with --stage 1"
             )
         chosen = choose([result | {"run": row} for row, result in results if result], by)
-        with atomic_file(options.out) as stream:
+        with atomic_file(given.out) as stream:
             json.dump(chosen, stream, indent=1)
     except UserError as error:
         print(f"choose.py: error: {error}", file=sys.stderr)

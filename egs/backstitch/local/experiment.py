@@ -24,6 +24,8 @@ A form with several lists in `tried` is tuned over them as over the rates.
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -35,6 +37,7 @@ from chainstitch.utils.errors import UsageError
 
 CONF = Path("conf")  # the scripts run in the recipe's directory
 PARTS = ("tune", "report")
+AGAIN = "_again"  # ends the name of an experiment that is reported with other seeds than its own
 FINAL = 0.1  # the last learning rate over the first
 MEASURES = ("valid_objf", "error")
 
@@ -80,6 +83,35 @@ class Experiment:
     rows: tuple[str, ...] = ()
     verdict: str = "best"
     settings: tuple[str, ...] = ()
+
+
+def add_options(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Which experiment, on the command line of a script, for `asked`."""
+    parser.add_argument("experiment", nargs=nargs, default="", help="its name in conf/")
+    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml and nets/ are")
+    parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
+    parser.add_argument(
+        "--seeds", default="", help="'A B ...': reported with these seeds, not the experiment's"
+    )
+
+
+def asked(given: argparse.Namespace) -> Experiment:
+    """The experiment that the options of `add_options` name.
+
+    Raises:
+        UsageError: as `load`; the seeds are no numbers, or those of tuning.
+    """
+    experiment = load(given.experiment, given.quick == "true", given.conf)
+    if not given.seeds:
+        return experiment
+    try:
+        made = dataclasses.replace(
+            experiment, seeds=tuple(map(int, given.seeds.split())), name=f"{experiment.name}{AGAIN}"
+        )
+        _check(made)
+    except ValueError as error:
+        raise UsageError(f"--seeds '{given.seeds}': {error}") from None
+    return made
 
 
 def load(name: str, quick: bool = False, conf: Path = CONF) -> Experiment:

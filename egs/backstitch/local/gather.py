@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from experiment import CONF, Experiment, load
+from experiment import Experiment, add_options, asked
 from finished import TEST, finished, read_plan
 
 from chainstitch.utils.errors import UserError
@@ -26,14 +26,14 @@ SHORT = 5  # digits of the values of a curve
 Row = dict[str, Any]
 
 
-def gather(experiment: Experiment, exp: Path, command: str) -> Row:
-    """The content of the .json; runs that were not done are not there.
+def gather(experiment: Experiment, exp: Path, plan: Path, command: str) -> Row:
+    """The content of the .json; runs of the plan that were not done are not there.
 
     Raises:
         UserError: there is no plan, or no reported run.
     """
     tuning = [_found(row, exp) for row in read_plan(exp / "tune.json")]
-    runs = [_found(row, exp) for row in read_plan(exp / "report.json")]
+    runs = [_found(row, exp) for row in read_plan(plan)]
     done = [run for run in runs if run is not None]
     if not done:
         raise UserError(f"{exp} has no reported run; begin with --stage 3")
@@ -81,25 +81,30 @@ def receipts(all_: list[Row]) -> list[str]:
     return [f"{n} run{'s' if n > 1 else ''}: {line}" for line, n in lines.items()]
 
 
+def text(content: Row) -> str:
+    """As JSON with a line for each key, and for each run."""
+    lines = []
+    for name, value in content.items():
+        line = json.dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            line = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        lines.append(f" {json.dumps(name)}: {line}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", help="its name in conf/")
-    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml is")
-    parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
+    add_options(parser)
     parser.add_argument("--exp", type=Path, required=True, help="where the runs are")
+    parser.add_argument("--plan", type=Path, required=True, help="of the reported runs")
     parser.add_argument("--out", type=Path, required=True, help="the .json to write")
     parser.add_argument("--command", default="run.sh", help="to be named in it")
-    options = parser.parse_args()
+    given = parser.parse_args()
     try:
-        content = gather(
-            load(options.experiment, options.quick == "true", options.conf),
-            options.exp,
-            options.command,
-        )
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(options.out) as stream:
-            json.dump(content, stream, indent=1)
-            stream.write("\n")
+        content = gather(asked(given), given.exp, given.plan, given.command)
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(given.out) as stream:
+            stream.write(text(content))
     except UserError as error:
         print(f"gather.py: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -19,8 +19,9 @@ from experiment import (
     PARTS,
     Experiment,
     Run,
+    add_options,
+    asked,
     clock,
-    load,
     predicted,
     reported_runs,
     tuning_runs,
@@ -99,9 +100,7 @@ def hours(experiment: Experiment, exp: Path, at_a_time: int, nets: Path = CONF /
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", nargs="?", default="", help="its name in conf/")
-    parser.add_argument("--conf", type=Path, default=CONF, help="where NAME.toml and nets/ are")
-    parser.add_argument("--quick", default="false", help="true: the keys of [quick]")
+    add_options(parser, "?")
     parser.add_argument("--part", choices=PARTS, help="which runs")
     parser.add_argument("--data", type=Path, help="with tune/ and report/ in it")
     parser.add_argument("--exp", type=Path, help="where the runs go")
@@ -114,36 +113,36 @@ def main() -> int:
         "--test-seconds", action="store_true", help="only say how long a test takes"
     )
     parser.add_argument("--count", type=Path, help="only say how many runs there are in this list")
-    options = parser.parse_args()
+    given = parser.parse_args()
     try:
-        print(_answer(options))
+        print(_answer(given))
     except UserError as error:
         print(f"plan.py: error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _answer(options: argparse.Namespace) -> str:
-    if options.count:
-        return str(len(read_plan(options.count)))
-    experiment = load(options.experiment, options.quick == "true", options.conf)
-    nets = options.conf / "nets"
-    if options.kind:
+def _answer(given: argparse.Namespace) -> str:
+    if given.count:
+        return str(len(read_plan(given.count)))
+    experiment = asked(given)
+    nets = given.conf / "nets"
+    if given.kind:
         return experiment.data
-    if options.test_seconds:
+    if given.test_seconds:
         return f"{experiment.seconds.get('test', 0):g}"
-    if options.hours:
-        return hours(experiment, options.exp, options.at_a_time, nets)
+    if given.hours:
+        return hours(experiment, given.exp, given.at_a_time, nets)
     runs = tuning_runs(experiment)
-    if options.part == "report":
-        if not (options.chosen and options.chosen.is_file()):
-            raise UserError(f"{options.chosen} is missing: begin with --stage 2")
-        runs = reported_runs(experiment, json.loads(options.chosen.read_text("utf-8")))
-    plan = rows(experiment, runs, options.data, options.exp, nets)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(options.out) as stream:
+    if given.part == "report":
+        if not (given.chosen and given.chosen.is_file()):
+            raise UserError(f"{given.chosen} is missing: begin with --stage 2")
+        runs = reported_runs(experiment, json.loads(given.chosen.read_text("utf-8")))
+    plan = rows(experiment, runs, given.data, given.exp, nets)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(given.out) as stream:
         json.dump(plan, stream, indent=1)
-    return summary(plan, options.at_a_time, with_tuning(plan, options.out))
+    return summary(plan, given.at_a_time, with_tuning(plan, given.out))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiment import key
+from experiment import AGAIN, key
 from figure import draw, draw_tuning
 from paired import Difference, Summary
 from results import MEASURES, Cell, Results, read
@@ -35,6 +35,12 @@ Strength: of backstitch over the run, 1 were its alpha full from the first itera
 training, one thread, on a machine that may have done other work. {RULE} Nothing is corrected
 for the number of comparisons.
 """
+
+
+def place(name: str) -> tuple[int, str]:
+    """Where an experiment stands on the page: those that are not in ORDER come last."""
+    plain = name.removesuffix(AGAIN).removesuffix("_quick")
+    return [*ORDER, plain].index(plain), name
 
 
 def value(found: Summary | None, digits: int) -> str:
@@ -107,8 +113,8 @@ def markdown(lines: Sequence[Sequence[str]]) -> list[str]:
     ]  # fmt: skip
 
 
-def section(results: Results) -> str:
-    """Question, answer, tables, pictures and command."""
+def section(results: Results, again: Results | None = None) -> str:
+    """Question, answer, tables, pictures and command; and the answer with other seeds."""
     content, name = results.content, results.name
     settings = [
         f"{one} {' '.join(found['settings'])}"
@@ -117,17 +123,31 @@ def section(results: Results) -> str:
     ]
     more = [f"Chosen besides the rate: {'; '.join(settings)}.", ""] if settings else []
     missing = [f"{content['missing']} reported runs are missing.", ""] if content["missing"] else []
+    others = [f"**Again**, {_seeds(again)}: {sentence(again)}", ""] if again else []
     return "\n".join([
-        f"## {name}", "", content["question"], "", f"**Verdict.** {sentence(results)}", "",
+        f"## {name}", "", content["question"], "", f"**Verdict.** {sentence(results)}", "", *others,
         *markdown(figures(results)), "",
         "Paired differences, the same seeds, with 95 % interval:", "",
         *markdown(differences(results)), "", f"![{name}]({name}.png)", "",
         f"![{name}, learning rates]({name}_tuning.png)", "", *more, *missing,
         f"Rates tried: {', '.join(f'{rate:g}' for rate in content['rates'])}, by "
-        f"{content['choose_by']}, seeds {_list(content['tune_seeds'])}; reported: seeds "
-        f"{_list(content['seeds'])}. By `{content['command']}`:", "",
+        f"{content['choose_by']}, seeds {_list(content['tune_seeds'])}; reported: "
+        f"{_seeds(results)}. By `{content['command']}`:", "",
         *(f"- {line}" for line in content["receipts"]), "",
+        *(_again(name, again) if again else ()),
     ])  # fmt: skip
+
+
+def _again(name: str, again: Results) -> list[str]:
+    content = again.content
+    return [
+        f"With {_seeds(again)} (`results/{name}{AGAIN}.json`) by `{content['command']}`:", "",
+        *(f"- {line}" for line in content["receipts"]), "",
+    ]  # fmt: skip
+
+
+def _seeds(results: Results) -> str:
+    return f"seeds {_list(results.content['seeds'])}"
 
 
 def _list(numbers: Sequence[int]) -> str:
@@ -144,20 +164,19 @@ def main() -> int:
         found = {path.stem: read(path) for path in sorted(options.results.glob("*.json"))}
         page = options.out / "RESULTS.md"
         check_file(page, "results", True)
-        names = sorted(
-            found,
-            key=lambda n: ([*ORDER, n.removesuffix("_quick")].index(n.removesuffix("_quick")), n),
-        )
+        others = {f"{name}{AGAIN}" for name in found}  # in the section of the experiment's own
+        names = sorted(found.keys() - others, key=place)
         for name in names:
             draw(found[name], options.out / f"{name}.png")
             draw_tuning(found[name], options.out / f"{name}_tuning.png")
+        sections = [section(found[name], found.get(f"{name}{AGAIN}")) for name in names]
         with atomic_file(page) as stream:
-            stream.write("\n".join([HEAD, *(section(found[name]) for name in names)]))
+            stream.write("\n".join([HEAD, *sections]))
         if options.show in found:
             shown = found[options.show]
             print(table_text(figures(shown)), "", table_text(differences(shown)), "", sep="\n")
             print(f"Verdict: {sentence(shown)}")
-        print(f"{page}, {options.out / (options.show or '*')}.png")
+        print(f"{page}, {', '.join(str(options.out / f'{name}.png') for name in names)}")
     except UserError as error:
         print(f"report.py: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,28 +1,32 @@
 #!/usr/bin/env python3
-"""Decodes the test set with one reported run of speech, unless that is done; writes test.json.
+"""Decodes the test set with a job's share of the reported runs of speech; writes their test.json.
 
 The model is that of the last iteration. LM weight and insertion penalty are chosen on a set of the
 same part of the data, which the error is not counted on.
 
-Example: test_one.py exp/speech/report.json 3
+Example: test_one.py exp/speech/report.json 1 --jobs 2
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from finished import RESULT, TEST, finished, read_plan
-from train_one import chainstitch, options_of_job
+import share
+from finished import RESULT, TEST, finished
+from train_one import chainstitch
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
 
+Row = dict[str, Any]
 
-def test(row: dict[str, Any], device: str) -> float:
+
+def test(row: Row, device: str) -> float:
     """The word error rate in per cent."""
     from chainstitch.utils.score.experiment import read_experiment
 
@@ -40,27 +44,17 @@ def test(row: dict[str, Any], device: str) -> float:
     return float(read_experiment(out).scores["test"].total.wer)
 
 
-def main() -> int:
-    options = options_of_job(__doc__)
+def one(row: Row, options: argparse.Namespace) -> None:
+    """Tests a run and writes its error; one that did not converge has none."""
     began = time.time()
-    try:
-        row = read_plan(options.plan)[options.job - 1]
-        trained = finished(row)
-        if trained is None:
-            raise UserError(f"{row['out']} has no {RESULT}; go on with --stage 3")
-        if not trained["converged"] or (finished(row, TEST) is not None and not options.overwrite):
-            print(f"{row['out']} is done")
-            return 0
-        found = {"run": row, "error": test(row, options.device)}
+    trained = finished(row)
+    if trained is None:
+        raise UserError(f"there is no {RESULT}; go on with --stage 3")
+    if trained["converged"]:
+        found = {"run": row, "error": test(row, options.device), "seconds": 0.0}
         with atomic_file(Path(row["out"]) / TEST) as stream:
-            json.dump(
-                found | {"seconds": 0.0, "wall": round(time.time() - began, 1)}, stream, indent=1
-            )
-    except UserError as error:
-        print(f"test_one.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+            json.dump(found | {"wall": round(time.time() - began, 1)}, stream, indent=1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(share.main(__doc__, one, TEST))

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Trains one run of a plan, unless that is done; goes on with it where it was stopped.
+"""Trains a job's share of a plan's runs, but those that are done; goes on where one was stopped.
 
 Writes result.json into the run's directory: its row of the plan, objectives (of the last iteration,
 and of all for the curves), for images the error of the last model on the held-out ones, seconds,
 and by which commit, versions and hardware. A run whose output was not finite, by a learning rate
 that is too high say, is done, too, and has no figures.
 
-Example: train_one.py exp/speech/tune.json 3
+Example: train_one.py exp/speech/tune.json 1 --jobs 2
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from finished import RESULT, finished, read_plan
+import share
+from finished import RESULT
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
@@ -123,36 +124,17 @@ def clear(out: Path, keep_last: bool) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def options_of_job(doc: str | None) -> argparse.Namespace:
-    """What a job of a plan is told on its command line."""
-    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
-    parser.add_argument("plan", type=Path, help="what plan.py wrote")
-    parser.add_argument("job", type=int, help="number of the run in it, from 1")
-    parser.add_argument("--device", default="cpu", help="for chainstitch (cpu)")
-    parser.add_argument("--overwrite", action="store_true", help="do again what is done")
-    return parser.parse_args()
-
-
-def main() -> int:
-    options = options_of_job(__doc__)
+def one(row: Row, options: argparse.Namespace) -> None:
+    """Trains a run and writes what became of it."""
     began = time.time()
+    out = Path(row["out"])
     settings = ["--device", options.device, "--num-threads", "1", "--nj", "1"]
-    try:
-        row = read_plan(options.plan)[options.job - 1]
-        out = Path(row["out"])
-        if not options.overwrite and finished(row) is not None:
-            print(f"{out} is done")
-            return 0
-        converged = train(row, settings, options.overwrite)
-        found = figures(row, converged) | {"wall": round(time.time() - began, 1)}
-        with atomic_file(out / RESULT) as stream:
-            json.dump(found, stream, indent=1)
-        clear(out, row["part"] == "report")
-    except UserError as error:
-        print(f"train_one.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    converged = train(row, settings, options.overwrite)
+    found = figures(row, converged) | {"wall": round(time.time() - began, 1)}
+    with atomic_file(out / RESULT) as stream:
+        json.dump(found, stream, indent=1)
+    clear(out, row["part"] == "report")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(share.main(__doc__, one))

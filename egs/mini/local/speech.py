@@ -150,8 +150,12 @@ class Synthesiser:
             code = self._library.espeak_SetParameter(parameter, value, 0)
             self._check(code, f"set parameter {parameter} of {name!r} to {value}")
 
-    def say(self, text: str) -> np.ndarray:
-        """The samples (n,) of `text`, float64 in [-1, 1), without the silence at either end."""
+    def say(self, text: str, timed: bool = True) -> np.ndarray:
+        """The samples (n,) of `text`, float64 in [-1, 1), without the silence at either end.
+
+        Args:
+            timed: whether `words` is wanted, which is a UserError where it cannot be told.
+        """
         self._pieces.clear()
         self._events.clear()
         data = text.encode()
@@ -164,7 +168,7 @@ class Synthesiser:
         first, last = int(loud[0]), int(loud[-1]) + 1
         self.words = [
             (max(0, begin - first) / self.sampling_rate, (end - first) / self.sampling_rate, word)
-            for begin, end, word in word_samples(text, self._events, last)
+            for begin, end, word in (word_samples(text, self._events, last) if timed else ())
         ]
         return samples[first:last]
 

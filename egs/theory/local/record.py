@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from chainstitch.utils.errors import UserError
@@ -55,12 +56,14 @@ def run(
     doc: str | None,
     count: str,
     default: int,
-    experiment: Callable[[int, int], list[dict[str, Any]]],
+    experiment: Callable[..., list[dict[str, Any]]],
+    more: Mapping[str, tuple[float, str]] = MappingProxyType({}),
     **facts: Any,
 ) -> int:
     """The command line of a script: --out, --<count> N, --seed, --overwrite; returns its exit code.
 
-    `experiment(N, seed)` gives the rows; `facts` are saved with them.
+    `experiment(N, seed)` gives the rows; `facts` are saved with them. `more` are options of this
+    experiment alone, positive numbers, with default and help; it gets them by name.
     """
     parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the .json to write")
@@ -69,13 +72,23 @@ def run(
     )
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
+    for name, (usual, what) in more.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=float, default=usual, help=f"{what} ({usual:g})"
+        )
     options = parser.parse_args()
     if options.count < 2 or options.seed < 0:
         parser.error(f"--{count} must be at least 2 and --seed not negative")
+    given = {name: getattr(options, name) for name in more}
+    if not all(value > 0 for value in given.values()):
+        parser.error(f"{', '.join(more)}: must be positive")
     name = {"rows": "rows_trained"}.get(count, count)
-    about = {"seed": options.seed, name: options.count, **facts}
+    about = {"seed": options.seed, name: options.count, **given, **facts}
     try:
-        save(options.out, about, lambda: experiment(options.count, options.seed), options.overwrite)
+        save(
+            options.out, about, lambda: experiment(options.count, options.seed, **given),
+            options.overwrite,
+        )  # fmt: skip
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -57,8 +57,10 @@ from chainstitch.nnet.optim import SGD, Backstitch
 
 ORDERS = ("drawn", "shuffled")
 N = 64
-START = (0.5, -0.5)  # of every run; forgotten as exp(-BURN_IN)
-BURN_IN, MEASURED = 10.0, 20.0  # in time constants, 1 / nu steps each
+START = (0.5, -0.5)  # of every run; forgotten as exp(-BURN_IN * MEASURED)
+MEASURED = 20.0  # time constants, 1 / nu steps each
+BURN_IN = 0.5  # of that, before it
+MORE = {"time_constants": (MEASURED, "how long is measured, after half of it to forget the start")}
 
 
 class Rows(nn.Module):
@@ -123,6 +125,7 @@ def train(
     alpha: float,
     interval: int,
     rng: np.random.Generator,
+    time_constants: float = MEASURED,
 ) -> np.ndarray:
     """Where each row settles on the mean, (rows, d), less noise of mean zero.
 
@@ -132,7 +135,9 @@ def train(
     rows, n = data.shape
     start = torch.tensor(START, dtype=torch.float64).expand(rows, -1)
     trainer = Trainer(problem, start, lr, alpha, interval)
-    skipped, measured = (math.ceil(time / (lr * n)) for time in (BURN_IN, MEASURED))  # epochs
+    skipped, measured = (  # epochs
+        math.ceil(share * time_constants / (lr * n)) for share in (BURN_IN, 1.0)
+    )
     rate = lr * (1.0 + alpha * (1.0 + alpha) * lr / interval)
     noise, total, count = np.zeros(start.shape), np.zeros(start.shape), 0
     for epoch in range(skipped + measured):
@@ -179,7 +184,7 @@ def along(problem: Problem, values: np.ndarray) -> np.ndarray:
     return np.asarray(values @ b / (b @ b))[:, None]
 
 
-def experiment(rows: int, seed: int) -> list[dict[str, Any]]:
+def experiment(rows: int, seed: int, time_constants: float = MEASURED) -> list[dict[str, Any]]:
     """A row for every setting; the data sets are the same in all."""
     problem = correlated()
     kinds = len(problem.gradient)
@@ -189,7 +194,7 @@ def experiment(rows: int, seed: int) -> list[dict[str, Any]]:
     for number, case in enumerate(settings(N)):
         order, lr, alpha, interval = (case[key] for key in ("order", "lr", "alpha", "interval"))
         rng = np.random.default_rng([seed, 1, number])
-        theta = train(problem, data, order, lr, alpha, interval, rng)
+        theta = train(problem, data, order, lr, alpha, interval, rng, time_constants)
         found = Estimate.of(along(problem, N * theta))
         row = case | {"predicted": predict(order, N, lr, alpha, interval)}
         row |= {"share": float(found.mean[0]), "error": float(found.error[0])}
@@ -224,4 +229,4 @@ def experiment(rows: int, seed: int) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(__doc__, "rows", 10_000, experiment))
+    sys.exit(run(__doc__, "rows", 10_000, experiment, MORE))

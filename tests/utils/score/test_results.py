@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.score.compare import compare
 from chainstitch.utils.score.experiment import read_experiment
-from chainstitch.utils.score.results import replace_section, section_text, table
+from chainstitch.utils.score.results import replaced, table, write_section
 
 Make = Callable[..., Path]
+
+
+def replace_section(path: Path, name: str, text: str) -> None:
+    path.write_bytes(replaced(path, name, text))
+
+
+def written(tmp_path: Path, *args: Any) -> tuple[str, dict[str, Any]]:
+    """The page and the .json of a section "T"."""
+    page = tmp_path / "page" / "RESULTS.md"
+    page.parent.mkdir(exist_ok=True)
+    write_section(page, "T", *args)
+    return page.read_text(), json.loads((page.parent / "results" / "t.json").read_text())
 
 
 def test_a_section_is_replaced_and_the_rest_kept(tmp_path: Path) -> None:
@@ -85,7 +99,7 @@ def test_every_row_has_an_n_and_empty_columns_are_left_out(make_experiment: Make
     assert lines[0][heading.index("ins / del / sub")] == "0 / 0 / 1"
 
 
-def test_a_section_carries_the_receipt_of_every_run(make_experiment: Make) -> None:
+def test_a_section_carries_the_receipt_of_every_run(make_experiment: Make, tmp_path: Path) -> None:
     shared = {
         "commit": "abc123",
         "dirty": True,
@@ -102,31 +116,57 @@ def test_a_section_carries_the_receipt_of_every_run(make_experiment: Make) -> No
     ]
     paths.append(make_experiment("b|c_s0", {"dev": 0}))
     runs = [read_experiment(path) for path in paths]
-    text = section_text("T", compare(runs, baseline="a"), "chainstitch compare x", "a")
-    assert "| dev | a | 5.00 | 7.07 | 2 |" in text
-    assert "| dev | b\\|c | 0.00 | - | 1 |" in text
-    assert "P(better than a)" in text
-    assert (
-        "- commit abc123 with uncommitted changes; python 3.11.9, torch 2.13.0; 2 x CPU\n" in text
-    )
-    assert f"a_s0 (seed 0; 62 s; lmwt 10, wip 0: dev): `{commands[0]}`" in text
-    assert "`chainstitch train 'b c.toml'`" in text
-    assert "`chainstitch compare x`" in text
-    assert "b|c_s0 (seed 0; lmwt 10, wip 0: dev): its command was not kept" in text
+    page, found = written(tmp_path, compare(runs, baseline="a"), "chainstitch compare x", "a")
+    assert "| dev | a | 5.00 | 7.07 | 2 |" in page
+    assert "| dev | b\\|c | 0.00 | - | 1 |" in page
+    assert "P(better than a)" in page
+    assert "[results/t.json](results/t.json)" in page
+    where = "commit abc123 with uncommitted changes; python 3.11.9, torch 2.13.0; 2 x CPU"
+    assert f"- 2 runs: {where}\n- 1 run: no receipt of commit, versions and hardware\n" in page
+    assert found["command"] == "chainstitch compare x" and found["baseline"] == "a"
+    assert [len(row) for row in found["rows"]] == [len(found["columns"])] * 2
+    first, second, third = found["runs"]
+    assert first == shared | {
+        "experiment": "a_s0", "seed": 0, "command": commands[0], "decoding": ["lmwt 10, wip 0: dev"]
+    }  # fmt: skip
+    assert second["command"] == "chainstitch train 'b c.toml'"
+    assert third["experiment"] == "b|c_s0" and third["command"] is None
 
 
-def test_a_broken_receipt_is_named(make_experiment: Make) -> None:
+def test_what_compare_did_not_write_is_not_replaced(make_experiment: Make, tmp_path: Path) -> None:
+    rows = compare([read_experiment(make_experiment("a_s0", {"dev": 1}))])
+    page, other = written(tmp_path, rows, "x"), tmp_path / "page" / "results" / "t.json"
+    written(tmp_path, rows, "x")  # again
+    for theirs, said in (("{}", "no file that compare wrote"), ('{"section": "t!"}', "'t!'")):
+        other.write_text(theirs)
+        with pytest.raises(UsageError, match=said):
+            written(tmp_path, rows, "x")
+        assert other.read_text() == theirs
+    assert (tmp_path / "page" / "RESULTS.md").read_text() == page[0]
+
+
+def test_a_page_with_broken_markers_leaves_the_receipts_alone(
+    make_experiment: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "RESULTS.md").write_text("<!-- chainstitch compare: T -->\n")
+    with pytest.raises(UserError, match="mend them by hand"):
+        written(tmp_path, compare([read_experiment(make_experiment("a_s0", {"dev": 1}))]), "x")
+    assert [path.name for path in (tmp_path / "page").iterdir()] == ["RESULTS.md"]
+
+
+def test_a_broken_receipt_is_named(make_experiment: Make, tmp_path: Path) -> None:
     path = make_experiment("a_s0", {"dev": 1})
     (path / "receipt.json").write_text("{")
     with pytest.raises(UserError, match="receipt.json is not valid JSON"):
-        section_text("T", compare([read_experiment(path)]), "chainstitch compare x")
+        written(tmp_path, compare([read_experiment(path)]), "chainstitch compare x")
 
 
-def test_command_txt_stands_in_for_a_receipt(make_experiment: Make) -> None:
+def test_command_txt_stands_in_for_a_receipt(make_experiment: Make, tmp_path: Path) -> None:
     path = make_experiment("a_s0", {"dev": 1})
     (path / "command.txt").write_text("chainstitch train '`odd`'\n")
-    text = section_text("T", compare([read_experiment(path)]), "chainstitch compare x")
-    assert "`` chainstitch train '`odd`' ``" in text
+    _, found = written(tmp_path, compare([read_experiment(path)]), "chainstitch compare x")
+    assert found["runs"][0]["command"] == "chainstitch train '`odd`'"
 
 
 def test_paths_into_the_checkout_are_shown_as_seen_from_here(
@@ -136,9 +176,11 @@ def test_paths_into_the_checkout_are_shown_as_seen_from_here(
     here = tmp_path / "egs" / "digits"
     here.mkdir(parents=True)
     command = f"chainstitch train conf.toml --data {tmp_path}/runs/data --out {tmp_path.parent}/exp"
-    path = make_experiment("a_s0", {"dev": 0}, receipt={"command": command})
-    text = section_text("X", compare([read_experiment(path)]), "chainstitch compare")
-    assert f"--data {tmp_path}/runs/data" in text  # we are in another checkout
+    rows = compare(
+        [read_experiment(make_experiment("a_s0", {"dev": 0}, receipt={"command": command}))]
+    )
+    found = written(tmp_path, rows, "chainstitch compare")[1]
+    assert f"--data {tmp_path}/runs/data" in found["runs"][0]["command"]  # in another checkout
     monkeypatch.chdir(here)
-    text = section_text("X", compare([read_experiment(path)]), "chainstitch compare")
-    assert f"--data ../../runs/data --out {tmp_path.parent}/exp" in text
+    found = written(tmp_path, rows, "chainstitch compare")[1]
+    assert f"--data ../../runs/data --out {tmp_path.parent}/exp" in found["runs"][0]["command"]

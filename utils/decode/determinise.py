@@ -360,7 +360,7 @@ def _determinise(
             for k in range(len(subset)):
                 q = subset[k]
                 key = (key * 1000003 + q * 8191 + string[q]) & 0x7FFFFFFFFFFFFFF
-            same = by_hash.get(key, -1)
+            same = by_hash[key] if key in by_hash else -1  # noqa: SIM401  no get in Numba
             while same >= 0:
                 begin, end = index[same, 0], index[same + 1, 0]
                 if _is(subset, cost, string, subsets, costs, begin, end):
@@ -377,7 +377,7 @@ def _determinise(
                     costs[row, 0], costs[row, 1] = cost[q, 0], cost[q, 1]
                     row += 1
                 index[count, 0] = row
-                index[same, 1] = by_hash.get(key, -1)
+                index[same, 1] = by_hash[key] if key in by_hash else -1  # noqa: SIM401  no get in Numba
                 by_hash[key] = same
                 forward[same, 0] = np.inf
             if so_far + graph + acoustic < forward[same, 0] and index[same, 2] == 0:

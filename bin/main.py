@@ -37,7 +37,8 @@ from chainstitch.utils.terminal import (
 NAMES = (
     *("prepare", "data", "validate", "features", "ivectors", "lm", "lang", "lang-probs", "tree"),
     *("den-graph", "train", "train-job", "combine", "classify", "align", "cleanup", "decode"),
-    *("transcribe", "score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
+    *("rescore", "transcribe", "score", "score-ali", "compare", "plot", "export", "run", "doctor"),
+    "info",
 )
 COMMANDS = {
     name: getattr(importlib.import_module(f"chainstitch.bin.{module}"), module)

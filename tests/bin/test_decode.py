@@ -57,7 +57,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     infer.load_model = lambda exp, device: SimpleNamespace(
         broken=(exp / "broken").exists(), subsampling=3
     )
-    infer.log_likes = lambda model, features, ivectors: _log_likes(model, features)
+    infer.log_likes = lambda model, features, ivectors, pieces: _log_likes(model, features)
+    infer.Pieces = lambda *sizes: sizes
     infer.ivector_reader = lambda model, data: None
     infer.check_features = lambda exp, model, reader: None
     monkeypatch.setitem(sys.modules, "chainstitch.nnet.infer.outputs", infer)

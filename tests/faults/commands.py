@@ -387,6 +387,21 @@ COMMANDS = {
          for out in ("dev", "edits", "lang", ".")],
         needs="lang",
     ),
+    "rescore": Command(
+        "rescore exp/a_s0/decode_lattices --lang lang --arpa arpa"
+        " --choice exp/a_s0/decode_dev/choice.toml --out place/new",
+        {"exp/a_s0/decode_lattices": "directory", "exp/a_s0/decode_lattices/ref": "ref",
+         "exp/a_s0/decode_lattices/utt2spk": "utt2spk",
+         "exp/a_s0/decode_lattices/lattices/lat.1.gz": "lattices",
+         "exp/a_s0/decode_lattices/lattices/lattices.toml": "lattices.toml",
+         "exp/a_s0/decode_lattices/lattices/leaves.npz": "leaves",
+         **_lang(), "lang/G.fst": "fst", "arpa": "arpa",
+         "exp/a_s0/decode_dev/choice.toml": "choice.toml"},
+        "place",
+        ["rescore exp/a_s0/decode_lattices --lang lang --overwrite --out"
+         f" {out}" for out in ("exp/a_s0/decode_lattices", "lang", "exp/a_s0", ".")],
+        needs="exp/a_s0",
+    ),
     "transcribe": Command(
         "transcribe exp/a_s0 wav/s0/0.wav --lang lang --choice exp/a_s0/decode_dev/choice.toml",
         {**MODEL, **MODELS_LANG, **INPUTS, **FEATURES, **WAV, **_lang(), **GRAPH,

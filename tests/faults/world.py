@@ -125,6 +125,8 @@ def _speech(place: Path, toy: Toy) -> None:
         ["decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out", exp / "decode_dev",
          "--lmwt", "9:10", "--wip", "0", "--nj", "1"],
         ["score", exp / "decode_dev"],
+        ["decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out", exp / "decode_lattices",
+         "--lmwt", "10", "--wip", "0", "--nj", "1", "--write-lattices"],
         ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
          "--max-dropped", "1"],
         ["cleanup", "decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out",

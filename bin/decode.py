@@ -25,6 +25,23 @@ def decode(
     lattice_beam: Annotated[
         float, typer.Option(min=0.1, max=1000, help="of what the sweep sees")
     ] = 8.0,
+    write_lattices: Annotated[
+        bool,
+        typer.Option("--write-lattices", help="keep them, for `chainstitch rescore` and Kaldi"),
+    ] = False,
+    n_best: Annotated[
+        int, typer.Option(min=0, max=100000, help="list so many paths in OUT/nbest")
+    ] = 0,
+    mbr: Annotated[
+        bool, typer.Option("--mbr", help="the words of the least expected error, with confidences")
+    ] = False,
+    chunk: Annotated[
+        int, typer.Option(min=0, max=100000, help="input frames at a time, 140 say; 0: all at once")
+    ] = 0,
+    extra_left: Annotated[
+        int, typer.Option(min=0, max=100000, help="input frames before a chunk, for a memory")
+    ] = 0,
+    extra_right: Annotated[int, typer.Option(min=0, max=100000, help="and behind it")] = 0,
     nj: Annotated[int, typer.Option(min=1, max=4096, help="how many processes search")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto; where the network runs")] = "cpu",
     decoder: Annotated[str, typer.Option(help="kaldi, or k2 where it is installed")] = "kaldi",
@@ -39,7 +56,8 @@ def decode(
     """Runs the network and a beam search, and writes ref, utt2spk, hyp_<lmwt>_<wip> and ctm.
 
     The cost of a path is graph + 10/lmwt * acoustic + wip * words. Sweep on a dev set, score it,
-    and hand its choice.toml to the test sets by --choice.
+    and hand its choice.toml to the test sets by --choice. Kaldi decodes by chunks: --chunk 140
+    --extra-left 50, and --extra-right 50 for a network with a memory in both directions.
 
     Example: chainstitch decode exp/a --data data/dev_hires --lang data/lang --out exp/a/decode_dev
     """
@@ -49,7 +67,9 @@ def decode(
     from chainstitch.utils import job_parts
     from chainstitch.utils.data.features import FRAME_SHIFT, FeatureReader
     from chainstitch.utils.data.manifests import cut_speaker, cut_text
-    from chainstitch.utils.decode.graph import load_graph
+    from chainstitch.utils.decode.archive import Facts, Kept
+    from chainstitch.utils.decode.graph import digest, load_graph
+    from chainstitch.utils.decode.outcome import Wanted
     from chainstitch.utils.decode.sets import (
         check_decoder,
         decode_items,
@@ -57,17 +77,20 @@ def decode(
         sweep_points,
         write_decode,
     )
+    from chainstitch.utils.lang.backoff import read_grammar
     from chainstitch.utils.outputs import check_directory
     from chainstitch.utils.score.sweep import read_choice
 
     inputs = [exp, data, lang, choice]
     check_directory(out, "decoding", overwrite, inputs, experiment=exp)
-    check_decoder(decoder)
     if choice is not None:
         chosen = read_choice(choice)
         points = [(chosen.lmwt, chosen.wip)]
     else:
         points = sweep_points(lmwt, wip)
+    wanted = Wanted(points, mbr, n_best, write_lattices)
+    check_decoder(decoder, wanted)
+    pieces = networks.Pieces(chunk, extra_left, extra_right)
     reader = FeatureReader(data)
     share = job_parts.parse(part) if part else None
     if share or merge:
@@ -91,14 +114,18 @@ def decode(
         for first in range(0, len(decoded), BATCH):
             cuts = decoded[first : first + BATCH]
             voices = [ivectors.load(cut.id) for cut in cuts] if ivectors else None
-            outputs = networks.log_likes(model, [reader.load(cut) for cut in cuts], voices)
+            features = [reader.load(cut) for cut in cuts]
+            outputs = networks.log_likes(model, features, voices, pieces)
             yield from zip([cut.id for cut in cuts], outputs, strict=True)
 
-    utterances = decode_items(graph, items(), points, beam, lattice_beam, nj, decoder)
+    lm = read_grammar(lang / "G.fst", {w: n for n, w in graph.words.items()}) if n_best else None
+    utterances = decode_items(graph, items(), wanted, beam, lattice_beam, nj, decoder, lm)
     if share:
         out, overwrite = share.directory(out), True
     seconds = FRAME_SHIFT * model.subsampling  # of an output frame
-    write_decode(out, utterances, points, refs, speakers, seconds, overwrite)
+    facts = Facts(digest(lang), seconds, lattice_beam)
+    kept = Kept(facts, graph.leaves) if write_lattices else None
+    write_decode(out, utterances, wanted, refs, speakers, seconds, overwrite, kept)
 
 
 BATCH = 16  # utterances that the network sees at a time

@@ -7,11 +7,17 @@ pdfs given the frame; by Bayes' rule the frame given the pdf is, but for what al
 
 with p(pdf) counted in training; and as successive frames are far from independent, it is scaled
 down against the graph.
+
+An utterance goes through the network whole, or in chunks, as Kaldi does it, each with so many frames
+before and behind it. A network with a memory (an LSTM) was trained on chunks, and may have learnt
+to rely on beginning shortly before. What its layers splice is real everywhere in the chunk: a
+network without a memory puts out the same both ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -190,15 +196,57 @@ def wav_inputs(
         yield subtract_mean([features for _, features in speaker], settings, prior), voices
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """How utterances are cut: input frames of a chunk (0: not at all), before and behind it.
+
+    A chunk is rounded up to whole output frames, and what is before it, too.
+    """
+
+    chunk: int = 0
+    left: int = 0
+    right: int = 0
+
+    def of(self, frames: int, model: Model) -> list[tuple[int, int, int, int]]:
+        """(begin, end, first output in there, outputs) of each piece of an utterance."""
+        step = model.subsampling
+        network = model.network if isinstance(model, ScaledLikelihoods) else model
+        size = -(-self.chunk // step) * step or frames
+        before = -(-max(self.left, network.left_context) // step) * step
+        behind = max(self.right, network.right_context)
+        found = []
+        for first in range(0, frames, max(size, 1)):
+            begin, end = max(0, first - before), min(frames, first + size + behind)
+            outputs = -(-min(size, frames - first) // step)
+            found.append((begin, end, (first - begin) // step, outputs))
+        return found
+
+
 def log_likes(
-    model: Model, features: Sequence[np.ndarray], ivectors: Sequence[np.ndarray] | None = None
+    model: Model,
+    features: Sequence[np.ndarray],
+    ivectors: Sequence[np.ndarray] | None = None,
+    pieces: Pieces = Pieces(),
 ) -> list[np.ndarray]:
     """float32 log-likelihoods (ceil(frames / subsampling), pdfs) per (frames, dim) array.
 
     Args:
         ivectors: (ivector_dim,) of each, for a model that takes any.
+        pieces: how they are cut.
     """
-    return list(iterate_log_likes(model, features, ivectors))
+    if not pieces.chunk:
+        return list(iterate_log_likes(model, features, ivectors))
+    cut = [pieces.of(len(array), model) for array in features]
+    parts = [f[b:e] for f, places in zip(features, cut, strict=True) for b, e, _, _ in places]
+    voices = None
+    if ivectors is not None:
+        voices = [v for v, places in zip(ivectors, cut, strict=True) for _ in places]
+    outputs = iterate_log_likes(model, parts, voices)
+    empty = np.zeros((0, model.num_outputs), np.float32)
+    return [
+        np.concatenate([empty, *(next(outputs)[at : at + n] for _, _, at, n in places)])
+        for places in cut
+    ]
 
 
 @torch.no_grad()

@@ -88,7 +88,7 @@ def load_graph(exp: Path | str, lang: Path | str, leaves: Leaves | None = None) 
             with, or the graph would be empty.
     """
     exp, known = Path(exp), fitting_lang(exp, lang)
-    directory = exp / f"graph_{Path(lang).resolve().name}_{_digest(known.path, leaves)}"
+    directory = exp / f"graph_{Path(lang).resolve().name}_{digest(known.path, leaves)}"
     path = directory / "HLG.fst"
     if not path.is_file():
         with locked(directory, wait=True):  # another job may be building it
@@ -156,12 +156,13 @@ def make_graph(path: Path, lang: Lang, leaves: Leaves | None = None) -> Graph:
     )
 
 
-def _digest(lang: Path, leaves: Leaves | None) -> str:
-    digest = hashlib.sha256()
+def digest(lang: Path, leaves: Leaves | None = None) -> str:
+    """Tells graphs apart: of the files of the lang directory that count, and the tree's leaves."""
+    found = hashlib.sha256()
     for name in SOURCES:
         content = (lang / name).read_bytes()
-        digest.update(f"{name} {len(content)}\n".encode() + content)
+        found.update(f"{name} {len(content)}\n".encode() + content)
     if leaves is not None:
         table = np.ascontiguousarray(leaves.table, dtype="<i8")
-        digest.update(f"leaves {table.shape} {leaves.num_pdfs}\n".encode() + table.tobytes())
-    return digest.hexdigest()[:12]
+        found.update(f"leaves {table.shape} {leaves.num_pdfs}\n".encode() + table.tobytes())
+    return found.hexdigest()[:12]

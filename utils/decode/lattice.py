@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainstitch.utils.arguments import check_numbers
+from chainstitch.utils.decode.compact import SEARCH_LMWT
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.times import word_times
 from chainstitch.utils.errors import UserError
 
-SEARCH_LMWT = 10.0
 BOUNDS = {"beam": "(0, inf)", "lattice_beam": "(0, inf)", "lmwt": "(0, inf)", "wip": "any"}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,16 +20,28 @@ from numpy.typing import NDArray
 from chainstitch.utils import job_parts
 from chainstitch.utils import text as texts
 from chainstitch.utils.children import in_order, worker_pool
+from chainstitch.utils.decode import archive
+from chainstitch.utils.decode.archive import Kept, to_text
+from chainstitch.utils.decode.determinise import determinise
 from chainstitch.utils.decode.graph import Graph
-from chainstitch.utils.decode.lattice import SEARCH_LMWT, Hypothesis, LatticeDecoder
+from chainstitch.utils.decode.lattice import Hypothesis, LatticeDecoder
+from chainstitch.utils.decode.outcome import (
+    Point,
+    Timed,
+    Utterance,
+    Wanted,
+    ctm_point,
+    list_n_best,
+    outcome,
+)
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.lang.backoff import Search
 from chainstitch.utils.optional import load_k2
 from chainstitch.utils.outputs import MARK
 
 log = logging.getLogger(__name__)
 
-Point = tuple[float, float]  # lmwt, wip
 Item = tuple[str, NDArray[np.float32]]  # utterance, log-likes (frames, pdfs)
 
 DECODERS = ("kaldi", "k2")
@@ -40,22 +52,6 @@ WAITING = 4  # utterances per process that are in work or wait for it
 REPORT_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Utterance:
-    """What came out for one utterance.
-
-    Attributes:
-        words: of the best path at each point.
-        timed: (first frame, last frame + 1, word) at the point that the ctm is made for.
-    """
-
-    name: str
-    frames: int
-    complete: bool
-    words: dict[Point, list[str]]
-    timed: list[tuple[int, int, str]]
-
-
 class Decoder(Protocol):
     """`LatticeDecoder` or `K2Decoder`; a lattice of one is none of the other's."""
 
@@ -63,10 +59,19 @@ class Decoder(Protocol):
     def best_path(self, lattice: Any, lmwt: float = ..., wip: float = ...) -> Hypothesis: ...
 
 
-def check_decoder(name: str) -> None:
-    """Raises UsageError for a name that is not in DECODERS, UserError for a k2 that cannot run."""
+def check_decoder(name: str, wanted: Wanted | None = None) -> None:
+    """That a decoder can make what is wanted.
+
+    Raises:
+        UsageError: a name that is not in DECODERS, or k2 for what is made of compact lattices.
+        UserError: k2, which cannot run here.
+    """
     if name not in DECODERS:
         raise UsageError(f"--decoder wants {' or '.join(DECODERS)}, found {name!r}")
+    if name != "kaldi" and wanted is not None and wanted.compact:
+        raise UsageError(
+            "--write-lattices, --n-best and --mbr go with --decoder kaldi; leave --decoder out"
+        )
     if name == "k2":
         load_k2()
 
@@ -104,36 +109,33 @@ def point_name(point: Point) -> str:
     return f"{point[0]:g}_{float(point[1])!r}"
 
 
-def ctm_point(points: list[Point]) -> Point:
-    """The point that the ctm is made for: lmwt 10 and wip 0, or the nearest there is."""
-    return min(points, key=lambda p: (abs(p[0] - SEARCH_LMWT), abs(p[1]), p))
-
-
 def decode_items(
     graph: Graph,
     items: Iterable[Item],
-    points: list[Point],
+    wanted: Wanted,
     beam: float = 15.0,
     lattice_beam: float = 8.0,
     nj: int = 1,
     decoder: str = "kaldi",
+    lm: Search | None = None,
 ) -> Iterator[Utterance]:
     """Decodes the items in order; each as `_decode` says.
 
     Args:
         nj: how many processes search; 1 is this one.
-        decoder: one of DECODERS.
+        decoder: one of DECODERS; k2's lattices are not made compact.
+        lm: of the graph; needed for the N best.
 
     Raises:
         UserError: from `Decoder.decode`; names the utterance.
     """
+    check_decoder(decoder, wanted)  # an error of a process that starts would not arrive
+    settings = (decoder, graph, wanted, beam, lattice_beam, lm)
     if nj <= 1:
-        own = make_decoder(decoder, graph, beam, lattice_beam)
+        own = _Work(*settings)
         for item in items:
-            yield _decode(own, item, points)
+            yield own(item)
         return
-    check_decoder(decoder)  # an error of a process that starts would not arrive
-    settings = (decoder, graph, points, beam, lattice_beam)
     with worker_pool(nj, _start_worker, settings, "decoding") as pool:
         yield from in_order(pool, _work, items, WAITING * nj)
 
@@ -141,23 +143,36 @@ def decode_items(
 def write_decode(
     out: Path | str,
     utterances: Iterable[Utterance],
-    points: list[Point],
+    wanted: Wanted,
     refs: Mapping[str, str],
     speakers: Mapping[str, str],
     seconds_per_frame: float,
     overwrite: bool = False,
+    lattices: Kept | None = None,
 ) -> None:
     """Writes `ref`, `utt2spk`, `hyp_<lmwt>_<wip>` and `ctm`, sorted by utterance; all or nothing.
+
+    And, where they are wanted, `nbest` and `lattices/` (archive.py). A line of `nbest` is
+
+        utterance, number from 1, graph cost, acoustic cost, the LM's part of the graph cost, words
+
+    with costs as the network and the graph have them (at no weight), best first.
 
     Args:
         refs, speakers: utterance -> text, speaker; every utterance is in both.
         seconds_per_frame: of an output frame.
+        lattices: what is said of the lattices; needed if they are wanted.
 
     Raises:
         UsageError: `out` exists and `overwrite` is false.
     """
+    points = wanted.points
     with atomic_directory(out, "decoding", overwrite) as directory:
-        done = {u.name: u for u in _reported(utterances, len(refs))}
+        done: dict[str, Utterance] = {}
+        with archive.writer(directory, lattices) as write:
+            for utterance in _reported(utterances, len(refs)):
+                write(utterance.lattice)
+                done[utterance.name] = replace(utterance, lattice="")
         names = sorted(done)
         _write_lines(directory / "ref", (f"{n} {refs[n]}" for n in names))
         _write_lines(directory / "utt2spk", (f"{n} {speakers[n]}" for n in names))
@@ -168,10 +183,20 @@ def write_decode(
             directory / "ctm",
             (
                 f"{n} 1 {a * seconds_per_frame:.2f} {(b - a) * seconds_per_frame:.2f} {word}"
+                + ("" if sure is None else f" {sure:.4f}")
                 for n in names
-                for a, b, word in done[n].timed
+                for a, b, word, sure in done[n].timed
             ),
         )
+        if wanted.n_best:
+            _write_lines(
+                directory / "nbest",
+                (
+                    f"{n} {number} {graph:.4f} {acoustic:.4f} {lm:.4f} {' '.join(words)}"
+                    for n in names
+                    for number, (graph, acoustic, lm, words) in enumerate(done[n].listed, 1)
+                ),
+            )
 
 
 def merge_decode(
@@ -189,7 +214,11 @@ def merge_decode(
     shares = [part.directory(out) for part in job_parts.all_of(count, out)]
     names = _files(shares[0])
     with atomic_directory(out, "decoding", overwrite) as directory:
+        if archive.FOLDER in names:
+            archive.merge(directory, shares)
         for name in names:
+            if name == archive.FOLDER:
+                continue
             lines: list[str] = []
             for share in shares:
                 if _files(share) != names:
@@ -220,7 +249,7 @@ def _reported(utterances: Iterable[Utterance], total: int) -> Iterator[Utterance
             log.info("decoded %d of %d utterances", count, total)
         yield utterance
     log.info(
-        "decoded %d utterances, %d output frames in %.1f s (the network included); %d partial",
+        "decoded %d utterances, %d output frames in %.1f s, all in all; %d partial",
         count,
         frames,
         time.monotonic() - begin,
@@ -228,30 +257,52 @@ def _reported(utterances: Iterable[Utterance], total: int) -> Iterator[Utterance
     )
 
 
-def _decode(decoder: Decoder, item: Item, points: list[Point]) -> Utterance:
-    name, log_likes = item
-    lattice = decoder.decode(log_likes, name)
-    paths = {point: decoder.best_path(lattice, *point) for point in points}
-    chosen = paths[ctm_point(points)]
-    timed = [(a, b, word) for (a, b), word in zip(chosen.times, chosen.words, strict=True)]
-    words = {point: path.words for point, path in paths.items()}
-    return Utterance(name, lattice.frames, lattice.complete, words, timed)
+class _Work:
+    """Decodes utterances and makes what is wanted."""
+
+    def __init__(
+        self, decoder: str, graph: Graph, wanted: Wanted, beam: float, lattice_beam: float,
+        lm: Search | None,
+    ) -> None:  # fmt: skip
+        self._decoder = make_decoder(decoder, graph, beam, lattice_beam)
+        self._graph, self._wanted, self._beam, self._lm = graph, wanted, lattice_beam, lm
+
+    def __call__(self, item: Item) -> Utterance:
+        name, log_likes = item
+        wanted = self._wanted
+        lattice = self._decoder.decode(log_likes, name)
+        compact = None
+        if wanted.compact and lattice.frames:
+            compact = determinise(lattice.raw, self._beam)
+        text = to_text(name, compact) if compact is not None and wanted.lattices else ""
+        if compact is not None and wanted.mbr:
+            made = outcome(name, compact, self._graph, self._lm, wanted)
+            return replace(made, complete=lattice.complete, lattice=text)
+        paths = {point: self._decoder.best_path(lattice, *point) for point in wanted.points}
+        at = ctm_point(wanted.points)
+        chosen = paths[at]
+        timed: list[Timed] = [
+            (*span, word, None) for span, word in zip(chosen.times, chosen.words, strict=True)
+        ]
+        words = {point: path.words for point, path in paths.items()}
+        listed = []
+        if compact is not None and wanted.n_best and self._lm is not None:
+            listed = list_n_best(compact, at, self._graph, self._lm, wanted.n_best)
+        return Utterance(name, lattice.frames, lattice.complete, words, timed, listed, text)
 
 
-_worker: tuple[Decoder, list[Point]] | None = None
+_worker: _Work | None = None
 
 
-def _start_worker(
-    decoder: str, graph: Graph, points: list[Point], beam: float, lattice_beam: float
-) -> None:
+def _start_worker(*settings: Any) -> None:
     global _worker
-    _worker = make_decoder(decoder, graph, beam, lattice_beam), points
+    _worker = _Work(*settings)
 
 
 def _work(item: Item) -> Utterance:
     if _worker is None:
         raise RuntimeError("the worker was not started")
-    return _decode(_worker[0], item, _worker[1])
+    return _worker(item)
 
 
 def _files(directory: Path) -> list[str]:

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chainstitch.utils.arguments import check_numbers
+from chainstitch.utils.decode.compact import SEARCH_LMWT
 from chainstitch.utils.decode.graph import Graph
-from chainstitch.utils.decode.lattice import BOUNDS, SEARCH_LMWT, Hypothesis, check_log_likes
+from chainstitch.utils.decode.lattice import BOUNDS, Hypothesis, check_log_likes
 from chainstitch.utils.optional import load_k2
 
 MAX_ACTIVE_STATES = 2**30  # more than there are: the beam alone decides, as in lattice.py

@@ -41,10 +41,14 @@ def copy_checked(arpa: Path | str, plain: Path | str, called: str) -> None:
     Raises:
         UserError: it does not exist, or is not as above; names file and line.
     """
+    with open(plain, "wb") as target:
+        read_checked(arpa, lambda line: target.write(line + b"\n"), called)
+
+
+def read_checked(arpa: Path | str, take: Callable[[bytes], object], called: str) -> None:
+    """Hands on each line that counts, once it was found good; errors as `copy_checked`."""
     try:
-        lines = texts.numbered_bytes(arpa)
-        with open(plain, "wb") as target:
-            _check(lines, lambda line: target.write(line + b"\n"), called)
+        _check(texts.numbered_bytes(arpa), take, called)
     except FileNotFoundError:
         raise UserError(f"{called} does not exist; wanted an ARPA file") from None
     except IsADirectoryError:

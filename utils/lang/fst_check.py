@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from chainstitch.utils.errors import UserError
+
 _LENGTH = struct.Struct("<i")
 _HEADER = struct.Struct("<iiQqqq")  # version, flags, properties, start, states, arcs
 _ARCS = struct.Struct("<q")
@@ -46,6 +48,27 @@ def read_checked(path: Path, most_input: int | None = None) -> tuple[Any, str]:
         return None, ""
     arcs, ends = _by_iterator(fst) if places is None else _by_place(data, begin, *places)
     return fst, _wrong_in(start, states, arcs, ends, most_input)
+
+
+def columns(path: Path, made_by: str) -> tuple[int, np.ndarray, list[np.ndarray], np.ndarray]:
+    """Start, (states + 1,) where the arcs of a state begin, their columns, and the final weights.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    fst, wrong = read_checked(path) if path.is_file() else (None, "")
+    if fst is None or wrong or fst.start < 0:
+        what = "does not exist" if not path.exists() else f"is damaged ({wrong or 'no FST'})"
+        raise UserError(f"{path} {what}; run `{made_by}` again")
+    data = path.read_bytes()
+    flags, start, states, begin = _head(data)
+    counts = np.array([fst.num_arcs(state) for state in range(states)], np.int64)
+    arcs, ends = (
+        _by_iterator(fst)
+        if flags & SYMBOLS
+        else _by_place(data, begin, *_places(data, begin, states))
+    )
+    return start, np.concatenate([[0], np.cumsum(counts)]), arcs, ends
 
 
 def _wrong_in(

@@ -179,7 +179,7 @@ def arpa_fst(
         copy_checked(arpa, plain, called)
         _arpa2fst(called, plain, f"--write-symbol-table={table}", "--max-order=1")
         listed = [line.split("\t")[0] for line in texts.lines(table)]
-        _check_vocabulary(called, [word for word in listed if word not in SPECIAL], words)
+        check_vocabulary(called, [word for word in listed if word not in SPECIAL], words)
         _arpa2fst(called, plain, f"--read-symbol-table={words_txt}", "--max-arpa-warnings=0", fst)
         if not fst.is_file():
             raise UserError(f"{called}: kaldilm made no grammar of it")
@@ -199,7 +199,12 @@ def _arpa2fst(called: str, plain: Path, *arguments: Path | str) -> None:
         raise UserError(f"{called} is not a good ARPA file: {reason}")
 
 
-def _check_vocabulary(called: str, listed: list[str], words: Mapping[str, int]) -> None:
+def check_vocabulary(called: str, listed: list[str], words: Mapping[str, int]) -> None:
+    """Says which of a model's words are not in the lexicon, and how many of those it lacks.
+
+    Raises:
+        UserError: none of its words is there.
+    """
     foreign = [word for word in listed if word not in words and word not in UNKNOWN]
     known = [word for word in listed if word in words]
     if not known:

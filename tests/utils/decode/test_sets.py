@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from chainstitch.utils.decode.graph import Graph
+from chainstitch.utils.decode.outcome import Utterance, Wanted, ctm_point
 from chainstitch.utils.decode.sets import (
     Item,
-    Utterance,
-    ctm_point,
     decode_items,
     point_name,
     sweep_points,
@@ -24,6 +23,7 @@ from chainstitch.utils.outputs import MARK
 from tests.k2.needed import needs_k2
 
 POINTS = [(7.0, 0.0), (10.0, 0.0), (10.0, 0.5)]
+WANTED = Wanted(POINTS)
 
 
 def _items(graph: Graph, number: int = 12) -> list[Item]:
@@ -59,16 +59,16 @@ def test_other_points_are_usage_errors(lmwt: str, wip: str) -> None:
 @pytest.mark.parametrize("decoder", ["kaldi", pytest.param("k2", marks=needs_k2)])
 def test_processes_give_what_one_gives_in_order(trigram: Graph, decoder: str) -> None:
     items = _items(trigram)
-    alone = list(decode_items(trigram, items, POINTS, decoder=decoder))
+    alone = list(decode_items(trigram, items, WANTED, decoder=decoder))
     assert [u.name for u in alone] == [name for name, _ in items]
-    assert list(decode_items(trigram, iter(items), POINTS, nj=2, decoder=decoder)) == alone
+    assert list(decode_items(trigram, iter(items), WANTED, nj=2, decoder=decoder)) == alone
 
 
 @needs_k2
 def test_both_decoders_give_the_same_words_and_times(trigram: Graph) -> None:
     items = _items(trigram)
     kaldi, k2 = (
-        list(decode_items(trigram, items, POINTS, 30.0, decoder=d)) for d in ("kaldi", "k2")
+        list(decode_items(trigram, items, WANTED, 30.0, decoder=d)) for d in ("kaldi", "k2")
     )
     assert kaldi == k2
 
@@ -78,21 +78,21 @@ def test_a_decoder_that_is_not_there_is_an_error(
     trigram: Graph, nj: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="--decoder wants kaldi or k2, found 'k3'"):
-        list(decode_items(trigram, _items(trigram), POINTS, nj=nj, decoder="k3"))
+        list(decode_items(trigram, _items(trigram), WANTED, nj=nj, decoder="k3"))
     monkeypatch.setitem(sys.modules, "k2", None)
     with pytest.raises(UserError, match="k2 is not installed; .* --decoder kaldi in decoding"):
-        list(decode_items(trigram, _items(trigram), POINTS, nj=nj, decoder="k2"))
+        list(decode_items(trigram, _items(trigram), WANTED, nj=nj, decoder="k2"))
 
 
 def test_errors_of_a_process_arrive(trigram: Graph) -> None:
     items = _items(trigram, 3)
     items[1][1][0, 0] = np.nan
     with pytest.raises(UserError, match="utt-1: .*not finite"):
-        list(decode_items(trigram, items, POINTS, nj=2))
+        list(decode_items(trigram, items, WANTED, nj=2))
 
 
 def _utterance(name: str, words: list[str], complete: bool = True) -> Utterance:
-    timed = [(3 * n, 3 * n + 2, word) for n, word in enumerate(words)]
+    timed = [(3 * n, 3 * n + 2, word, None) for n, word in enumerate(words)]
     return Utterance(name, 9, complete, dict.fromkeys(POINTS, words), timed)
 
 
@@ -100,7 +100,7 @@ def test_files_are_sorted_and_complete(tmp_path: Path, caplog: pytest.LogCapture
     utterances = [_utterance("b", ["x", "y"]), _utterance("a", [], complete=False)]
     refs, speakers = {"a": "z", "b": "x y"}, {"a": "s2", "b": "s1"}
     with caplog.at_level(logging.INFO):
-        write_decode(tmp_path / "decode", utterances, POINTS, refs, speakers, 0.03)
+        write_decode(tmp_path / "decode", utterances, WANTED, refs, speakers, 0.03)
     content = {p.name: p.read_text() for p in (tmp_path / "decode").iterdir() if p.name != MARK}
     assert content == {
         "ref": "a z\nb x y\n",
@@ -120,10 +120,10 @@ def test_failure_leaves_no_directory_and_existing_ones_stay(tmp_path: Path) -> N
         raise UserError("in the middle")
 
     with pytest.raises(UserError, match="in the middle"):
-        write_decode(tmp_path / "new", broken(), POINTS, {"a": ""}, {"a": "s"}, 0.03)  # type: ignore[arg-type]
+        write_decode(tmp_path / "new", broken(), WANTED, {"a": ""}, {"a": "s"}, 0.03)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "hyp").write_text("mine")
     with pytest.raises(UsageError, match="--overwrite"):
-        write_decode(tmp_path / "old", [], POINTS, {}, {}, 0.03)
+        write_decode(tmp_path / "old", [], WANTED, {}, {}, 0.03)
     assert (tmp_path / "old" / "hyp").read_text() == "mine"

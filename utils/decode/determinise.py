@@ -1,0 +1,402 @@
+r"""From the lattice of the search, an arc for each frame and many ways to say the same words, to
+one in which every sequence of words has one path: its best, with that path's pdfs.
+
+This is the determinisation of Povey et al. 2012, "Generating exact lattices in the WFST framework".
+A *subset* is where all partial paths of the same words can be: a list of
+
+    (state q of the search's lattice, what its best such path costs more than the common part, and
+     the pdfs behind the common part).                                                       (1)
+
+From a subset, for each word w that leaves one of its states, the states behind w and all that can
+be reached from those without a word (the *closure*; of several ways to a state the cheapest stays)
+are the next subset. Of it only states that a word leaves, or where the sentence may end, matter.
+What all of (1) have in common, the cost of the cheapest and the longest common beginning of the
+pdfs, goes to the arc; equal subsets are one state of the result.
+
+It grows without bound if it keeps what lies outside the beam: words of one path, then of another,
+that no path within the beam has together. So subsets come off a queue, best first, at
+
+    f = cost to the subset + min over (1) of (its cost + beta(q)),                           (2)
+
+beta(q) being the cheapest way from q to the end, and whatever has f > best + beam is not made. As f
+never falls on the way, a subset has its least f when its turn comes, and what is made is what paths
+within the beam need.
+
+All costs are those of the search (lmwt 10). At another lmwt another way to say the same words may
+be the cheaper one; it is gone, as it is with Kaldi.
+
+Costs are in float64. Two subsets are equal if states and pdfs are, and costs to SAME: the sums of
+two paths, in another order, differ in the last digits.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.typed import Dict
+from numpy.typing import NDArray
+
+from chainstitch.utils.compiled import njit
+from chainstitch.utils.decode.compact import CompactLattice, in_order
+
+SAME = 1e-4
+SLACK = 1e-6  # of the beam, for rounding
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def determinise(lattice: Any, beam: float) -> CompactLattice:
+    """The compact lattice of a `kaldifst.Lattice` of the search.
+
+    Args:
+        beam: what costs more than the best path by more is left out.
+    """
+    start, counts, final, pdf, word, weight, target = _arrays(lattice)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    arcs, costs, made, book = _determinise(start, first, target, word, pdf, weight, final, beam)
+    arcs, costs = arcs[:made], costs[:made]
+    end = int(arcs[:, :2].max(initial=0)) + 1
+    arcs[arcs[:, 1] < 0, 1] = end
+    rows = [(*a, *c) for a, c in zip(arcs[:, :3].tolist(), costs.tolist(), strict=True)]
+    labels, shorter = book[:, LABEL].tolist(), book[:, SHORTER].tolist()
+    return in_order(end, rows, [_spelled(s, labels, shorter) for s in arcs[:, 3].tolist()])
+
+
+def _spelled(string: int, label: list[int], shorter: list[int]) -> list[int]:
+    found = []
+    while string:
+        found.append(label[string] - 1)
+        string = shorter[string]
+    return found[::-1]
+
+
+def _arrays(lattice: Any) -> tuple[Any, ...]:
+    """Start, arcs of each state, final weights (states, 2), and columns of all arcs.
+
+    Through the binary form, in memory: an arc at a time would take ten times as long. That is a
+    header (24 bytes before the types' names, 40 behind the flags ...), then state by state two
+    floats, the number of its arcs (8 bytes), and the arcs: input, output, two floats, next state.
+    """
+    descriptor = os.memfd_create("lattice")
+    with open(descriptor, "r+b") as memory:
+        lattice.write(f"/proc/self/fd/{descriptor}")
+        memory.seek(0)
+        data = memory.read()
+    states = lattice.num_states
+    # from behind: the header's length depends on names of types, what follows is known
+    arcs = [lattice.num_arcs(state) for state in range(states)]
+    counts = np.array(arcs, np.int64)
+    words = np.frombuffer(data, "<i4", 4 * states + 5 * int(counts.sum()),
+                          len(data) - 16 * states - 20 * int(counts.sum()))  # fmt: skip
+    places = 4 * np.arange(states) + 5 * (np.cumsum(counts) - counts)
+    before = np.cumsum(counts) - counts
+    at = np.repeat(places + 4 - 5 * before, counts) + 5 * np.arange(counts.sum())
+    floats = words.view("<f4")
+    final = floats[places[:, None] + np.arange(2)]
+    weight = floats[at[:, None] + np.arange(2, 4)]
+    columns = [words[at + n].astype(np.int64) for n in (0, 1, 4)]
+    pdf, word, target = columns
+    return (
+        lattice.start,
+        counts,
+        final.astype(np.float64),
+        pdf,
+        word,
+        weight.astype(np.float64),
+        target,
+    )
+
+
+@njit()
+def _order(first: Ints, target: Ints) -> Ints:
+    """The states in an order in which every arc leads onwards."""
+    states = len(first) - 1
+    waiting = np.zeros(states, np.int64)
+    for arc in range(len(target)):
+        waiting[target[arc]] += 1
+    order, count = np.empty(states, np.int64), 0
+    for state in range(states):
+        if waiting[state] == 0:
+            order[count] = state
+            count += 1
+    done = 0
+    while done < count:
+        state = order[done]
+        done += 1
+        for arc in range(first[state], first[state + 1]):
+            waiting[target[arc]] -= 1
+            if waiting[target[arc]] == 0:
+                order[count] = target[arc]
+                count += 1
+    return order
+
+
+@njit()
+def _total(costs: Floats, row: int) -> float:
+    return costs[row, 0] + costs[row, 1]
+
+
+@njit()
+def _room(table: Any, used: int) -> Any:
+    """The table, or a copy with twice the rows if `used` are all."""
+    if used < len(table):
+        return table
+    larger = np.zeros((2 * len(table), table.shape[1]), table.dtype)
+    for row in range(used):
+        for column in range(table.shape[1]):
+            larger[row, column] = table[row, column]
+    return larger
+
+
+# Strings of pdfs, each once: row n of the book is string n, its last label, the string without
+# that, and its length. String 0 is empty, and the length of it is that of the book.
+LABEL, SHORTER, LENGTH = 0, 1, 2
+
+
+@njit()
+def _longer(book: Ints, known: Any, string: int, label: int) -> tuple[Ints, int]:
+    """The book, and the string with a label behind it (0: none)."""
+    if label == 0:
+        return book, string
+    key = np.int64(string) << 32 | np.int64(label)
+    if key in known:
+        return book, known[key]
+    new = book[0, LENGTH]
+    book = _room(book, new)
+    book[new, LABEL], book[new, SHORTER] = label, string
+    book[new, LENGTH] = 1 + (book[string, LENGTH] if string else 0)
+    book[0, LENGTH] += 1
+    known[key] = new
+    return book, new
+
+
+@njit()
+def _length(book: Ints, string: int) -> int:
+    return book[string, LENGTH] if string else 0
+
+
+@njit()
+def _common(book: Ints, one: int, other: int) -> int:
+    """The longest string that both begin with."""
+    while one != other:
+        if _length(book, one) >= _length(book, other):
+            one = book[one, SHORTER]
+        else:
+            other = book[other, SHORTER]
+    return one
+
+
+@njit()
+def _behind(book: Ints, known: Any, string: int, prefix: int) -> tuple[Ints, int]:
+    """The book, and the string without a prefix of it."""
+    if prefix == 0:
+        return book, string
+    labels = np.empty(_length(book, string) - _length(book, prefix), np.int64)
+    for n in range(len(labels) - 1, -1, -1):
+        labels[n], string = book[string, LABEL], book[string, SHORTER]
+    rest = 0
+    for n in range(len(labels)):
+        book, rest = _longer(book, known, rest, labels[n])
+    return book, rest
+
+
+@njit()
+def _closure(
+    at: int, last: int, order: Ints, rank: Ints, first: Ints, target: Ints, word: Ints, pdf: Ints,
+    weight: Floats, matters: Any, mark: Ints, now: int, cost: Floats, string: Ints, book: Ints,
+    known: Any,
+) -> tuple[Ints, Ints]:  # fmt: skip
+    """The book, and the states that matter among those that are reached without a word.
+
+    `mark` is `now` for states that were reached, `cost` and `string` say how; the first of them, in
+    their order, is `at`, and the last `last`.
+    """
+    found, count = np.empty(len(order), np.int64), 0
+    while at <= last:
+        q = order[at]
+        at += 1
+        if mark[q] != now:
+            continue
+        if matters[q]:
+            found[count] = q
+            count += 1
+        for arc in range(first[q], first[q + 1]):
+            d = target[arc]
+            if word[arc] != 0:
+                continue
+            if mark[d] == now and _total(cost, q) + _total(weight, arc) >= _total(cost, d):
+                continue
+            mark[d] = now
+            cost[d, 0], cost[d, 1] = cost[q, 0] + weight[arc, 0], cost[q, 1] + weight[arc, 1]
+            book, string[d] = _longer(book, known, string[q], pdf[arc])
+            last = max(last, rank[d])
+    return book, found[:count]
+
+
+@njit()
+def _make_common(
+    subset: Ints, cost: Floats, string: Ints, book: Ints, known: Any
+) -> tuple[Ints, float, float, int]:
+    """The book, and what the states of a subset have in common, which is taken from each."""
+    best, prefix = subset[0], string[subset[0]]
+    for n in range(1, len(subset)):
+        q = subset[n]
+        if _total(cost, q) < _total(cost, best):
+            best = q
+        prefix = _common(book, prefix, string[q])
+    graph, acoustic = cost[best, 0], cost[best, 1]
+    for n in range(len(subset)):
+        q = subset[n]
+        cost[q, 0] -= graph
+        cost[q, 1] -= acoustic
+        book, string[q] = _behind(book, known, string[q], prefix)
+    return book, graph, acoustic, prefix
+
+
+@njit()
+def _is(
+    subset: Ints, cost: Floats, string: Ints, subsets: Ints, costs: Floats, begin: int, end: int
+) -> bool:
+    """Whether a subset is the one in rows begin ... end - 1 of the table."""
+    if end - begin != len(subset):
+        return False
+    for n in range(len(subset)):
+        q, row = subset[n], begin + n
+        if subsets[row, 0] != q or subsets[row, 1] != string[q]:
+            return False
+        if abs(costs[row, 0] - cost[q, 0]) > SAME or abs(costs[row, 1] - cost[q, 1]) > SAME:
+            return False
+    return True
+
+
+@njit()
+def _determinise(
+    start: int, first: Ints, target: Ints, word: Ints, pdf: Ints, weight: Floats, final: Floats,
+    beam: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Arcs (source, target or -1 for the end, word, string), their costs, their number, the book."""
+    states = len(first) - 1
+    order = _order(first, target)
+    rank = np.empty(states, np.int64)
+    beta, matters = np.empty(states), np.zeros(states, np.bool_)
+    for n in range(states - 1, -1, -1):
+        q = order[n]
+        rank[q], beta[q] = n, _total(final, q)
+        matters[q] = beta[q] < np.inf
+        for arc in range(first[q], first[q + 1]):
+            beta[q] = min(beta[q], _total(weight, arc) + beta[target[arc]])
+            matters[q] |= word[arc] != 0
+    limit = beta[start] + beam + SLACK
+
+    book = np.zeros((1024, 3), np.int64)
+    book[0, LENGTH] = 1
+    known = Dict.empty(types.int64, types.int64)
+
+    # (1), one subset behind the other: state and string, costs
+    subsets, costs = np.zeros((1024, 2), np.int64), np.zeros((1024, 2))
+    # of each subset: where its rows begin, the next one with its hash, whether it was left
+    index, count = np.zeros((1024, 3), np.int64), 0
+    forward = np.zeros((1024, 1))
+    by_hash = Dict.empty(types.int64, types.int64)
+    arcs, arc_costs, made = np.zeros((1024, 4), np.int64), np.zeros((1024, 2)), 0
+    mark, now = np.zeros(states, np.int64), 0
+    cost, string = np.zeros((states, 2)), np.zeros(states, np.int64)
+    # what leaves a subset: word, state and string; costs
+    leaving, leaving_costs = np.zeros((1024, 3), np.int64), np.zeros((1024, 2))
+
+    source, left = -1, 1  # the start is made as if a word led to it
+    leaving[0, 1] = start
+    queue = [(0.0, -1)]
+    heapq.heappop(queue)
+    while True:
+        by_word = np.argsort(leaving[:left, 0])
+        so_far = 0.0 if source < 0 else forward[source, 0]
+        n = 0
+        while n < left:
+            this, ahead, at, last = leaving[by_word[n], 0], np.inf, states, 0
+            now += 1
+            while n < left and leaving[by_word[n], 0] == this:
+                row = by_word[n]
+                q, n = leaving[row, 1], n + 1
+                if mark[q] != now or _total(leaving_costs, row) < _total(cost, q):
+                    mark[q], string[q] = now, leaving[row, 2]
+                    cost[q, 0], cost[q, 1] = leaving_costs[row, 0], leaving_costs[row, 1]
+                    ahead = min(ahead, _total(cost, q) + beta[q])
+                    at, last = min(at, rank[q]), max(last, rank[q])
+            if so_far + ahead > limit:
+                continue
+            book, subset = _closure(
+                at, last, order, rank, first, target, word, pdf, weight, matters, mark, now, cost,
+                string, book, known,
+            )  # fmt: skip
+            graph, acoustic, prefix = 0.0, 0.0, 0
+            if source >= 0:
+                book, graph, acoustic, prefix = _make_common(subset, cost, string, book, known)
+            key = np.int64(len(subset))
+            for k in range(len(subset)):
+                q = subset[k]
+                key = (key * 1000003 + q * 8191 + string[q]) & 0x7FFFFFFFFFFFFFF
+            same = by_hash[key] if key in by_hash else -1
+            while same >= 0:
+                begin, end = index[same, 0], index[same + 1, 0]
+                if _is(subset, cost, string, subsets, costs, begin, end):
+                    break
+                same = index[same, 1]
+            if same < 0:
+                same, count = count, count + 1
+                index, forward = _room(index, count), _room(forward, count)
+                row = index[same, 0]
+                for k in range(len(subset)):
+                    q = subset[k]
+                    subsets, costs = _room(subsets, row), _room(costs, row)
+                    subsets[row, 0], subsets[row, 1] = q, string[q]
+                    costs[row, 0], costs[row, 1] = cost[q, 0], cost[q, 1]
+                    row += 1
+                index[count, 0] = row
+                index[same, 1] = by_hash[key] if key in by_hash else -1
+                by_hash[key] = same
+                forward[same, 0] = np.inf
+            if so_far + graph + acoustic < forward[same, 0] and index[same, 2] == 0:
+                forward[same, 0] = so_far + graph + acoustic
+                heapq.heappush(queue, (so_far + ahead, same))
+            if source >= 0:
+                arcs, arc_costs = _room(arcs, made), _room(arc_costs, made)
+                arcs[made, 0], arcs[made, 1], arcs[made, 2], arcs[made, 3] = (
+                    source, same, this, prefix,
+                )  # fmt: skip
+                arc_costs[made, 0], arc_costs[made, 1] = graph, acoustic
+                made += 1
+        source = -1
+        while len(queue) and source < 0:
+            _, source = heapq.heappop(queue)
+            if index[source, 2]:
+                source = -1
+        if source < 0:
+            return arcs, arc_costs, made, book
+        index[source, 2] = 1
+        left, least, end = 0, np.inf, -1
+        for row in range(index[source, 0], index[source + 1, 0]):
+            q = subsets[row, 0]
+            if _total(costs, row) + _total(final, q) < least:
+                least, end = _total(costs, row) + _total(final, q), row
+            for arc in range(first[q], first[q + 1]):
+                if word[arc] == 0:
+                    continue
+                leaving, leaving_costs = _room(leaving, left), _room(leaving_costs, left)
+                leaving[left, 0], leaving[left, 1] = word[arc], target[arc]
+                book, leaving[left, 2] = _longer(book, known, subsets[row, 1], pdf[arc])
+                leaving_costs[left, 0] = costs[row, 0] + weight[arc, 0]
+                leaving_costs[left, 1] = costs[row, 1] + weight[arc, 1]
+                left += 1
+        if forward[source, 0] + least <= limit:
+            arcs, arc_costs = _room(arcs, made), _room(arc_costs, made)
+            arcs[made, 0], arcs[made, 1], arcs[made, 2] = source, -1, 0
+            arcs[made, 3] = subsets[end, 1]
+            arc_costs[made, 0] = costs[end, 0] + final[subsets[end, 0], 0]
+            arc_costs[made, 1] = costs[end, 1] + final[subsets[end, 0], 1]
+            made += 1

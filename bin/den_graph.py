@@ -73,7 +73,8 @@ def den_graph(
         raise UsageError("no text for the phone LM; give --data SET or --ali DIR")
     else:
         transcripts = [cut_text(cut).split() for cut in read_cuts(data)]
-        unknown = sorted({w for words in transcripts for w in words} - set(language.lexicon))
+        found = {w for words in transcripts for w in language.known(words)}
+        unknown = sorted(found - set(language.lexicon))
         if unknown:
             raise UserError(
                 f"{data}: {len(unknown)} words are not in {lang} ({', '.join(unknown[:5])}); run "

@@ -35,8 +35,8 @@ from chainstitch.utils.terminal import (
 )
 
 NAMES = (
-    *("prepare", "validate", "features", "ivectors", "lang", "tree", "den-graph", "train"),
-    *("train-job", "combine", "classify", "align", "cleanup", "decode", "rescore"),
+    *("prepare", "validate", "features", "ivectors", "lang", "lang-probs", "tree", "den-graph"),
+    *("train", "train-job", "combine", "classify", "align", "cleanup", "decode", "rescore"),
     "transcribe",
     *("score", "score-ali", "compare", "plot", "export", "run", "doctor", "info"),
 )

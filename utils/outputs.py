@@ -51,6 +51,7 @@ DIRECTORIES = {
     "images": "prepare",
     "features": "features",
     "lang": "lang",
+    "dictionary": "lang-probs",
     "tree": "tree",
     "ivectors": "ivectors train",
     "experiment": "train",

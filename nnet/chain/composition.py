@@ -23,7 +23,7 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Fibona
 @njit(nogil=True)
 def compose(  # type: ignore[no-untyped-def]
     num_states, out_start, out_pdf, out_dst, out_weight, begin_start, begin_dst, begin_weight,
-    arc_start, arc_pdf, arc_to, final,
+    arc_start, arc_pdf, arc_to, arc_weight, final,
 ):  # fmt: skip
     """(src, dst, pdf, weight) of the arcs and (final,) of the states; no arcs: no path.
 
@@ -31,7 +31,8 @@ def compose(  # type: ignore[no-untyped-def]
         num_states: of the denominator.
         out_start: (states + 1,) into out_pdf, out_dst, out_weight: its arcs by (source, pdf).
         begin_start: (pdfs + 1,) into begin_dst, begin_weight: where each pdf may lead to first.
-        arc_start: (acceptor's states + 1,) into arc_pdf, arc_to; final: whether each may be last.
+        arc_start: (acceptor's states + 1,) into arc_pdf, arc_to, arc_weight; final: whether each
+            may be last.
     """
     keys, values = np.full(SLOTS, EMPTY, np.int64), np.empty(SLOTS, np.int32)
     queue, count = np.empty(256, np.int64), 0
@@ -77,7 +78,7 @@ def compose(  # type: ignore[no-untyped-def]
                     src, dst, pdf = _longer(src), _longer(dst), _longer(pdf)
                     weight = _longer(weight)
                 src[arcs], dst[arcs], pdf[arcs] = done, number, label
-                weight[arcs] = out_weight[low] if done else begin_weight[low]
+                weight[arcs] = arc_weight[k] + (out_weight[low] if done else begin_weight[low])
                 arcs += 1
                 low += 1
         done += 1

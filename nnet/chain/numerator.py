@@ -8,7 +8,10 @@ log Z_den is <= 0. (Kaldi chain-supervision.cc, chain-generic-numerator.cc.)
 
 A state of the composition is a pair (n, s) of a state of the acceptor and one of the denominator:
 
-    (n, s) --pdf / p--> (n', s')     for n --pdf--> n' and s --pdf / p--> s'
+    (n, s) --pdf / w p--> (n', s')     for n --pdf / w--> n' and s --pdf / p--> s'
+
+Where the lexicon has probabilities, w <= 1 is what it says of this way to say the transcript,
+relative to the best one (phone_graph.py); else all w are 1.
 
 State 0 stands for all pairs (start, s) at once: the arcs out of it carry sum over s initial(s) p.
 Pairs from which no final n can be reached are cut off.
@@ -45,6 +48,7 @@ from chainstitch.nnet.chain.forward_backward import (
 from chainstitch.nnet.chain.graph_check import check_numerator
 from chainstitch.nnet.chain.numerator_layout import Layout
 from chainstitch.nnet.loss.nonfinite import NonFiniteError
+from chainstitch.utils.hmm.determinise import ends_apart
 from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor
 
 
@@ -178,8 +182,6 @@ class NumeratorCompiler:
 
         labels = [pdf for row in acceptor.arcs for pdf in row]
         targets = [to for row in acceptor.arcs for to in row.values()]
-        starts = [0, *itertools.accumulate(map(len, acceptor.arcs))]
-        arcs = [np.array(values, np.int64) for values in (starts, labels, targets)]
         states = len(acceptor.final)
         if not 0 < len(acceptor.arcs) == states or (
             labels and not (min(labels) >= 0 <= min(targets) <= max(targets) < states)
@@ -188,7 +190,7 @@ class NumeratorCompiler:
                 f"pdf acceptor: wanted arcs to states 0..{states - 1}, of pdfs from 0, for each of "
                 f"its {states} states"
             )
-        tables: list[np.ndarray] = [*self._out, *self._begin, *arcs, np.array(acceptor.final)]
+        tables: list[np.ndarray] = [*self._out, *self._begin, *_tables(acceptor)]
         src, dst, pdf, log_prob, final = compose(self._denominator.num_states, *tables)
         if not len(src):
             return None
@@ -224,6 +226,29 @@ class NumeratorCompiler:
                     states.append(d)
                     weights.append(math.log(mass))
         return np.cumsum([0, *counts]), np.array(states), np.array(weights)
+
+
+def _tables(acceptor: PdfAcceptor) -> list[np.ndarray]:
+    """The arrays of an acceptor that composition.py wants."""
+    final = acceptor.final
+    pdfs = [[*row] for row in acceptor.arcs]
+    targets = [[*row.values()] for row in acceptor.arcs]
+    weights = acceptor.weights
+    if acceptor.ending is not None:
+        given = weights or [[0.0] * len(row) for row in pdfs]
+        columns = zip(pdfs, given, targets, strict=True)
+        rows, final, _ = ends_apart([list(zip(*c, strict=True)) for c in columns], acceptor.ending)
+        pdfs = [[pdf for pdf, _, _ in row] for row in rows]
+        weights = [[weight for _, weight, _ in row] for row in rows]
+        targets = [[to for _, _, to in row] for row in rows]
+    starts = np.array([0, *itertools.accumulate(map(len, pdfs))], np.int64)
+    labels, to = (np.array([*itertools.chain(*rows)], np.int64) for rows in (pdfs, targets))
+    none = np.zeros(len(labels))
+    return [
+        starts, labels, to,
+        none if weights is None else np.array([*itertools.chain(*weights)], np.float64),
+        np.array(final),
+    ]  # fmt: skip
 
 
 def numerator_forward_backward(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from array import array
@@ -28,10 +29,10 @@ from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
 from chainstitch.utils.hmm.phone_graph import phone_graph
 from chainstitch.utils.hmm.topology import Leaves, monophones
 from chainstitch.utils.lang.directory import Lang
-from chainstitch.utils.lang.lexicon import SILENCE
+from chainstitch.utils.lang.lexicon import known_words
 
 TOLD_SECONDS = 5.0
-VERSION = 1  # of how transcripts become graphs: kept ones of another are not used
+VERSION = 2  # of how transcripts become graphs: kept ones of another are not used
 
 logger = logging.getLogger(__name__)
 
@@ -47,28 +48,41 @@ def phone_sentences(
     """Phone sequences to estimate the phone LM from: nothing is aligned yet, so silences are drawn.
 
     Args:
-        transcripts: the words of each training utterance.
+        transcripts: the words of each training utterance; those outside the lexicon stand as the
+            lang directory's unknown word.
         silence_between, silence_edges: probability of a silence between two words, and at each end.
         shuffle_words: permute the words of each utterance, where their order in training is an
             accident of the corpus that the phone LM must not learn.
-        seed: of the draws; a word with several pronunciations gets one at random.
+        seed: of the draws; a word with several pronunciations gets one at random, by their
+            probabilities.
+
+    Raises:
+        KeyError: a word that is not in the lexicon.
     """
     draw = random.Random(seed)
-    silence = lang.phones[SILENCE]
+    silence = lang.silence
     sentences = []
     for words in transcripts:
-        order = list(words)
+        order = lang.known(words)
         if shuffle_words:
             draw.shuffle(order)
         phones = [silence] if draw.random() < silence_edges else []
         for i, word in enumerate(order):
             if i and draw.random() < silence_between:
                 phones.append(silence)
-            phones += draw.choice(lang.pronunciations_of[word])
+            phones += _drawn(draw, word, lang)
         if draw.random() < silence_edges:
             phones.append(silence)
         sentences.append(phones)
     return sentences
+
+
+def _drawn(draw: random.Random, word: str, lang: Lang) -> tuple[int, ...]:
+    prons = lang.pronunciations_of[word]
+    likely = [math.exp(lang.weights.of(word, pron).said) for pron in prons]
+    if len({*likely}) == 1:  # the same draws as of a lexicon without probabilities
+        return draw.choice(prons)
+    return draw.choices(prons, likely)[0]
 
 
 class Numerators(Protocol):
@@ -90,7 +104,7 @@ class NumeratorStore:
     """Numerator graphs by transcript, compiled once each.
 
     Args:
-        lang: lexicon and phone table.
+        lang: lexicon, with its probabilities, and phone table.
         compiler: bound to the denominator in use.
         leaves: of the context tree that the denominator was made with; default none.
         keep: where files of graphs are looked for and written (graph_file.py); None: all stay in
@@ -112,15 +126,15 @@ class NumeratorStore:
     ) -> None:
         self.compiler, self.keep, self.nj = compiler, keep, nj
         self.leaves = leaves or monophones(lang.num_phones)
-        self._silence = lang.phones[SILENCE]
-        self._pronunciations = lang.pronunciations_of
+        self._silence, self._weights = lang.silence, lang.weights
+        self._pronunciations, self._unknown = lang.pronunciations_of, lang.unknown
         self._graphs: dict[str, tuple[NumeratorGraph | None, int]] = {}
 
     def get(self, text: str) -> tuple[NumeratorGraph | None, int]:
         """(graph, least output frames) for a transcript; None: impossible in the denominator.
 
         Raises:
-            KeyError: a word that is not in the lexicon.
+            KeyError: a word that is not in the lexicon, if none stands for such.
         """
         if text not in self._graphs:
             self._graphs[text] = self._compile(text)
@@ -137,7 +151,7 @@ class NumeratorStore:
             return _InMemory(self, texts)
         key = digest(
             "transcripts", VERSION, self.compiler.key, self.leaves.table, self._silence,
-            self._pronunciations, texts.utf8, texts.ends,
+            self._pronunciations, self._weights, self._unknown, texts.utf8, texts.ends,
         )  # fmt: skip
         path = self.keep / f"{key}.bin"
         kept = open_graphs(path)
@@ -155,14 +169,17 @@ class NumeratorStore:
         return _Kept(kept)
 
     def check_words(self, texts: Iterable[str]) -> None:
-        """Raises UnknownWord for the first word that is not in the lexicon."""
+        """Raises UnknownWord for the first word not in the lexicon, if none stands for such."""
+        if self._unknown is not None:
+            return
         for number, text in enumerate(texts):
             for word in text.split():
                 if word not in self._pronunciations:
                     raise UnknownWord(number, word)
 
     def _compile(self, text: str) -> tuple[NumeratorGraph | None, int]:
-        phones = phone_graph(text.split(), self._pronunciations, self._silence)
+        words = known_words(text.split(), self._pronunciations, self._unknown)
+        phones = phone_graph(words, self._pronunciations, self._silence, self._weights)
         graph = self.compiler.compile(pdf_acceptor(phones, self.leaves))
         # the denominator may lack the shortest ways to say it, so the composed graph counts
         return graph, phones.min_frames if graph is None else graph.min_frames

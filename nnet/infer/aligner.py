@@ -21,7 +21,6 @@ from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
 from chainstitch.utils.hmm.phone_graph import phone_graph
 from chainstitch.utils.hmm.topology import Leaves, monophones
 from chainstitch.utils.lang.directory import PHONES, Lang, check_phones, read_table, real_phones
-from chainstitch.utils.lang.lexicon import SILENCE
 
 
 class NotAlignable(Exception):
@@ -40,7 +39,7 @@ class Aligner:
     """Aligns transcripts with the outputs of one model.
 
     Args:
-        lang: lexicon and phone table.
+        lang: lexicon, with its probabilities, and phone table.
         leaves: of the context tree that the model was trained with.
         denominator: to count its weights (align.py); None: outputs alone.
         acoustic_scale: of the outputs.
@@ -65,7 +64,7 @@ class Aligner:
         self._leaves, self._scale = leaves, acoustic_scale
         self._subsampling, self._shift = subsampling, shift
         self._compiler = None if denominator is None else NumeratorCompiler(denominator)
-        self._silence = lang.phones[SILENCE]
+        self._lang, self._silence = lang, lang.silence
         self._boost_silence = boost_silence
         self._boost = np.zeros(leaves.num_pdfs, np.float32)
         self._boost[np.unique(leaves.table[:, self._silence - 1])] = boost_silence
@@ -84,10 +83,11 @@ class Aligner:
             ValueError: outputs that are not finite, or of another number of pdfs or frames.
         """
         words = text.split()
-        unknown = [word for word in words if word not in self._pronunciations]
+        known = self._lang.known(words)
+        unknown = [word for word in known if word not in self._pronunciations]
         if unknown:
             raise NotAlignable("word without pronunciation", ", ".join(unknown))
-        phones = phone_graph(words, self._pronunciations, self._silence)
+        phones = phone_graph(known, self._pronunciations, self._silence, self._lang.weights)
         if len(log_likes) < max(1, phones.min_frames):
             raise NotAlignable(
                 "too short", f"{len(log_likes)} output frames for {phones.min_frames} phones"
@@ -104,7 +104,7 @@ class Aligner:
         silent = sum(duration for phone, duration in found.phones if phone == self._silence)
         boosted = silent * self._scale * self._boost_silence
         said = tuple(phone for phone, _ in found.phones)
-        spans = word_spans(said, words, self._pronunciations, self._silence)
+        spans = word_spans(said, known, self._pronunciations, self._silence)
         return AlignedUtterance(
             input_durations(found.phones, frames, self._subsampling, self._shift),
             [(word, a, b) for word, (a, b) in zip(words, spans, strict=True)],

@@ -11,6 +11,8 @@ of pdfs that q has by what follows; 0 is the end). State 0 is the start. Two kin
     (n, q, p, R) --entry(q, r, S)--> (m, r, q, S)    for every arc n --r--> m, r in R, of the
                                                      phone graph, and every set S of r there  (1)
 
+whose weights w are those of the phone graph: 0 at loops.
+
 **Naive.** Among all phone strings of the graph and all ways to give each phone of a string d >= 1
 of the T frames, the one with the largest sum of c y(t, k_t), k_t the pdfs that (1) gives.
 
@@ -27,8 +29,9 @@ settled in the same way. Nothing is pruned.
 
 The states keep the phones, so that a context tree may give one leaf to several phones.
 
-**Weights.** w = 0 in (1). The topology's 1/2 a frame is the same for all paths, and a lexicon
-without probabilities has none to add. What is left out against training is the phone LM. With
+**Weights.** w says how likely the lexicon finds this way to say the words, relative to the best one
+(phone_graph.py); without probabilities of its own all are equal, and w = 0. The topology's 1/2 a
+frame is the same for all paths. What is left out against training is the phone LM. With
 `numerator`, the transcript's numerator graph (numerator.py), (2) runs over that one first, whose
 weights are the denominator's; its best path is a string of pdfs, and (2) over (1) with
 
@@ -56,7 +59,8 @@ import numpy as np
 from chainstitch.nnet.chain.numerator import NumeratorGraph
 from chainstitch.utils.arguments import check_numbers
 from chainstitch.utils.compiled import njit
-from chainstitch.utils.hmm.pdf_acceptor import Place, first_place, may_end, next_places
+from chainstitch.utils.hmm.determinise import Row, ends_apart
+from chainstitch.utils.hmm.pdf_acceptor import Place, end_weight, first_place, next_places
 from chainstitch.utils.hmm.phone_graph import PhoneGraph
 from chainstitch.utils.hmm.topology import Leaves
 
@@ -95,18 +99,20 @@ def alignment_graph(graph: PhoneGraph, leaves: Leaves) -> AlignmentGraph:
     """The graph (1) of a transcript."""
     queue: list[Place] = [first_place(graph)]
     index = {queue[0]: 0}
-    rows: list[tuple[int, int, int]] = []
-    for number, place in enumerate(queue):
-        for label, to in next_places(graph, leaves, place):
+    rows: list[Row] = []
+    for place in queue:
+        rows.append([])
+        for label, weight, to in next_places(graph, leaves, place):
             if to not in index:
                 index[to] = len(queue)
                 queue.append(to)
-            rows.append((number, index[to], label))
-    src, dst, pdf = (np.array([row[k] for row in rows], np.int32) for k in range(3))
-    final = np.array([may_end(place) for place in queue])
+            rows[-1].append((label, weight, index[to]))
+    rows, final, copied = ends_apart(rows, [end_weight(graph, place) for place in queue])
+    arcs = [(src, *arc) for src, row in enumerate(rows) for arc in row]
+    src, pdf, dst = (np.array([arc[k] for arc in arcs], np.int32) for k in (0, 1, 3))
     return AlignmentGraph(
-        NumeratorGraph(src, dst, pdf, np.zeros(len(rows)), final),
-        np.array([phone for _, phone, _, _ in queue], np.int32),
+        NumeratorGraph(src, dst, pdf, np.array([arc[2] for arc in arcs], float), np.array(final)),
+        np.array([queue[n][1] for n in copied], np.int32),
     )
 
 

@@ -8,7 +8,7 @@ the processor. The loss is a weighted sum of all outputs. First it is checked th
 
     ami/conf/tdnn_lstm_1j, swbd/conf/tdnn_lstm_1e, swbd/conf/blstm_6k, tedlium/conf/tdnn_lstm_1v
 
-Example: nice python tests/bench/network.py --recipe ami/conf/tdnn_lstm_1j --batch 8
+Example: nice python -m tests.bench.network --recipe ami/conf/tdnn_lstm_1j --batch 8
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,8 +23,7 @@ from torch import Tensor
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.nets.describe import describe
 from chainstitch.utils.log import environment
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.recipe_xconfig import recipe_xconfig
 
 
 def main() -> None:
@@ -41,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    text = (ROOT / "egs" / f"{options.recipe}.xconfig").read_text()
+    text = recipe_xconfig(options.recipe)
     networks = {
         name: Network(text, options.num_pdfs, infer_grid=name == "grid")
         for name in ("every frame", "grid")

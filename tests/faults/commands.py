@@ -166,6 +166,21 @@ COMMANDS = {
         {"arpa": "arpa"},
         "place", ["lang lexicon --lm arpa --out arpa --overwrite"], needs="lexicon",
     ),
+    "lang dict": Command(
+        "lang dict --oov unk --lm arpa --out place/new",
+        {"dict": "directory", "dict/silence_phones.txt": "phone list",
+         "dict/optional_silence.txt": "optional silence",
+         "dict/nonsilence_phones.txt": "phone list", "dict/silprob.txt": "silprob",
+         "dict/lexiconp_silprob.txt": "lexicon with probabilities"},
+        "place", ["lang dict --oov unk --lm arpa --out dict --overwrite"], needs="arpa",
+    ),
+    "lang-probs": Command(
+        "lang-probs ali_dev --lang lang --out place/new",
+        {"ali_dev": "directory", "ali_dev/ali.gz": "ali", "ali_dev/ctm": "ctm", **_lang()},
+        "place",
+        [f"lang-probs ali_dev --lang lang --overwrite --out {out}"
+         for out in ("ali_dev", "lang", ".")],
+    ),
     "tree": Command(
         "tree --data train_hires --ali ali --lang lang --leaves 6 --out place/new",
         {**_features("train_hires"), "ali": "directory", "ali/ali.gz": "ali", **_lang()},
@@ -398,7 +413,7 @@ COMMANDS = {
         "info train", {**_set("train")}, NOTHING, READS,
     ),
     "info lang": Command(
-        "info lang", {**_lang()}, NOTHING, READS,
+        "info lang", {**_lang(), "lang/silence_phones.txt": "phone list"}, NOTHING, READS,
     ),
     "info experiment": Command(
         "info exp/a_s0",

@@ -100,6 +100,8 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     ("prepare cifar10", "missing", "cifar10/batches.meta"): Well("the ten names are known"),
     ("features", "empty", "mfcc.toml"): Fails("sampling_rate"),
     ("features", "wrong dimension", "mfcc.toml"): Fails("num_ceps"),
+    ("lang dict", "missing", "dict/nonsilence_phones.txt"): Well("it is only compared"),
+    ("info lang", "missing", "lang/silence_phones.txt"): Well("there was none when SIL was all"),
     ("lang", "empty", "text.txt"): Fails("the LM's text holds no words"),
     ("lang", "truncated", "text.txt"): Fails("not in the lexicon: 'ri'"),
     ("ivectors train", "empty", "ivector.toml"): Fails("smaller num_gauss"),

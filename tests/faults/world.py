@@ -38,6 +38,13 @@ ARPA = (
     "\\2-grams:\n-0.3\t<s> low\n-0.2\tlow high\n\n\\end\\\n"
 )
 GLM = ";; toy\n* name 'toy'\nuh => um / [ ] __ [ ]\n[we're] => [{we are / we were}]\n"
+DICTIONARY = {
+    "silence_phones.txt": "SIL\nSPN\n", "optional_silence.txt": "SIL\n",
+    "nonsilence_phones.txt": "L\nH\nS\n",
+    "lexiconp_silprob.txt": "<unk> 1 0.4 1 1 SPN\nhigh 1 0.2 1.1 0.9 H\nlow 1 0.6 1 1.2 L\n"
+    "rise 0.5 0.3 1 1 L H\nrise 1 0.3 1 1 L S\n",
+    "silprob.txt": "<s> 0.7\n</s>_s 1.1\n</s>_n 0.9\noverall 0.3\n",
+}  # fmt: skip
 QUEUE = 'patience = 20.0\n[slurm]\nmem = ["--mem={}"]\n'
 
 
@@ -82,6 +89,9 @@ def _everything(place: Path) -> None:
     DenominatorGraph.load(place / "den.npz").write_fst_text(place / "den.txt")
     kaldifst.compile((place / "den.txt").read_text(), acceptor=True).write(str(place / "den.fst"))
     (place / "text.txt").write_text("low high\nrise low\nhiss\n")
+    (place / "dict").mkdir()
+    for name, text in DICTIONARY.items():
+        (place / "dict" / name).write_text(text)
     (place / "queue.toml").write_text(QUEUE)
     (place / "extra").write_text("yes H S\n")
     (place / "a.xconfig").write_text(XCONFIG)

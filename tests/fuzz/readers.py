@@ -37,7 +37,10 @@ from chainstitch.utils.decode.cleaned_set import clean
 from chainstitch.utils.decode.graph import load_graph
 from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang import lexicon, ngram
+from chainstitch.utils.lang.aligned_words import aligned_words
+from chainstitch.utils.lang.dictionary import read_dictionary
 from chainstitch.utils.lang.directory import read_lang, read_sentences, read_table, write_lang
+from chainstitch.utils.lang.estimation import Counts, estimate
 from chainstitch.utils.queue import site, status
 from chainstitch.utils.report import summary
 from chainstitch.utils.score.boundaries import read_ctm, segment_words
@@ -142,6 +145,18 @@ def language(path: Path) -> None:
     entries = lexicon.read_lexicon(path)
     with tempfile.TemporaryDirectory() as out:
         write_lang(Path(out, "lang"), entries, ngram.from_words())
+
+
+def dictionary(path: Path) -> None:
+    read_dictionary(path.parent)
+
+
+def probabilities(path: Path) -> None:
+    language = read_lang(up(path, "lang"))
+    counts = Counts()
+    for utterance in aligned_words(path.parent, language):
+        counts.add(utterance)
+    estimate(language.lexicon, counts)
 
 
 def lang(path: Path) -> None:
@@ -296,6 +311,10 @@ READERS = {
     "wav": Reader("wav/s0/0.wav", recording),
     "wav, validated": Reader("wav/s2/0.wav", validated, "dev wav"),
     "lexicon": Reader("lexicon", language),
+    "lexicon with probabilities": Reader("dict/lexiconp_silprob.txt", dictionary),
+    "silprob.txt": Reader("dict/silprob.txt", dictionary),
+    "silence_phones.txt": Reader("dict/silence_phones.txt", dictionary),
+    "ctm of an alignment": Reader("ali_dev/ctm", probabilities, "lang"),
     "sentences": Reader("text.txt", read_sentences),
     "arpa": Reader("arpa", grammar, "lang", slow=True),
     "arpa.gz": Reader("arpa.gz", grammar, "lang", slow=True),

@@ -13,7 +13,7 @@ NAME = re.compile(r"[\w/-]*\w\.py\b")
 FOREIGN = {
     "acoustic_model.py", "basic_layers.py", "common.py", "composite_layers.py", "convolution.py",
     "dropout_schedule.py", "gen_topo.py", "lstm.py", "make_lexicon_fst.py", "train.py", "utils.py",
-    "local/work.py",
+    "local/work.py", "make_lexicon_fst_silprob.py",
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def read_alignments(
     Raises:
         UserError: missing or damaged file, a phone that is not in `phones`, a duration below 1.
     """
-    return dict(_lines(path, phones))
+    return dict(each_alignment(path, phones))
 
 
 class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
@@ -90,7 +90,7 @@ class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
         """Numbers by utterance; where each one's values end; phones and frames in turn."""
         numbers: dict[str, int] = {}
         ends, values = array("q"), array("i")
-        for utterance, alignment in _lines(self.path, self.phones):
+        for utterance, alignment in each_alignment(self.path, self.phones):
             for pair in alignment:
                 values.extend(pair)
             numbers[utterance] = len(ends)
@@ -98,9 +98,10 @@ class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
         return numbers, ends, values
 
 
-def _lines(
+def each_alignment(
     path: Path | str, phones: Mapping[str, int]
 ) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """(utterance, alignment) one after the other; errors as `read_alignments`, at their line."""
     number, seen = 0, set()
     try:
         for number, line in texts.numbered(path):

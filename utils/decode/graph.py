@@ -29,7 +29,6 @@ from chainstitch.utils.lang.directory import (
     read_table,
     real_phones,
 )
-from chainstitch.utils.lang.lexicon import SILENCE
 from chainstitch.utils.lock import locked
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class Graph:
         words: word id -> word.
         pronunciations: word id -> its pronunciations in phone ids.
         leaves: which pdfs a phone has, by the phones around it.
-        silence: the silence phone.
+        silence: the optional silence.
     """
 
     path: Path
@@ -152,7 +151,7 @@ def make_graph(path: Path, lang: Lang, leaves: Leaves | None = None) -> Graph:
         words={number: word for word, number in lang.words.items()},
         pronunciations=lang.pronunciations,
         leaves=leaves or monophones(lang.num_phones),
-        silence=lang.phones[SILENCE],
+        silence=lang.silence,
     )
 
 

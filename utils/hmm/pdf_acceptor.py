@@ -11,6 +11,9 @@ begins in whatever phones can be there at `first` and ends in whatever can be th
 (Kaldi chain-supervision.cc; there the frames allow a phone wherever it occurs, here its own
 occurrence.)
 
+The first has the weights of the phone graph: a phone's is that of its entry. The second has none:
+what was said is known, and how likely it was is all the same.
+
 **Deterministic**, because a sum over paths counts each pdf string as often as it has paths here,
 times those in the denominator; only with one path each is the numerator a part of the denominator.
 Phones are told apart by their pdfs unless leaves of the tree are shared, so both are made by subset
@@ -19,6 +22,7 @@ construction (determinise.py): a state is a set of *items*, one for each way tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,20 +45,27 @@ class PdfAcceptor:
         arcs: per state, {pdf: next state}.
         final: per state, whether the sequence may end there.
         frames: how long every path is; 0 if that differs.
+        weights: per state, of its arcs in their order; None: all 0.
+        ending: per state, of ending there, where it is final; None: all 0.
     """
 
     arcs: list[dict[int, int]]
     final: list[bool]
     frames: int = 0
+    weights: list[list[float]] | None = None
+    ending: list[float] | None = None
 
 
 def pdf_acceptor(graph: PhoneGraph, leaves: Leaves) -> PdfAcceptor:
     """All pdf strings of all phone strings of `graph`; a state's own phone may go on for ever."""
 
-    def steps(place: Place) -> Iterable[tuple[int, Place]]:
+    def steps(place: Place) -> Iterable[tuple[int, float, Place]]:
         return next_places(graph, leaves, place)
 
-    return PdfAcceptor(*determinised([first_place(graph)], steps, may_end))
+    made = determinised([(first_place(graph), 0.0)], steps, lambda place: end_weight(graph, place))
+    weights = made.weights if any(map(any, made.weights)) else None
+    ending = made.ending if any(-math.inf < end != 0.0 for end in made.ending) else None
+    return PdfAcceptor(made.arcs, made.final, 0, weights, ending)
 
 
 def first_place(graph: PhoneGraph) -> Place:
@@ -62,20 +73,22 @@ def first_place(graph: PhoneGraph) -> Place:
     return 0, 0, 0, graph.following(0)
 
 
-def may_end(place: Place) -> bool:
-    """Whether nothing has to follow."""
-    return 0 in place[3]
+def end_weight(graph: PhoneGraph, place: Place) -> float:
+    """Of nothing following; -inf: something has to."""
+    return graph.ending[place[0]] if 0 in place[3] else -math.inf
 
 
-def next_places(graph: PhoneGraph, leaves: Leaves, place: Place) -> Iterator[tuple[int, Place]]:
-    """The pdfs that a frame may have after a place, and the places that they lead to."""
+def next_places(
+    graph: PhoneGraph, leaves: Leaves, place: Place
+) -> Iterator[tuple[int, float, Place]]:
+    """The pdfs that a frame may have after a place, their weights, and where they lead to."""
     n, phone, left, rights = place
     if phone:
-        yield leaves.loop(left, phone, rights[0]), place  # the same one before all of them
-    for q, to in graph.arcs[n].items():
+        yield leaves.loop(left, phone, rights[0]), 0.0, place  # the same one before all of them
+    for (q, to), weight in zip(graph.arcs[n].items(), graph.weights[n], strict=True):
         if q in rights:
             for (entry, _), ahead in leaves.by_right(phone, q, graph.following(to)).items():
-                yield entry, (to, q, phone, ahead)
+                yield entry, weight, (to, q, phone, ahead)
 
 
 def aligned_acceptor(
@@ -128,14 +141,15 @@ def aligned_acceptor(
 
     contexts = in_context(phones)
 
-    def steps(item: tuple[int, int]) -> Iterable[tuple[int, tuple[int, int]]]:
+    def steps(item: tuple[int, int]) -> Iterable[tuple[int, float, tuple[int, int]]]:
         t, i = item
         if t == last:
             return
         if i in at[t + 1]:
-            yield leaves.loop(*contexts[i]), (t + 1, i)
+            yield leaves.loop(*contexts[i]), 0.0, (t + 1, i)
         if i + 1 in at[t + 1]:
-            yield leaves.entry(*contexts[i + 1]), (t + 1, i + 1)
+            yield leaves.entry(*contexts[i + 1]), 0.0, (t + 1, i + 1)
 
-    begins = [(first, i) for i in sorted(at[first])]
-    return PdfAcceptor(*determinised(begins, steps, lambda item: item[0] == last), last - first)
+    begins = [((first, i), 0.0) for i in sorted(at[first])]
+    made = determinised(begins, steps, lambda item: 0.0 if item[0] == last else -math.inf)
+    return PdfAcceptor(made.arcs, made.final, last - first)

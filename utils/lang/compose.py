@@ -1,6 +1,7 @@
 r"""L and HLG: from a lexicon and a grammar to the graph that is searched.
 
-    L    phones -> words, silence optional at the start and after every word
+    L    phones -> words, silence optional at the start and after every word, with the
+         probabilities of the lexicon
     G    words -> words, the grammar (ngram.py)
     H    pdfs -> phones, the topology (chainstitch.utils.hmm.topology.hmm_fst)
     HLG  = H o min(det(L_disambig o G))
@@ -10,6 +11,17 @@ pronunciations that are shared by two words, or that begin another one, with `#1
 the optional silence with a symbol of its own. `#0` on G's back-off arcs passes L by a self-loop. H
 turns them all into epsilon. Kaldi's `make_lexicon_fst.py`, `add_lex_disambig.pl` and `mkgraph.sh`
 do the same; kaldifst does the work.
+
+**L** has the probabilities of probabilities.py as Kaldi's `make_lexicon_fst_silprob.py` has them. A
+word begins in one of two states, behind a silence or behind speech, and its end chooses one:
+
+    start  -> speech    1 - P(s|<s>)           start  -> hush    P(s|<s>)
+    speech -> word      p F(n|w)               silent -> word    p F(s|w)
+    word   -> speech    1 - P(s|w)             word   -> hush    P(s|w)
+    speech ends         F(n|</s>)              silent ends       F(s|</s>)
+    hush   -> silent    the silence phone
+
+Where no F tells them apart, as in a lexicon without probabilities, both are one state.
 """
 
 from __future__ import annotations
@@ -17,6 +29,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,14 +38,19 @@ from typing import Any
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang.fst_check import read_checked
-from chainstitch.utils.lang.lexicon import EPSILON, SILENCE, Lexicon, Pronunciation, phones_of
+from chainstitch.utils.lang.lexicon import (
+    EPSILON,
+    SILENCES,
+    Entry,
+    Lexicon,
+    Pronunciation,
+    phones_of,
+)
+from chainstitch.utils.lang.probabilities import EVEN, Probabilities
 
 log = logging.getLogger(__name__)
 
-SILENCE_PROBABILITY = 0.5  # Kaldi's default
 BACKOFF = "#0"
-
-Entry = tuple[str, Pronunciation]
 
 
 def disambiguate(lexicon: Lexicon) -> tuple[list[Entry], int]:
@@ -59,57 +77,83 @@ def word_table(lexicon: Lexicon) -> dict[str, int]:
     return _number([EPSILON, *sorted(lexicon), BACKOFF, "<s>", "</s>"])
 
 
-def phone_table(lexicon: Lexicon, num_disambiguation: int) -> dict[str, int]:
-    """phones.txt: `<eps>` 0, `SIL` 1, the phones sorted, then `#0` to `#<num_disambiguation>`."""
+def phone_table(
+    lexicon: Lexicon, num_disambiguation: int, silences: Sequence[str] = SILENCES
+) -> dict[str, int]:
+    """phones.txt: `<eps>` 0, the silence phones from 1, the optional one first, the others sorted,
+    then `#0` to `#<num_disambiguation>`."""
+    spoken = [phone for phone in phones_of(lexicon) if phone not in silences]
     extra = [f"#{n}" for n in range(num_disambiguation + 1)]
-    return _number([EPSILON, SILENCE, *phones_of(lexicon), *extra])
+    return _number([EPSILON, *silences, *spoken, *extra])
 
 
 def lexicon_fst(
     entries: Iterable[Entry],
     words: Mapping[str, int],
     phones: Mapping[str, int],
-    silence_probability: float = SILENCE_PROBABILITY,
+    probabilities: Probabilities = EVEN,
+    silence: str = SILENCES[0],
     silence_disambiguation: str | None = None,
 ) -> Any:
     """L as a `kaldifst.StdVectorFst`, sorted by output label.
 
     Args:
         entries: (word, phones, disambiguation symbols included).
-        silence_probability: of a silence at the start and after each word, in (0, 1).
+        silence: the optional silence.
         silence_disambiguation: the symbol behind each silence; when given, `#0` passes as well.
-
-    Raises:
-        ValueError: silence_probability is out of range.
     """
     import kaldifst
 
-    if not 0.0 < silence_probability < 1.0:
-        raise ValueError(f"silence_probability is {silence_probability}; wanted above 0, below 1")
-    silent, spoken = -math.log(silence_probability), -math.log(1.0 - silence_probability)
-    start, loop, silence = 0, 1, 2
+    start, speech, hush = 0, 1, 2
     states = 3
-    arcs = [(start, loop, 0, 0, spoken), (start, silence, 0, 0, silent)]
+    arcs = _choice(start, speech, hush, 0, 0, probabilities.start, 0.0)
+    silent = speech
+    if not probabilities.forgetful:
+        silent, states = states, states + 1
     if silence_disambiguation is None:
-        arcs.append((silence, loop, phones[SILENCE], 0, 0.0))
+        arcs.append((hush, silent, phones[silence], 0, 0.0))
     else:
-        arcs.append((silence, states, phones[SILENCE], 0, 0.0))
-        arcs.append((states, loop, phones[silence_disambiguation], 0, 0.0))
-        arcs.append((loop, loop, phones[BACKOFF], words[BACKOFF], 0.0))
+        arcs.append((hush, states, phones[silence], 0, 0.0))
+        arcs.append((states, silent, phones[silence_disambiguation], 0, 0.0))
+        arcs += [(s, s, phones[BACKOFF], words[BACKOFF], 0.0) for s in sorted({speech, silent})]
         states += 1
     for word, pronunciation in entries:
-        state, olabel = loop, words[word]
-        for phone in pronunciation[:-1]:
-            arcs.append((state, states, phones[phone], olabel, 0.0))
-            state, olabel = states, 0
+        of = probabilities.of(word, unmarked(pronunciation))
+        first, *others = (phones[phone] for phone in pronunciation)
+        begins = {speech: of.said * of.after_speech, silent: of.said * of.after_silence}
+        if not others:
+            for begin, p in begins.items():
+                arcs += _choice(begin, speech, hush, first, words[word], of.silence, _cost(p))
+            continue
+        arcs += [(begin, states, first, words[word], _cost(p)) for begin, p in begins.items()]
+        for phone in others[:-1]:
+            arcs.append((states, states + 1, phone, 0, 0.0))
             states += 1
-        last = phones[pronunciation[-1]]
-        arcs.append((state, loop, last, olabel, spoken))
-        arcs.append((state, silence, last, olabel, silent))
+        arcs += _choice(states, speech, hush, others[-1], 0, of.silence, 0.0)
+        states += 1
+    ends = {speech: probabilities.end_speech, silent: probabilities.end_silence}
     lines = [f"{s} {d} {i} {o} {w!r}" for s, d, i, o, w in arcs]
-    fst = kaldifst.compile("\n".join([*lines, f"{loop} 0"]) + "\n")
+    lines += [f"{state} {_cost(factor)!r}" for state, factor in ends.items()]
+    fst = kaldifst.compile("\n".join(lines) + "\n")
     kaldifst.arcsort(fst, "olabel")
     return fst
+
+
+def unmarked(pronunciation: Pronunciation) -> Pronunciation:
+    """Without the disambiguation symbol behind it, if there is one."""
+    return pronunciation[:-1] if re.fullmatch(r"#\d+", pronunciation[-1]) else pronunciation
+
+
+def _choice(
+    state: int, speech: int, hush: int, ilabel: int, olabel: int, silence: float, cost: float
+) -> list[tuple[int, int, int, int, float]]:
+    """Two arcs out of a state: to speech, and to where a silence has to be said."""
+    arcs = ((speech, 1.0 - silence), (hush, silence))
+    return [(state, to, ilabel, olabel, cost + _cost(p)) for to, p in arcs]
+
+
+def _cost(probability: float) -> float:
+    return 0.0 - math.log(probability)  # and no -0.0
 
 
 def build_hlg(h: Any, l_disambig: Any, g: Any) -> Any:

@@ -2,10 +2,18 @@
 
 Written once by `chainstitch lang`, read by all later stages:
 
-    words.txt phones.txt        Kaldi symbol tables (`SIL` is phone 1, real phones are 1..P)
+    words.txt phones.txt        Kaldi symbol tables (real phones are 1..P, silences come first)
+    silence_phones.txt          the silence phones; the first, phone 1, is the optional one
     lexicon.txt                 the pronunciations in use, without disambiguation symbols
     L.fst L_disambig.fst G.fst  see compose.py and ngram.py
     topo                        which pdfs each phone has
+
+and, where the lexicon has them (probabilities.py) or words may stand as unknown,
+
+    lexiconp.txt lexiconp_silprob.txt silprob.txt    the probabilities
+    oov.txt                                          the word that unknown words stand as
+
+Directories made before there were several silence phones have no silence_phones.txt: theirs is SIL.
 """
 
 from __future__ import annotations
@@ -22,11 +30,31 @@ from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.hmm import topology
+from chainstitch.utils.hmm.phone_graph import LexiconWeights
 from chainstitch.utils.lang import compose
-from chainstitch.utils.lang.lexicon import SILENCE, Lexicon, read_lexicon, write_lexicon
+from chainstitch.utils.lang.dictionary import (
+    SILENCE_PHONES,
+    read_phones,
+    read_probabilities,
+    write_phones,
+)
+from chainstitch.utils.lang.lexicon import (
+    SILENCES,
+    Entry,
+    Lexicon,
+    known_words,
+    read_lexicon,
+    write_lexicon,
+)
 from chainstitch.utils.lang.ngram import Grammar
+from chainstitch.utils.lang.probabilities import (
+    EVEN,
+    LEXICONP_SILPROB,
+    Probabilities,
+    write_probabilities,
+)
 
-WORDS, PHONES = "words.txt", "phones.txt"
+WORDS, PHONES, OOV = "words.txt", "phones.txt", "oov.txt"
 FILES = (WORDS, PHONES, "lexicon.txt", "L.fst", "L_disambig.fst", "G.fst", "topo")
 
 
@@ -37,12 +65,18 @@ class Lang:
     Attributes:
         words, phones: symbol -> id, as in words.txt and phones.txt.
         lexicon: word -> pronunciations (tuples of phone names).
+        silences: the silence phones, the optional one, phone 1, first.
+        probabilities: of the lexicon.
+        unknown: the word that words outside the lexicon stand as; None: they are an error.
     """
 
     path: Path
     words: dict[str, int]
     phones: dict[str, int]
     lexicon: Lexicon
+    silences: tuple[str, ...] = SILENCES
+    probabilities: Probabilities = EVEN
+    unknown: str | None = None
 
     @cached_property
     def num_phones(self) -> int:
@@ -53,6 +87,20 @@ class Lang:
     def phone_names(self) -> list[str]:
         """The names of the real phones 1..P."""
         return real_phones(self.phones)
+
+    @property
+    def silence(self) -> int:
+        """The number of the optional silence."""
+        return self.phones[self.silences[0]]
+
+    @cached_property
+    def weights(self) -> LexiconWeights:
+        """The probabilities' logarithms, for phone graphs."""
+        return self.probabilities.weights(self.phones)
+
+    def known(self, words: Sequence[str]) -> list[str]:
+        """The words as they stand in transcripts: those outside the lexicon as `unknown`."""
+        return known_words(words, self.lexicon, self.unknown)
 
     @cached_property
     def disambiguation(self) -> list[int]:
@@ -91,15 +139,35 @@ def read_lang(path: Path | str) -> Lang:
             f"{path} has no {absent[0]}; give a directory that `chainstitch lang` wrote"
         )
     words, phones = read_table(path / WORDS), read_table(path / PHONES)
-    lexicon = read_lexicon(path / "lexicon.txt")
+    named = (path / SILENCE_PHONES).exists()
+    silences = read_phones(path / SILENCE_PHONES) if named else SILENCES
+    lexicon = read_lexicon(path / "lexicon.txt", silences, variants=False)
     strange = [w for w in lexicon if w not in words] + [
         p for prons in lexicon.values() for pron in prons for p in pron if p not in phones
     ]
     real = [n for phone, n in phones.items() if n > 0 and not _is_disambiguation(phone)]
-    if strange or phones.get(SILENCE) != 1 or sorted(real) != list(range(1, len(real) + 1)):
-        reason = f"{strange[0]!r} has no number" if strange else "phones are not SIL = 1, 2, ..."
+    first = [phones.get(phone) for phone in silences]
+    wanted = list(range(1, len(real) + 1))
+    if strange or sorted(real) != wanted or first != wanted[: len(first)]:
+        order = ", ".join(f"{phone} = {n}" for n, phone in enumerate(silences, 1))
+        reason = f"{strange[0]!r} has no number" if strange else f"phones are not {order}, ..."
         raise UserError(f"{path}: its tables do not agree ({reason}); run `chainstitch lang`")
-    return Lang(path, words, phones, lexicon)
+    probabilities = EVEN
+    if (path / LEXICONP_SILPROB).exists():
+        found, probabilities = read_probabilities(path, silences, variants=False)
+        if {w: sorted(p) for w, p in found.items()} != {w: sorted(p) for w, p in lexicon.items()}:
+            raise UserError(
+                f"{path}: {LEXICONP_SILPROB} and lexicon.txt have other pronunciations; run "
+                "`chainstitch lang`"
+            )
+    unknown = None
+    if (path / OOV).exists():
+        unknown = " ".join(texts.lines(path / OOV)).strip()
+        if unknown not in lexicon:
+            raise UserError(
+                f"{path / OOV}:1: {unknown!r} is no word of lexicon.txt; run `chainstitch lang`"
+            )
+    return Lang(path, words, phones, lexicon, silences, probabilities, unknown)
 
 
 def check_phones(lang: Lang, wanted: Sequence[str], source: Path | str, remedy: str) -> None:
@@ -121,13 +189,16 @@ def write_lang(
     out: Path | str,
     lexicon: Lexicon,
     grammar: Grammar,
-    silence_probability: float = compose.SILENCE_PROBABILITY,
     overwrite: bool = False,
+    silences: Sequence[str] = SILENCES,
+    probabilities: Probabilities = EVEN,
+    unknown: str | None = None,
 ) -> Lang:
     """Writes a lang directory, whole or not at all.
 
     Args:
         grammar: makes G; see `ngram.from_text`, `from_arpa` and `from_words`.
+        silences, probabilities, unknown: as of `Lang`.
 
     Raises:
         UsageError: `out` exists and `overwrite` is false.
@@ -135,16 +206,27 @@ def write_lang(
     """
     marked, highest = compose.disambiguate(lexicon)
     words = compose.word_table(lexicon)
-    phones = compose.phone_table(lexicon, highest + 1)  # the last one is silence's
+    phones = compose.phone_table(lexicon, highest + 1, silences)  # the last one is silence's
     plain = [(word, pron) for word in sorted(lexicon) for pron in lexicon[word]]
-    p = silence_probability
+    behind = f"#{highest + 1}"
+
+    def l_fst(entries: Sequence[Entry], disambiguation: str | None = None) -> Any:
+        return compose.lexicon_fst(
+            entries, words, phones, probabilities, silences[0], disambiguation
+        )
+
     with atomic_directory(out, "lang", overwrite) as directory:
         write_table(words, directory / "words.txt")
         write_table(phones, directory / "phones.txt")
         write_lexicon(lexicon, directory / "lexicon.txt")
+        write_phones(directory / SILENCE_PHONES, silences)
+        if probabilities != EVEN:
+            write_probabilities(directory, lexicon, probabilities)
+        if unknown is not None:
+            (directory / OOV).write_text(f"{unknown}\n", encoding="utf-8")
         fsts = {
-            "L.fst": compose.lexicon_fst(plain, words, phones, p),
-            "L_disambig.fst": compose.lexicon_fst(marked, words, phones, p, f"#{highest + 1}"),
+            "L.fst": l_fst(plain),
+            "L_disambig.fst": l_fst(marked, behind),
             "G.fst": grammar(directory / "words.txt", words),
         }
         for name, fst in fsts.items():

@@ -14,7 +14,6 @@ which is not trained; Kaldi's own logs count its d (d + 1), 48,620 and 90,300, i
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +21,7 @@ import torch
 from chainstitch.nnet.layers import FixedAffine
 from chainstitch.nnet.nets import Network
 from chainstitch.nnet.optim import SGD, NaturalGradient
+from tests.recipe_xconfig import recipe_xconfig
 from tests.reference.network import simple_forward
 
 TDNN, ABOVE_LSTM, LSTM = 3_146_752, 1_573_888, 5_774_848
@@ -48,9 +48,9 @@ RECIPES = {
 }  # fmt: skip
 
 
-def text(repository: Path, name: str, divide: int = 1) -> str:
+def text(name: str, divide: int = 1) -> str:
     """The recipe's text, its widths divided."""
-    xconfig = (repository / "egs" / f"{name}.xconfig").read_text()
+    xconfig = recipe_xconfig(name)
 
     def narrower(found: re.Match[str]) -> str:
         return f"{found[1]}{max(1, int(found[2]) // divide)}"
@@ -73,18 +73,18 @@ def drawn(network: Network) -> Network:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_parameters_are_those_of_the_facts(repository: Path, name: str) -> None:
+def test_parameters_are_those_of_the_facts(name: str) -> None:
     pdfs, millions, by_hand, context = RECIPES[name]
     with torch.device("meta"):
-        network = Network(text(repository, name), pdfs)
+        network = Network(text(name), pdfs)
     assert network.num_parameters() == by_hand
     assert by_hand / 1e6 == pytest.approx(millions, rel=0.005)
     assert (network.left_context, network.right_context) == context
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_layer_has_the_limit_of_change_of_the_facts(repository: Path, name: str) -> None:
-    network = Network(text(repository, name, 32), 7)
+def test_every_layer_has_the_limit_of_change_of_the_facts(name: str) -> None:
+    network = Network(text(name, 32), 7)
     wanted = {"w_all": 1.5, "w_rp": 1.5, "peepholes": 0.75, "output": 1.5, "output-xent": 1.5}
     groups = SGD(network, 1e-3).param_groups
     found = {group["name"]: group["max_change"] for group in groups}
@@ -99,8 +99,8 @@ def test_every_layer_has_the_limit_of_change_of_the_facts(repository: Path, name
 
 @pytest.mark.parametrize("shift", [-1, 0, 1])
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_grid_changes_no_value_and_no_gradient(repository: Path, name: str, shift: int) -> None:
-    narrow = text(repository, name, 32)
+def test_the_grid_changes_no_value_and_no_gradient(name: str, shift: int) -> None:
+    narrow = text(name, 32)
     torch.manual_seed(0)
     network = drawn(Network(narrow, 7)).double()
     dense = Network(narrow, 7, infer_grid=False).double()
@@ -124,11 +124,9 @@ def test_the_grid_changes_no_value_and_no_gradient(repository: Path, name: str, 
         assert torch.allclose(p.grad, q.grad, rtol=1e-6, atol=1e-8), key
 
 
-def test_every_layer_behind_the_first_splicing_of_three_frames_has_every_third_row(
-    repository: Path,
-) -> None:
+def test_every_layer_behind_the_first_splicing_of_three_frames_has_every_third_row() -> None:
     for name in RECIPES:
-        network = Network(text(repository, name, 32), 7)
+        network = Network(text(name, 32), 7)
         dense = {n for n, grid in network.grids.items() if grid.step == 1}
         first = {"tdnn1", "tdnn2", "lda"} if "ami" in name or "1e" in name else {"tdnn1", "lda"}
         assert dense == {"input", "ivector", *(set() if "blstm" in name else first)}
@@ -136,8 +134,8 @@ def test_every_layer_behind_the_first_splicing_of_three_frames_has_every_third_r
         assert {abs(m.delay) // m.step for m in lstms} == {1}
 
 
-def test_a_full_ami_network_gives_the_same_with_and_without_the_grid(repository: Path) -> None:
-    xconfig = text(repository, "ami/conf/tdnn_lstm_1j")
+def test_a_full_ami_network_gives_the_same_with_and_without_the_grid() -> None:
+    xconfig = text("ami/conf/tdnn_lstm_1j")
     torch.manual_seed(0)
     network = drawn(Network(xconfig, 3770)).eval()
     with torch.device("meta"):
@@ -157,11 +155,9 @@ def test_a_full_ami_network_gives_the_same_with_and_without_the_grid(repository:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_values_and_gradients_are_those_of_the_frame_by_frame_twin(
-    repository: Path, name: str
-) -> None:
+def test_values_and_gradients_are_those_of_the_frame_by_frame_twin(name: str) -> None:
     torch.manual_seed(0)
-    network = drawn(Network(text(repository, name, 128), 5)).double().eval()
+    network = drawn(Network(text(name, 128), 5)).double().eval()
     x = torch.randn(2, 17, 40, dtype=torch.float64, requires_grad=True)
     ivectors = torch.randn(2, 1, dtype=torch.float64, requires_grad=True)
     assert network.ivector_dim == 1

@@ -14,6 +14,7 @@ from chainstitch.utils.errors import UserError
 from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import compose, ngram
 from chainstitch.utils.lang.lexicon import Lexicon
+from chainstitch.utils.lang.probabilities import Probabilities
 from tests.leaves import random_leaves
 from tests.reference.numerator import spoken
 
@@ -84,13 +85,11 @@ def test_lexicon_takes_exactly_its_strings_with_optional_silences() -> None:
 
 def test_silence_probability_is_that_of_each_gap() -> None:
     words, phones = _tables({"a": [("A",)]}, 0)
-    fst = compose.lexicon_fst([("a", ("A",))], words, phones, silence_probability=0.2)
+    fifth = Probabilities(start=0.2, overall=0.2)
+    fst = compose.lexicon_fst([("a", ("A",))], words, phones, fifth)
     for string, probability in (([2], 0.64), ([1, 2], 0.16), ([1, 2, 1], 0.04)):
         _, _, _, cost = kaldifst.get_linear_symbol_sequence(_paths(fst, string))
         assert cost.value == pytest.approx(-math.log(probability), abs=1e-5)
-    for bad in (0.0, 1.0):
-        with pytest.raises(ValueError, match="silence_probability"):
-            compose.lexicon_fst([("a", ("A",))], words, phones, silence_probability=bad)
 
 
 def _l_disambig(lexicon: Lexicon) -> tuple[Any, int, list[int]]:

@@ -10,7 +10,9 @@ from lhotse import CutSet, MonoCut, SupervisionSegment
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.hmm import topology
 from chainstitch.utils.lang import ngram
+from chainstitch.utils.lang.dictionary import SILENCE_PHONES
 from chainstitch.utils.lang.directory import FILES, Lang, read_lang, read_sentences, write_lang
+from chainstitch.utils.lang.probabilities import EntryProbabilities, Probabilities
 from chainstitch.utils.outputs import MARK
 
 LEXICON = {"no": [("N", "O")], "know": [("N", "O")], "on": [("O", "N")]}
@@ -22,7 +24,7 @@ def _write(out: Path, overwrite: bool = False) -> Lang:
 
 def test_directory_holds_the_contract_s_files_and_reads_back(tmp_path: Path) -> None:
     written = _write(tmp_path / "lang")
-    assert {p.name for p in (tmp_path / "lang").iterdir()} == {MARK, *FILES}
+    assert {p.name for p in (tmp_path / "lang").iterdir()} == {MARK, *FILES, SILENCE_PHONES}
     lang = read_lang(tmp_path / "lang")
     assert lang == written
     assert lang.words == {
@@ -34,6 +36,36 @@ def test_directory_holds_the_contract_s_files_and_reads_back(tmp_path: Path) -> 
     assert (tmp_path / "lang" / "topo").read_text() == topology.describe(3)
     for name in ("L.fst", "L_disambig.fst", "G.fst"):
         assert lang.fst(name).num_states > 0
+
+
+def test_directories_made_before_there_were_several_silences_are_read(tmp_path: Path) -> None:
+    lang = _write(tmp_path / "lang")
+    (tmp_path / "lang" / SILENCE_PHONES).unlink()
+    assert read_lang(tmp_path / "lang") == lang and lang.silences == ("SIL",)
+
+
+def test_silences_probabilities_and_the_unknown_word_are_read_back(tmp_path: Path) -> None:
+    lexicon = {"no": [("N", "O"), ("N",)], "<unk>": [("SPN",)]}
+    probabilities = Probabilities(
+        {("no", ("N",)): EntryProbabilities(0.25, 0.3, 1.5, 0.8),
+         ("no", ("N", "O")): EntryProbabilities(), ("<unk>", ("SPN",)): EntryProbabilities()},
+        0.7, 1.1, 0.9, 0.4,
+    )  # fmt: skip
+    made = write_lang(
+        tmp_path / "lang", lexicon, ngram.from_words(), silences=("sil", "SPN", "NSN"),
+        probabilities=probabilities, unknown="<unk>",
+    )  # fmt: skip
+    assert list(made.phones)[:6] == ["<eps>", "sil", "SPN", "NSN", "N", "O"] and made.silence == 1
+    assert made.probabilities == probabilities and made.unknown == "<unk>"
+    assert made.known(["no", "what"]) == ["no", "<unk>"]
+    path = tmp_path / "lang" / "lexiconp_silprob.txt"
+    path.write_text(path.read_text().replace("no 0.25 0.30 1.50 0.80 N\n", ""))
+    with pytest.raises(UserError, match="have other pronunciations"):
+        read_lang(tmp_path / "lang")
+    path.unlink()
+    (tmp_path / "lang" / "oov.txt").write_text("what\n")
+    with pytest.raises(UserError, match="oov.txt:1: 'what' is no word"):
+        read_lang(tmp_path / "lang")
 
 
 def test_same_input_makes_the_same_bytes(tmp_path: Path) -> None:

@@ -304,12 +304,13 @@ def _score(words: str, setup: Setup, place: Path, subset: Subset | None = None) 
         if bare == files["ctm"]:
             raise UserError(f"{setup.stm}: {error}") from None
     # sclite crashes where somebody has no word with a confidence; they change no count
-    log.warning("sclite failed with the confidences of the ctm, and scores without them")
     (place / "ctm").write_text(bare, encoding="utf-8")
     try:
-        return sclite.run_hubscr(place, "ctm", setup.overlap)
+        report = sclite.run_hubscr(place, "ctm", setup.overlap)
     except UserError as error:
         raise UserError(f"{setup.stm}: {error}") from None
+    log.warning("sclite failed with the confidences of the ctm, and scored without them")
+    return report
 
 
 def _without_confidences(ctm: str) -> str:

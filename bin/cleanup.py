@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Unknown = Annotated[str, typer.Option(help="The word for all that are not in the lexicon.")]
+Unknown = Annotated[
+    str | None, typer.Option(help="Word for those not in the lexicon; default: its own, or <unk>.")
+]
 LangDirectory = Annotated[Path, typer.Option(help="The lang directory that was trained with.")]
 
 
@@ -27,7 +29,7 @@ def decode(
     data: Annotated[Path, typer.Option(help="Feature directory of the training set.")],
     lang: LangDirectory,
     out: Annotated[Path, typer.Option(help="Directory to write, exp/edits say.")],
-    unknown: Unknown = "<unk>",
+    unknown: Unknown = None,
     beam: Annotated[float, typer.Option(min=0.1, max=1000, help="Of the search.")] = 15.0,
     lattice_beam: Annotated[
         float, typer.Option(min=0.1, max=1000, help="Of where the transcript is looked for.")
@@ -51,7 +53,7 @@ def decode(
     from chainstitch.utils import job_parts
     from chainstitch.utils.data.features import FRAME_SHIFT, FeatureReader
     from chainstitch.utils.data.manifests import cut_text
-    from chainstitch.utils.decode import biased
+    from chainstitch.utils.decode import biased, cleaned_set
     from chainstitch.utils.decode.graph import fitting_lang
     from chainstitch.utils.outputs import check_directory
 
@@ -85,7 +87,8 @@ def decode(
 
     common = biased.common_words(words.values())
     seconds = FRAME_SHIFT * model.subsampling  # of an output frame
-    settings = (lang, load_leaves(exp), common, unknown, beam, lattice_beam, seconds)
+    stands = cleaned_set.unknown_word(lang, unknown)
+    settings = (lang, load_leaves(exp), common, stands, beam, lattice_beam, seconds)
     found = biased.decode_groups(loaded(), nj, *settings)
     place = share.directory(out) if share else out
     total = sum(map(len, groups))
@@ -99,7 +102,7 @@ def cut(
     data: Annotated[Path, typer.Option(help="The set that was decoded, data/train say.")],
     out: Annotated[Path, typer.Option(help="The set to write, data/train_cleaned say.")],
     lang: LangDirectory,
-    unknown: Unknown = "<unk>",
+    unknown: Unknown = None,
     non_scored: Annotated[
         Path | None, typer.Option(help="Words that are no speech; default: of one silence phone.")
     ] = None,
@@ -122,10 +125,11 @@ def cut(
     check_directory(out, "set", overwrite, [edits, data, lang, non_scored, limits])
     file, allowed = cleaned_set.edits_file(edits), cleaned_set.read_limits(limits, set_ or [])
     words = cleaned_set.read_non_scored(lang, non_scored)
-    cleaned_set.check_unknown(lang, unknown, allowed)
+    stands = cleaned_set.unknown_word(lang, unknown)
+    cleaned_set.check_unknown(lang, stands, allowed)
     print(
         cleaned_set.write_cleaned(
-            out, data, file, words, unknown, allowed, end_padding, overwrite
+            out, data, file, words, stands, allowed, end_padding, overwrite
         )
     )  # fmt: skip
 

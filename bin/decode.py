@@ -32,6 +32,9 @@ def decode(
     n_best: Annotated[
         int, typer.Option(min=0, max=100000, help="list so many paths in OUT/nbest")
     ] = 0,
+    all_times: Annotated[
+        bool, typer.Option("--all-times", help="a ctm for each point, for `score --nist`")
+    ] = False,
     mbr: Annotated[
         bool, typer.Option("--mbr", help="the words of the least expected error, with confidences")
     ] = False,
@@ -88,7 +91,7 @@ def decode(
         points = [(chosen.lmwt, chosen.wip)]
     else:
         points = sweep_points(lmwt, wip)
-    wanted = Wanted(points, mbr, n_best, write_lattices)
+    wanted = Wanted(points, mbr, n_best, write_lattices, all_times=all_times)
     check_decoder(decoder, wanted)
     pieces = networks.Pieces(chunk, extra_left, extra_right)
     reader = FeatureReader(data)

@@ -25,6 +25,9 @@ def rescore(
     n_best: Annotated[
         int, typer.Option(min=0, max=100000, help="list so many paths in OUT/nbest")
     ] = 0,
+    all_times: Annotated[
+        bool, typer.Option("--all-times", help="a ctm for each point, for `score --nist`")
+    ] = False,
     mbr: Annotated[
         bool, typer.Option("--mbr", help="the words of the least expected error, with confidences")
     ] = False,
@@ -53,7 +56,7 @@ def rescore(
         points = [(chosen.lmwt, chosen.wip)]
     else:
         points = sweep_points(lmwt, wip)
-    wanted = Wanted(points, mbr, n_best)
+    wanted = Wanted(points, mbr, n_best, all_times=all_times)
     found = read_decoded(decoded, lang)
     logging.getLogger(__name__).info(
         "rescoring %d utterances of %s at %d points", len(found.refs), decoded, len(points)

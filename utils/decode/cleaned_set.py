@@ -24,11 +24,11 @@ from chainstitch.utils.decode.fixed_edits import fix_edits
 from chainstitch.utils.decode.tainted_edits import taint_edits
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lang.directory import read_lang
-from chainstitch.utils.lang.lexicon import SILENCE
 from chainstitch.utils.score.report import table_text
 
 log = logging.getLogger(__name__)
 
+UNKNOWN = "<unk>"
 SHOWN = 10  # words that are lost most often, in the report
 
 
@@ -55,9 +55,14 @@ def read_non_scored(lang: Path, listed: Path | None) -> set[str]:
     be pronounced as one silence phone."""
     if listed is not None:
         return {word for line in texts.lines(listed) for word in line.split()}
-    silent = {(SILENCE,)}
-    lexicon = read_lang(lang).lexicon
-    return {word for word, prons in lexicon.items() if silent.intersection(prons)}
+    known = read_lang(lang)
+    silent = {(phone,) for phone in known.silences}
+    return {word for word, prons in known.lexicon.items() if silent.intersection(prons)}
+
+
+def unknown_word(lang: Path, given: str | None) -> str:
+    """The word that stands for all that are not in the lexicon: that given, or the lexicon's."""
+    return given or read_lang(lang).unknown or UNKNOWN
 
 
 def check_unknown(lang: Path, unknown: str, limits: Limits) -> None:

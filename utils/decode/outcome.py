@@ -33,17 +33,24 @@ class Wanted:
         mbr: words of the least expected error (mbr.py), not those of the best path.
         n_best: how many paths to list; 0: none.
         lattices: whether the lattice is kept, as text.
+        all_times: of the words at every point, not at one only.
     """
 
     points: list[Point]
     mbr: bool = False
     n_best: int = 0
     lattices: bool = False
+    all_times: bool = False
 
     @property
     def compact(self) -> bool:
         """Whether it takes a compact lattice."""
         return self.mbr or self.n_best > 0 or self.lattices
+
+    @property
+    def timed_points(self) -> list[Point]:
+        """The points whose words get times."""
+        return self.points if self.all_times else [ctm_point(self.points)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Utterance:
 
     Attributes:
         words: at each point.
-        timed: at the point that the ctm is made for, `ctm_point`.
+        timed: at each point that wants times.
         listed: of the N best at that point, in their order: graph cost, acoustic cost, the part of
             the graph cost that is the LM's, words.
         lattice: as text, or empty.
@@ -62,7 +69,7 @@ class Utterance:
     frames: int
     complete: bool
     words: dict[Point, list[str]]
-    timed: list[Timed]
+    timed: dict[Point, list[Timed]]
     listed: Sequence[tuple[float, float, float, list[str]]] = ()
     lattice: str = ""
 
@@ -82,7 +89,7 @@ def outcome(
     """
     words: dict[Point, list[str]] = {}
     at = ctm_point(wanted.points)
-    timed: list[Timed] = []
+    timed: dict[Point, list[Timed]] = {}
     for point in wanted.points:
         costs = lattice.costs(*point)
         if wanted.mbr:
@@ -92,9 +99,10 @@ def outcome(
             labels = lattice.words_of(best_path(lattice, costs))
             sure = [None] * len(labels)
         words[point] = [graph.words[label] for label in labels]
-        if point == at:
+        if point in wanted.timed_points:
             times = _times(lattice, costs, labels, graph)
-            timed = [(*t, w, c) for t, w, c in zip(times, words[point], sure, strict=True)]
+            said = zip(times, words[point], sure, strict=True)
+            timed[point] = [(*time, word, confidence) for time, word, confidence in said]
     listed = list_n_best(lattice, at, graph, lm, wanted.n_best) if wanted.n_best and lm else []
     frames = len(lattice.frames_of(best_path(lattice, lattice.costs())))
     return Utterance(name, frames, len(lattice) > 0, words, timed, listed)

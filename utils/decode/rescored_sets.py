@@ -96,4 +96,4 @@ def rescored(
             "(the first: %s); it should have all words of the lexicon", len(lost), lost[0],
         )  # fmt: skip
     for name in missing:
-        yield Utterance(name, 0, False, {point: [] for point in wanted.points}, [])
+        yield Utterance(name, 0, False, {point: [] for point in wanted.points}, {})

@@ -152,7 +152,8 @@ def write_decode(
 ) -> None:
     """Writes `ref`, `utt2spk`, `hyp_<lmwt>_<wip>` and `ctm`, sorted by utterance; all or nothing.
 
-    And, where they are wanted, `nbest` and `lattices/` (archive.py). A line of `nbest` is
+    And, where they are wanted, `ctm_<lmwt>_<wip>` (for `score --nist`), `nbest` and `lattices/`
+    (archive.py). A line of `nbest` is
 
         utterance, number from 1, graph cost, acoustic cost, the LM's part of the graph cost, words
 
@@ -179,15 +180,17 @@ def write_decode(
         for point in points:
             lines = (" ".join([n, *done[n].words[point]]) for n in names)
             _write_lines(directory / f"hyp_{point_name(point)}", lines)
-        _write_lines(
-            directory / "ctm",
-            (
+        ctms = {"ctm": ctm_point(points)}
+        if wanted.all_times:
+            ctms |= {f"ctm_{point_name(point)}": point for point in points}
+        for file, point in ctms.items():
+            lines = (
                 f"{n} 1 {a * seconds_per_frame:.2f} {(b - a) * seconds_per_frame:.2f} {word}"
                 + ("" if sure is None else f" {sure:.4f}")
                 for n in names
-                for a, b, word, sure in done[n].timed
-            ),
-        )
+                for a, b, word, sure in done[n].timed.get(point, ())
+            )
+            _write_lines(directory / file, lines)
         if wanted.n_best:
             _write_lines(
                 directory / "nbest",
@@ -280,15 +283,16 @@ class _Work:
             return replace(made, complete=lattice.complete, lattice=text)
         paths = {point: self._decoder.best_path(lattice, *point) for point in wanted.points}
         at = ctm_point(wanted.points)
-        chosen = paths[at]
-        timed: list[Timed] = [
-            (*span, word, None) for span, word in zip(chosen.times, chosen.words, strict=True)
-        ]
+        timed = {point: _timed(paths[point]) for point in wanted.timed_points}
         words = {point: path.words for point, path in paths.items()}
         listed = []
         if compact is not None and wanted.n_best and self._lm is not None:
             listed = list_n_best(compact, at, self._graph, self._lm, wanted.n_best)
         return Utterance(name, lattice.frames, lattice.complete, words, timed, listed, text)
+
+
+def _timed(path: Hypothesis) -> list[Timed]:
+    return [(*span, word, None) for span, word in zip(path.times, path.words, strict=True)]
 
 
 _worker: _Work | None = None

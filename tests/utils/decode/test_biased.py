@@ -15,10 +15,12 @@ from chainstitch.utils.decode.biased import (
     merge_edits,
     write_edits,
 )
+from chainstitch.utils.decode.cleaned_set import read_non_scored, unknown_word
 from chainstitch.utils.decode.ctm_edits import Edit
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.hmm.topology import entry_pdf, loop_pdf
-from chainstitch.utils.lang.directory import read_lang
+from chainstitch.utils.lang.directory import read_lang, write_lang
+from chainstitch.utils.lang.ngram import from_words
 
 FRAMES = 4  # of a phone
 TEXTS = ["ab c ba", "c abc ab", "ba ba c"]
@@ -122,3 +124,14 @@ def test_nothing_is_written_where_nothing_was_decoded(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none of 1 utterances"):
         write_edits(tmp_path / "out", [[("u", None)]], 1)
     assert not (tmp_path / "out").exists()
+
+
+def test_words_of_one_silence_phone_are_not_scored_and_the_lexicon_has_the_unknown_one(
+    tmp_path: Path,
+) -> None:
+    lexicon = {"<unk>": [("SPN",)], "[noise]": [("NSN",)], "a": [("A",)], "b": [("A", "A")]}
+    silences = ("SIL", "SPN", "NSN")
+    write_lang(tmp_path / "lang", lexicon, from_words(), silences=silences, unknown="<unk>")
+    assert read_non_scored(tmp_path / "lang", None) == {"<unk>", "[noise]"}
+    assert unknown_word(tmp_path / "lang", None) == "<unk>"
+    assert unknown_word(tmp_path / "lang", "a") == "a"

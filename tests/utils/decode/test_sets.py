@@ -93,7 +93,7 @@ def test_errors_of_a_process_arrive(trigram: Graph) -> None:
 
 def _utterance(name: str, words: list[str], complete: bool = True) -> Utterance:
     timed = [(3 * n, 3 * n + 2, word, None) for n, word in enumerate(words)]
-    return Utterance(name, 9, complete, dict.fromkeys(POINTS, words), timed)
+    return Utterance(name, 9, complete, dict.fromkeys(POINTS, words), dict.fromkeys(POINTS, timed))
 
 
 def test_files_are_sorted_and_complete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -127,3 +127,16 @@ def test_failure_leaves_no_directory_and_existing_ones_stay(tmp_path: Path) -> N
     with pytest.raises(UsageError, match="--overwrite"):
         write_decode(tmp_path / "old", [], WANTED, {}, {}, 0.03)
     assert (tmp_path / "old" / "hyp").read_text() == "mine"
+
+
+def test_each_point_has_its_ctm_where_all_times_are_wanted(tmp_path: Path, trigram: Graph) -> None:
+    log_likes = np.random.default_rng(0).normal(0, 2, (30, trigram.num_pdfs)).astype(np.float32)
+    wanted = Wanted(POINTS, all_times=True)
+    utterances = list(decode_items(trigram, [("u", log_likes)], wanted))
+    write_decode(tmp_path / "out", utterances, wanted, {"u": "ab"}, {"u": "s"}, 0.03)
+    for point in POINTS:
+        name = point_name(point)
+        said = [line.split()[4] for line in (tmp_path / f"out/ctm_{name}").read_text().splitlines()]
+        assert said == (tmp_path / f"out/hyp_{name}").read_text().split()[1:]
+    at = point_name(ctm_point(POINTS))
+    assert (tmp_path / "out/ctm").read_text() == (tmp_path / f"out/ctm_{at}").read_text()

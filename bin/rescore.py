@@ -46,11 +46,11 @@ def rescore(
     from chainstitch.utils.decode.outcome import Wanted
     from chainstitch.utils.decode.rescored_sets import read_decoded, rescored, words_lm
     from chainstitch.utils.decode.sets import sweep_points, write_decode
-    from chainstitch.utils.outputs import check_directory
+    from chainstitch.utils.outputs import check_directory, experiment_around
     from chainstitch.utils.score.sweep import read_choice
 
-    inputs = [decoded, lang, arpa, choice]
-    check_directory(out, "decoding", overwrite, inputs, experiment=decoded.parent)
+    exp = experiment_around(decoded)
+    check_directory(out, "decoding", overwrite, [decoded, lang, arpa, choice, exp], experiment=exp)
     if choice is not None:
         chosen = read_choice(choice)
         points = [(chosen.lmwt, chosen.wip)]

@@ -47,7 +47,7 @@ MARK = ".chainstitch"
 
 # kind -> what makes directories of it
 DIRECTORIES = {
-    "set": "prepare",
+    "set": "prepare, data or cleanup cut",
     "images": "prepare",
     "dictionary": "prepare or lang-probs",
     "text": "prepare",
@@ -57,12 +57,12 @@ DIRECTORIES = {
     "ivectors": "ivectors train",
     "experiment": "train",
     "alignment": "align",
-    "decoding": "decode",
+    "decoding": "decode or rescore",
     "classification": "classify",
     "graph": "decode",
     "nist": "score --nist",
     "edits": "cleanup decode",
-    "kaldi": "a Kaldi export",
+    "kaldi": "data to-kaldi",
     "corpus": "a recipe",
 }
 
@@ -215,6 +215,14 @@ def marked_kind(directory: Path) -> str | None:
         return None
     lines = mark.read_bytes()[:200].decode(errors="replace").splitlines()
     return lines[1] if len(lines) == 2 and lines[1] in DIRECTORIES else None
+
+
+def experiment_around(directory: Path | str) -> Path | None:
+    """The experiment that a directory lies in, by its mark."""
+    for above in Path(os.path.realpath(directory)).parents:
+        if marked_kind(above) == "experiment":
+            return above
+    return None
 
 
 def _what_is_wrong(out: Path, kind: str) -> str:

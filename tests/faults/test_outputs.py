@@ -26,6 +26,10 @@ ALIGN = "align exp --data dev_hires --lang lang"
 TREE = "tree --data train_hires --ali ali --lang lang --leaves 8"
 DEN = "den-graph train.toml --data train --lang lang"
 CLASSIFY = "classify imgexp --data img/test --device cpu"
+PROBS = "lang-probs ali --lang lang"
+EDIT = "cleanup decode exp --data dev_hires --lang lang --nj 1"
+CUT = "cleanup cut conf/more --data dev --lang lang"
+RESCORE = "rescore exp/decode_dev --lang lang"
 
 # A command whose output is an input, contains one or lies in one -> what it says.
 INPUTS = {
@@ -38,6 +42,7 @@ INPUTS = {
     "prepare kaldi kaldi wav/s0": "was not made by",  # recordings
     "prepare yesno wav wav/new": "lies in an input",
     "prepare digits wav wav": "lies in an input",
+    "prepare tedlium wav wav": "lies in an input",
     "prepare cifar10 cifar cifar/new": "lies in an input",
     "prepare cifar100 cifar cifar": "lies in an input",
     "prepare mnist mnist mnist/new": "lies in an input",
@@ -74,6 +79,18 @@ INPUTS = {
     "lang lexicon --lm conf/lm.arpa --out conf": "contains an input (conf/lm.arpa)",
     "lang lexicon --grammar uniform --words-from dev --out dev": "is an input, too",
     "lang lexicon --grammar uniform --extra-lexicon conf/more --out conf": "contains an input",
+    "lm train conf/more train --out conf/more": "is an input, too",
+    "lm train train --out train": "is an input, too",
+    "lm train train --out train/cuts.jsonl.gz": "exists already",
+    "lm train train --vocab lexicon --out lexicon": "is an input, too",
+    "lm mix conf/lm.arpa conf/more --weight 0.5 --weight 0.5 --out conf/more": "is an input, too",
+    "lm mix conf/lm.arpa --heldout dev --out dev/cuts.jsonl.gz": "exists already",
+    "lm prune conf/lm.arpa --threshold 0.1 --out ./conf/lm.arpa": "is an input, too",
+    "lm limit conf/lm.arpa --vocab lexicon --out conf/lm.arpa": "is an input, too",
+    "lm limit conf/lm.arpa --vocab lexicon --out lexicon": "is an input, too",
+    f"{PROBS} --out ali": "is an input, too",
+    f"{PROBS} --out lang/dict": "lies in an input (lang)",
+    f"{PROBS} --out .": "contains an input (ali)",
     f"{TREE} --out train_hires": "is an input, too",
     f"{TREE} --out ali": "is an input, too",
     f"{TREE} --out ali/tree": "lies in an input",
@@ -111,6 +128,24 @@ INPUTS = {
     f"{DECODE} --out exp/decode_dev/d": "lies in ",
     f"{DECODE} --out exp --part 1/2": "is an input, too",
     f"{DECODE} --out exp/decode_dev --choice exp/decode_dev/choice.toml": "contains an input",
+    f"{EDIT} --out exp": "is an input, too",
+    f"{EDIT} --out dev_hires": "is an input, too",
+    f"{EDIT} --out lang/edits": "lies in an input (lang)",
+    f"{EDIT} --out exp/log": "where training keeps its own (log)",
+    f"{EDIT} --out exp/decode_dev/e": "lies in ",
+    f"{EDIT} --out exp --part 1/2": "is an input, too",
+    f"{CUT} --out dev": "is an input, too",
+    f"{CUT} --out lang/cleaned": "lies in an input (lang)",
+    f"{CUT} --out conf": "contains an input (conf/more)",
+    f"{CUT} --limits a.parts/l.toml --out a.parts": "contains an input",
+    f"{CUT} --non-scored a.parts/words --out a.parts": "contains an input",
+    f"{RESCORE} --out exp/decode_dev": "is an input, too",
+    f"{RESCORE} --out exp/decode_dev/r": "lies in an input (exp/decode_dev)",
+    f"{RESCORE} --out exp": "contains an input",
+    f"{RESCORE} --out exp/log": "where training keeps its own (log)",
+    f"{RESCORE} --out exp/q/r": "where training keeps its own (q)",
+    f"{RESCORE} --out lang": "is an input, too",
+    f"{RESCORE} --arpa conf/lm.arpa --out conf": "contains an input (conf/lm.arpa)",
     f"{CLASSIFY} --out imgexp": "is an input, too",
     f"{CLASSIFY} --out img/test": "is an input, too",
     f"{CLASSIFY} --out imgexp/jobs/a": "where training keeps its own (jobs)",
@@ -132,16 +167,24 @@ DIRECTORIES = {
     "features mfcc.toml --data dev --out": "features",
     "ivectors train ivector.toml --data train_hires --out": "ivectors",
     "lang lexicon --grammar uniform --out": "lang",
+    f"{PROBS} --out": "dictionary",
     f"{TREE} --out": "tree",
     f"{TRAIN} --out": "experiment",
     f"{ALIGN} --out": "alignment",
     f"{DECODE} --out": "decoding",
+    f"{EDIT} --out": "edits",
+    f"{CUT} --out": "set",
+    f"{RESCORE} --out": "decoding",
     f"{CLASSIFY} --out": "classification",
 }
 
 # A command that writes a file "out".
 FILES = [
     "ivectors extract ivec --data dev_hires --out",
+    "lm train train --out",
+    "lm mix conf/lm.arpa --weight 1 --out",
+    "lm prune conf/lm.arpa --threshold 0.1 --out",
+    "lm limit conf/lm.arpa --vocab lexicon --out",
     f"{DEN} --out",
     f"{DEN} --out new.npz --text",
     "export exp --format torchscript --out",
@@ -228,6 +271,7 @@ def test_only_a_file_of_that_kind_is_replaced(
         (f"{ALIGN} --max-dropped 1 --out exp/deep/ali_dev", "exp/deep/ali_dev", True),
         ("export exp --out exp/model.pt", "exp/model.pt", True),
         ("ivectors extract ivec --data dev_hires", "dev_hires/ivectors.h5", True),
+        ("lm train train --out train/lm.arpa.gz", "train/lm.arpa.gz", True),
         (f"{DEN} --out lang/den.npz --text lang/den.txt", "lang/den.npz", True),
         ("plot exp", "exp/objective.png", False),
         ("compare exp --markdown exp/RESULTS.md", "exp/RESULTS.md", False),

@@ -76,7 +76,7 @@ class _Reader:
         self.lines, self.numbers = [], []
         if n == 1:
             self.model.words += [f[1] for f in fields]
-            keys = np.arange(len(self.model.words) - count, len(self.model.words))
+            keys: Array = np.arange(len(self.model.words) - count, len(self.model.words))
         else:
             ids = self.model.ids
             try:

@@ -16,7 +16,7 @@ of two systems one is better from 2 to 3 % absolute on; for less, take several s
 and okapi, which the rules let nobody get right, are 1 % of the words.
 
 What is odd: labels, variants, <sil> and keys of release 1 in the first talk of a set; {NOISE} where
-there is some; a segment that begins with 's, two that overlap (in train), lines out of order, a
+there is some; in train a segment that begins with 's, and two that overlap; lines out of order, a
 segment without words, comments, an end behind the end of the audio, words outside the dictionary,
 <unk>, letters outside of ASCII.
 
@@ -135,17 +135,20 @@ def make_talk(
     return Talk(name, voice, np.rint(signal * 32767.0).astype(np.int16), segments)
 
 
-def odd_segments(segments: list[Segment], duration: float, overlap: bool) -> list[Segment]:
-    """A part of a sentence that begins with 's, an overlap, and an end behind that of the audio."""
+def odd_segments(segments: list[Segment], duration: float, train: bool) -> list[Segment]:
+    """A part of a sentence that begins with 's, an overlap, and an end behind that of the audio.
+
+    The first two in train only: sclite cannot read the line that the rules make of such a part.
+    """
     made = list(segments)
-    for n, one in enumerate(made):
-        words = one.text.split()
-        if words[1:2] == ["'s"]:  # `it 's ...`: the first word is a segment of its own
-            middle = round(one.start + 0.18, 2)
-            first = Segment(one.start, middle, words[0])
-            made[n : n + 1] = [first, replace(one, start=middle, text=" ".join(words[1:]))]
-            break
-    if overlap:
+    if train:
+        for n, one in enumerate(made):
+            words = one.text.split()
+            if words[1:2] == ["'s"]:  # `it 's ...`: the first word is a segment of its own
+                middle = round(one.start + 0.18, 2)
+                first = Segment(one.start, middle, words[0])
+                made[n : n + 1] = [first, replace(one, start=middle, text=" ".join(words[1:]))]
+                break
         made[-3] = replace(made[-3], end=round(made[-2].start + 0.2, 2))
     made[-1] = replace(made[-1], end=round(duration + 0.2, 2))
     return made
@@ -156,7 +159,7 @@ def stm_of_release_2(talk: Talk, index: int, train: bool) -> list[str]:
     duration = len(talk.samples) / SAMPLING_RATE
     segments = talk.segments
     if index % 2 == 0:
-        segments = odd_segments(segments, duration, overlap=train)
+        segments = odd_segments(segments, duration, train)
     lines, before = [], 0.0
     for n, one in enumerate(segments):
         if one.start > before + 0.5:

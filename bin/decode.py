@@ -80,7 +80,7 @@ def decode(
         sweep_points,
         write_decode,
     )
-    from chainstitch.utils.lang.backoff import read_grammar
+    from chainstitch.utils.lang.grammar import read_grammar
     from chainstitch.utils.outputs import check_directory
     from chainstitch.utils.score.sweep import read_choice
 

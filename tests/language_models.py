@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chainstitch.utils.lm.model import BackoffModel
@@ -45,6 +46,22 @@ def write_arpa(path: Path, model: ngrams.Model) -> None:
                 back = f"\t{weight!r}" if n < len(orders) else ""
                 lines.append(f"{logp!r}\t{' '.join(ngram)}{back}")
     path.write_text("\n".join([*lines, "", "\\end\\", ""]), encoding="utf-8")
+
+
+def any_arpa(order: int) -> str:
+    """A model of any probabilities, of a to d, so that backing off is sometimes the cheaper way."""
+    rng = np.random.default_rng(order)
+    grams = [[("<s>",), ("</s>",), *((word,) for word in "abcd")]]
+    for _ in range(order - 1):
+        longer = [(*g, w) for g in grams[-1] if g[-1] != "</s>" for w in ("</s>", *"abcd")]
+        grams.append([g for g in longer if rng.random() < 0.5])
+    lines = ["\\data\\", *(f"ngram {n}={len(some)}" for n, some in enumerate(grams, 1))]
+    for n, some in enumerate(grams, 1):
+        lines += ["", f"\\{n}-grams:"]
+        for gram in (some[i] for i in rng.permutation(len(some))):
+            backoff = f"\t{rng.uniform(-1, 0.2):.4f}" if n < order and gram[-1] != "</s>" else ""
+            lines.append(f"{rng.uniform(-2, -0.1):.4f}\t{' '.join(gram)}{backoff}")
+    return "\n".join([*lines, "", "\\end\\", ""])
 
 
 def as_dict(model: BackoffModel) -> ngrams.Model:

@@ -8,13 +8,14 @@
 # `stage` says what is about to be done, with the time and the disk that it takes, and is true for the
 # stages from $stage to $stop_stage. When a stage fails, the command that goes on from there is printed;
 # at the end, the time that each stage took. `"${overwrite_flag[@]}"` is --overwrite or nothing, by
-# $overwrite. `caller_path P` is the path P as seen from where the script was called, for a script
+# $overwrite. `make OUT COMMAND...` leaves what is there alone, so that a recipe that was stopped goes on
+# by the same command. With $dry_run commands are printed and not run. `caller_path P` is the path P as seen from where the script was called, for a script
 # that has changed to its own directory by `cd` once.
 #
 # A recipe that is told to end (SIGTERM, SIGHUP, Ctrl-C) passes that on to the command that runs, waits
 # for it, as a training saves its state, and exits with 143, 129 or 130. A second Ctrl-C does not wait.
 
-: "${stage=0}" "${stop_stage=99}" "${overwrite=false}"
+: "${stage=0}" "${stop_stage=99}" "${overwrite=false}" "${dry_run=false}"
 for _recipe_name in stage stop_stage; do
   if [[ ! ${!_recipe_name} =~ ^-?[0-9]+$ ]]; then
     echo "$0: error: --${_recipe_name//_/-} wants a whole number, found '${!_recipe_name}'" >&2
@@ -35,6 +36,17 @@ _recipe_now="" # number and name of the running stage
 _recipe_number=0
 _recipe_started=0
 _recipe_times=()
+
+# Runs a command that makes OUT, unless that is there, as what is there is whole.
+make() { # OUT COMMAND...
+  if [[ -e $1 && $overwrite == false && $dry_run == false ]]; then
+    echo "$1 is there"
+  elif [[ $(type -t "$2") == function && $2 != chainstitch && $2 != python ]]; then
+    "${@:2}" # one of the recipe's, which says --overwrite itself
+  else
+    "${@:2}" "${overwrite_flag[@]}"
+  fi
+}
 
 caller_path() {
   if [[ $1 == /* ]]; then printf '%s\n' "$1"; else printf '%s\n' "$_recipe_caller/$1"; fi
@@ -101,6 +113,26 @@ _recipe_run() {
 }
 chainstitch() { _recipe_run chainstitch "$@"; }
 python() { _recipe_run python "$@"; }
+if [[ $dry_run == true ]]; then
+  chainstitch() { _recipe_show chainstitch "$@"; }
+  python() { _recipe_show python "$@"; }
+fi
+
+# A command as it would be typed, and the paths in it: what is written, what is read.
+_recipe_show() {
+  local words=("$@") reads="" writes="" word before=""
+  printf '  %s' "$1"
+  for word in "${words[@]:1}"; do
+    if [[ $word == --* ]]; then printf ' \\\n    %q' "$word"; else printf ' %q' "$word"; fi
+    if [[ $before == --out || $word == *.log ]]; then
+      writes+=" $word"
+    elif [[ $word == */* && $word != --* && $word != JOB/* && $word != *=* ]]; then
+      reads+=" $word"
+    fi
+    before=$word
+  done
+  printf '\n    reads:%s\n    writes:%s\n' "${reads:- nothing}" "${writes:- nothing}"
+}
 
 _recipe_stop() { # EXIT_CODE
   local running

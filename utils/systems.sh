@@ -2,7 +2,7 @@
 # The systems of a recipe, one for each variant and seed, sourced by egs/*/run.sh after recipe.sh.
 #
 # From the recipe's options $work $conf $name $seeds $passes $override $without $nj $device it makes
-#   data      $work/data
+#   data      $work/data; $lang, if the recipe has set it, is in the place of $data/lang
 #   variants  the experiment names without seed: $name, and ${name}_without_PART for each of $without
 #   settings  --set ... for `chainstitch train`
 #   against   --baseline ... for `chainstitch compare`, or nothing
@@ -57,7 +57,7 @@ train_system() {
     *_without_max_change_*) step=(--set optim.max_change=0 --set optim.layer_max_change=false) ;;
   esac
   $(cmd_on_device) --follow "$work/exp/log/${exp##*/}.train.log" \
-    chainstitch train "$conf" --data "$train" --valid "$valid" --lang "$data/lang" --den "$den" \
+    chainstitch train "$conf" --data "$train" --valid "$valid" --lang "${lang:-$data/lang}" --den "$den" \
     --out "$exp" --seed "$seed" --device "$device" --resume auto --jobs-cmd "$(cmd_on_device)" \
     "${settings[@]}" "${step[@]}" "${overwrite_flag[@]}"
 }
@@ -81,7 +81,7 @@ decode_system() {
 }
 
 decode_set() { # EXP DATA NAME [OPTIONS], one job for each of $nj shares
-  local command=(chainstitch decode "$1" --data "$2" --lang "$data/lang" --out "$1/$3" --nj 1
+  local command=(chainstitch decode "$1" --data "$2" --lang "${lang:-$data/lang}" --out "$1/$3" --nj 1
     --device "$device" "${@:4}" "${overwrite_flag[@]}")
   # shellcheck disable=SC2154
   $decode_cmd JOB=1:"$nj" "$1/log/$3.JOB.log" "${command[@]}" --part "JOB/$nj"

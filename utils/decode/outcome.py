@@ -18,7 +18,7 @@ from chainstitch.utils.decode.compact import (
 from chainstitch.utils.decode.graph import Graph
 from chainstitch.utils.decode.mbr import closest_path, consensus
 from chainstitch.utils.decode.times import word_times
-from chainstitch.utils.lang.backoff import Model, sentence_cost
+from chainstitch.utils.lm.automaton import Model, sentence_cost
 
 Point = tuple[float, float]  # lmwt, wip
 Timed = tuple[int, int, str, float | None]  # first frame, last frame + 1, word, confidence

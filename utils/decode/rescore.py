@@ -5,9 +5,9 @@ costs depends on those. So its states are split by what the models remember,
 
     (q, s, s') --w--> (q', step(s, w), step'(s', w)),   graph' = graph - cost(w | s) + cost'(w | s')
 
-and only what the lattice asks for is looked up: the models themselves are tables (backoff.py), and
-never an FST. The result has one path for every sequence of words again, as both models know only
-one way through.
+and only what the lattice asks for is looked up: the models themselves are tables
+(lm/automaton.py), and never an FST. The result has one path for every sequence of words again, as
+both models know only one way through.
 
 What the lattice lacks the new model cannot bring back: it should be wide (--lattice-beam).
 
@@ -20,7 +20,7 @@ import math
 from typing import Any
 
 from chainstitch.utils.decode.compact import CompactLattice, in_order
-from chainstitch.utils.lang.backoff import Model
+from chainstitch.utils.lm.automaton import Model
 
 
 def rescore(lattice: CompactLattice, old: Model[Any], new: Model[Any]) -> CompactLattice:

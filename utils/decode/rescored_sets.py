@@ -12,8 +12,11 @@ from chainstitch.utils.decode.graph import Graph, digest, make_graph
 from chainstitch.utils.decode.outcome import Utterance, Wanted, outcome
 from chainstitch.utils.decode.rescore import rescore
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.lang.backoff import BackoffModel, Search, read_arpa, read_grammar
 from chainstitch.utils.lang.directory import Lang, read_lang
+from chainstitch.utils.lang.grammar import Search, read_grammar
+from chainstitch.utils.lang.ngram import SPECIAL, check_vocabulary
+from chainstitch.utils.lm.arpa_file import read_model
+from chainstitch.utils.lm.automaton import Automaton, automaton
 from chainstitch.utils.score.text import read_text, read_utt2spk
 
 log = logging.getLogger(__name__)
@@ -60,13 +63,23 @@ def read_decoded(directory: Path, lang: Path) -> Decoded:
     return Decoded(paths, known, graph, grammar, refs, speakers, kept.facts.seconds)
 
 
-def words_lm(arpa: Path, decoded: Decoded) -> BackoffModel:
-    """The model of an ARPA file, for the words of a decode directory; errors as `read_arpa`."""
-    return read_arpa(arpa, decoded.lang.words)
+def words_lm(arpa: Path, decoded: Decoded) -> Automaton:
+    """The model of an ARPA file, for the words of a decode directory.
+
+    Raises:
+        UserError: from `read_model`, or none of its words is in the lexicon.
+    """
+    words, model = decoded.lang.words, read_model(arpa)
+    listed = [word.decode() for word in model.words]
+    check_vocabulary(f"language model {arpa}", [w for w in listed if w not in SPECIAL], words)
+    made = automaton(model, words)
+    counts = ", ".join(f"{count} {n}-grams" for n, count in enumerate(model.counts, start=1))
+    log.info("language model %s: %s, %d MB", arpa, counts, made.nbytes >> 20)
+    return made
 
 
 def rescored(
-    decoded: Decoded, wanted: Wanted, model: BackoffModel | None = None
+    decoded: Decoded, wanted: Wanted, model: Automaton | None = None
 ) -> Iterator[Utterance]:
     """What is wanted of each utterance, in order of the files.
 

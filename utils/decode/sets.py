@@ -36,7 +36,7 @@ from chainstitch.utils.decode.outcome import (
 )
 from chainstitch.utils.errors import UsageError
 from chainstitch.utils.files import atomic_directory
-from chainstitch.utils.lang.backoff import Search
+from chainstitch.utils.lang.grammar import Search
 from chainstitch.utils.optional import load_k2
 from chainstitch.utils.outputs import MARK
 

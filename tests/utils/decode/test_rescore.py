@@ -13,8 +13,10 @@ from chainstitch.utils.decode.graph import Graph, load_graph
 from chainstitch.utils.decode.lattice import LatticeDecoder
 from chainstitch.utils.decode.rescore import rescore
 from chainstitch.utils.lang import ngram
-from chainstitch.utils.lang.backoff import BackoffModel, Search, read_arpa, read_grammar
 from chainstitch.utils.lang.directory import Lang, read_lang, write_lang
+from chainstitch.utils.lang.grammar import Search, read_grammar
+from chainstitch.utils.lm.arpa_file import read_model
+from chainstitch.utils.lm.automaton import Automaton, automaton
 from tests.utils.decode.conftest import LEXICON, TEXT
 from tests.utils.decode.small_lattices import all_paths
 
@@ -22,14 +24,15 @@ ALL = 300.0  # a beam that nothing falls out of
 
 
 @pytest.fixture(scope="module")
-def big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, BackoffModel]:
+def big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Automaton]:
     """The graph of a trigram of other sentences, and the trigram."""
     place = tmp_path_factory.mktemp("big")
     sentences = [line.split()[::-1] for line in TEXT]
     (place / "arpa").write_text(ngram.kneser_ney(sentences, 3))
     (place / "exp").mkdir()
     lang = write_lang(place / "lang", LEXICON, ngram.from_arpa(place / "arpa"))
-    return load_graph(place / "exp", place / "lang"), read_arpa(place / "arpa", lang.words)
+    model = automaton(read_model(place / "arpa"), lang.words)
+    return load_graph(place / "exp", place / "lang"), model
 
 
 def _small(workplace: Path, name: str) -> tuple[Lang, Search]:
@@ -46,7 +49,7 @@ def _all(graph: Graph, seed: int, frames: int = 5) -> tuple[np.ndarray, CompactL
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("small", ["uniform", "trigram"])
 def test_best_path_is_that_of_decoding_with_the_big_model(
-    request: pytest.FixtureRequest, workplace: Path, big: tuple[Graph, BackoffModel], small: str,
+    request: pytest.FixtureRequest, workplace: Path, big: tuple[Graph, Automaton], small: str,
     seed: int,
 ) -> None:  # fmt: skip
     graph: Graph = request.getfixturevalue(small)
@@ -80,7 +83,7 @@ def test_taking_out_and_putting_in_the_same_model_changes_nothing(
 
 
 def test_costs_are_those_of_the_proper_model(
-    uniform: Graph, workplace: Path, big: tuple[Graph, BackoffModel]
+    uniform: Graph, workplace: Path, big: tuple[Graph, Automaton]
 ) -> None:
     _, lattice = _all(uniform, 3, frames=4)
     grammar = _small(workplace, "uniform")[1]
@@ -104,5 +107,5 @@ def test_words_that_the_model_lacks_leave_nothing(
     (tmp_path / "lm").write_text(arpa)
     lang, grammar = _small(workplace, "uniform")
     _, lattice = _all(uniform, 1, frames=2)  # too short for it
-    found = rescore(lattice, grammar, read_arpa(tmp_path / "lm", lang.words))
+    found = rescore(lattice, grammar, automaton(read_model(tmp_path / "lm"), lang.words))
     assert {tuple(found.words_of(p)) for p in all_paths(found)} <= {()}

@@ -74,6 +74,7 @@ def test_a_limited_model_adds_up_and_has_no_other_words(
         assert total == pytest.approx(1.0, abs=1e-6), history
 
 
+@pytest.mark.thorough  # 11 s; the definition holds of the small models above
 def test_sizes_on_the_penn_treebank(data_dir: Path, tmp_path: Path) -> None:
     lines = (data_dir / "ptb" / "ptb.train.txt").read_text(encoding="utf-8").splitlines()
     (tmp_path / "arpa").write_text(kneser_ney([line.split() for line in lines[:20_000]], 3))

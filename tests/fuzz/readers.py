@@ -48,10 +48,9 @@ from chainstitch.utils.lm import training
 from chainstitch.utils.lm.arpa_file import read_model
 from chainstitch.utils.queue import site, status
 from chainstitch.utils.report import summary
-from chainstitch.utils.score.boundaries import read_ctm, segment_words
+from chainstitch.utils.score.boundaries import ctm_words, segment_words
 from chainstitch.utils.score.classes import score_classified
-from chainstitch.utils.score.ctm import read_acronyms
-from chainstitch.utils.score.ctm import read_ctm as read_decoded_ctm
+from chainstitch.utils.score.ctm import read_acronyms, read_ctm
 from chainstitch.utils.score.experiment import read_experiment
 from chainstitch.utils.score.places import read_reco2file
 from chainstitch.utils.score.receipts import read_receipt
@@ -361,8 +360,8 @@ READERS = {
     "fst text": Reader("den.txt", fst, allowed=(ValueError,)),
     "fst binary": Reader("den.fst", fst, allowed=(ValueError,)),
     "ali.gz": Reader("ali/ali.gz", alignments, "lang"),
-    "ctm": Reader("ctm", read_ctm),
-    "decoded ctm": Reader(f"{DECODED}/ctm", read_decoded_ctm),
+    "ctm": Reader("ctm", ctm_words),
+    "decoded ctm": Reader(f"{DECODED}/ctm", read_ctm),
     "stm": Reader("stm", check_stm),
     "glm": Reader("glm", check_glm),
     "acronyms": Reader("acronyms", read_acronyms),

@@ -174,7 +174,8 @@ def arpa_fst(
         called: what messages call it, if that is not its path.
 
     Raises:
-        UserError: no such file, not an ARPA file (lm/arpa_check.py), or none of its words is in `words`.
+        UserError: no such file, not an ARPA file (lm/arpa_check.py), or none of its words is in
+            `words`.
     """
     called = called or f"language model {arpa}"
     with tempfile.TemporaryDirectory(prefix="chainstitch-") as scratch:

@@ -52,7 +52,6 @@ from chainstitch.utils.score.boundaries import ctm_words, segment_words
 from chainstitch.utils.score.classes import score_classified
 from chainstitch.utils.score.ctm import read_acronyms, read_ctm
 from chainstitch.utils.score.experiment import read_experiment
-from chainstitch.utils.score.places import read_reco2file
 from chainstitch.utils.score.receipts import read_receipt
 from chainstitch.utils.score.reference import check_glm, check_stm
 from chainstitch.utils.score.results import replaced
@@ -365,7 +364,7 @@ READERS = {
     "stm": Reader("stm", check_stm),
     "glm": Reader("glm", check_glm),
     "acronyms": Reader("acronyms", read_acronyms),
-    "reco2file": Reader("reco2file", read_reco2file),
+    "reco2file": Reader("reco2file", kaldi_dir.read_sides),
     "edits": Reader("edits/ctm_edits", cleaned),
     "tree": Reader("tree/tree.npz", tree),
     "feats.h5": Reader("dev_hires/feats/feats.h5", features),

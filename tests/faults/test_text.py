@@ -19,6 +19,7 @@ from chainstitch.utils.data.feature_index import INDEX
 from chainstitch.utils.data.features import FeatureConfig
 from chainstitch.utils.data.images import read_classes
 from chainstitch.utils.data.manifests import CUTS, cut_text, read_cuts
+from chainstitch.utils.data.sentences import read_sentences
 from chainstitch.utils.data.validate import lexicon_words
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lang import directory
@@ -141,7 +142,7 @@ def test_lines_end_at_newlines_only(place: Path, end: str) -> None:
     folder.prepare("f", "data2")
     assert cut_text(read_cuts("data2")[0]) == "low high low"
     Path("text").write_text(f"low{end}high\nlow\n")
-    assert directory.read_sentences("text") == [["low", "high"], ["low"]]
+    assert read_sentences("text") == [["low", "high"], ["low"]]
     Path("lexicon").write_text(f"low L{end}O W\nhigh H\n")
     assert read_lexicon("lexicon") == {"low": [("L", "O", "W")], "high": [("H",)]}
     assert lexicon_words(Path("lexicon")) == {"low", "high"}
@@ -276,7 +277,7 @@ def test_damaged_gzip_is_named(place: Path, how: str, capsys: pytest.CaptureFixt
 
 def test_gzip_by_another_name_is_read(place: Path) -> None:
     give("text", gzip.compress(b"\xef\xbb\xbflow\r\nhigh"))
-    assert directory.read_sentences("text") == [["low"], ["high"]]
+    assert read_sentences("text") == [["low"], ["high"]]
 
 
 # -- names of files

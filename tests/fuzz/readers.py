@@ -32,6 +32,7 @@ from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.data.pseudo_speakers import split_speakers
 from chainstitch.utils.data.segment_times import extend_set
+from chainstitch.utils.data.sentences import read_sentences
 from chainstitch.utils.data.short_utterances import combine_short
 from chainstitch.utils.data.validate import check_set, without_problems
 from chainstitch.utils.data.waveform import read_features
@@ -42,7 +43,7 @@ from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang import lexicon, ngram
 from chainstitch.utils.lang.aligned_words import aligned_words
 from chainstitch.utils.lang.dictionary import read_dictionary
-from chainstitch.utils.lang.directory import read_lang, read_sentences, read_table, write_lang
+from chainstitch.utils.lang.directory import read_lang, read_table, write_lang
 from chainstitch.utils.lang.estimation import Counts, estimate
 from chainstitch.utils.lm import training
 from chainstitch.utils.lm.arpa_file import read_model

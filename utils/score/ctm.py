@@ -66,12 +66,16 @@ class Place:
 
 
 def read_ctm(path: Path | str) -> list[CtmLine]:
-    """The words of a ctm; blank lines and comments (`;;`) are skipped.
+    """The words of a ctm; errors as `numbered_ctm`."""
+    return [line for _, line in numbered_ctm(path)]
+
+
+def numbered_ctm(path: Path | str) -> Iterator[tuple[int, CtmLine]]:
+    """(number of the line, its word) one after the other, without blank lines and comments (`;;`).
 
     Raises:
         UserError: it cannot be opened, or a line is not as above; names it.
     """
-    found = []
     try:
         for number, line in texts.numbered(path):
             fields = line.split()
@@ -82,10 +86,9 @@ def read_ctm(path: Path | str) -> list[CtmLine]:
                     f"{path}:{number}: {line[:80]!r} is no line of a ctm; wanted: file channel "
                     "start duration word [confidence], in seconds"
                 )
-            found.append(CtmLine(*fields))
+            yield number, CtmLine(*fields)
     except OSError as error:
         raise UserError(f"{path} cannot be read as a ctm ({error})") from None
-    return found
 
 
 def in_recordings(

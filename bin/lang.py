@@ -60,11 +60,12 @@ def lang(
         chainstitch lang data/lexicon.txt --text data/train --out data/lang
         chainstitch lang data/dict --oov unk --lm lm.arpa.gz --out data/lang
     """
+    from chainstitch.utils.data.sentences import read_sentences
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.lang import lexicon as lexicons
     from chainstitch.utils.lang import ngram
     from chainstitch.utils.lang.dictionary import read_dictionary
-    from chainstitch.utils.lang.directory import read_sentences, write_lang
+    from chainstitch.utils.lang.directory import write_lang
     from chainstitch.utils.outputs import check_directory
 
     if [bool(text), lm is not None, grammar is not None].count(True) != 1:

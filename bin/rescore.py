@@ -36,7 +36,7 @@ def rescore(
     """Gives lattices the costs of a bigger language model and writes a decode directory of them.
 
     The language model of --lang is taken out and that of --arpa put in, which may be as big as
-    memory (20 bytes for an n-gram, some 100 while it is read). Sweep the dev set again: another
+    memory (20 bytes for an n-gram, some 75 while it is read). Sweep the dev set again: another
     model wants another weight. Without --arpa the lattices stay as they are, for another sweep,
     --mbr or --n-best.
 

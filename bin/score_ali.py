@@ -28,11 +28,11 @@ def score_ali(
     """
     from chainstitch.utils.data.alignment_directory import CTM
     from chainstitch.utils.data.manifests import read_cuts
-    from chainstitch.utils.score.boundaries import read_ctm, score_boundaries, segment_words
+    from chainstitch.utils.score.boundaries import ctm_words, score_boundaries, segment_words
 
     log = logging.getLogger(__name__)
-    true = segment_words(read_cuts(truth)) if truth.is_dir() else read_ctm(truth)
-    score = score_boundaries(true, read_ctm(found / CTM if found.is_dir() else found))
+    true = segment_words(read_cuts(truth)) if truth.is_dir() else ctm_words(truth)
+    score = score_boundaries(true, ctm_words(found / CTM if found.is_dir() else found))
     for what, names in (("are not aligned", score.missing), ("have other words", score.different)):
         if names:
             log.warning("%d utterances %s (the first: %s)", len(names), what, names[0])

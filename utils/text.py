@@ -10,6 +10,8 @@ line and byte, never guessed at or replaced.
 from __future__ import annotations
 
 import gzip
+import math
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"  # what a .gz by another name begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LONGEST = 1 << 26  # bytes of a line; no line of text is longer, but a damaged .gz may have one
+_SECONDS = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)")  # float() takes 1_0 and 1e3, too
 
 
 def read(path: Path | str) -> str:
@@ -77,6 +80,11 @@ def decode(data: bytes, path: Path | str, number: int) -> str:
             f"{path}:{number}: byte {error.start + 1} of the line, 0x{data[error.start]:02x}, is "
             "not UTF-8; convert the file, with iconv -f latin1 -t utf-8 if it is Latin-1"
         ) from None
+
+
+def is_time(text: str) -> bool:
+    """Whether this is a number of seconds, 0 or more, as stm and ctm have them: 1.5, .5, -0.00."""
+    return bool(_SECONDS.fullmatch(text)) and 0.0 <= float(text) < math.inf
 
 
 def _lower(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from chainstitch.nnet.infer import force_align
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.manifests import cut_text, read_cuts
 from chainstitch.utils.lang.directory import read_lang
-from chainstitch.utils.score.boundaries import read_ctm
+from chainstitch.utils.score.boundaries import ctm_words
 from tests.toy import WORDS, Toy, fingerprint, retext, run, trained
 
 
@@ -59,7 +59,7 @@ def test_files_agree_and_add_up(toy: Toy, ali: Path) -> None:
     lang = read_lang(toy.lang)
     assert (ali / "phones.txt").read_bytes() == (toy.lang / "phones.txt").read_bytes()
     alignments = read_alignments(ali / "ali.gz", lang.phones)
-    words, phones = read_ctm(ali / "ctm"), read_ctm(ali / "phones.ctm")
+    words, phones = ctm_words(ali / "ctm"), ctm_words(ali / "phones.ctm")
     cuts = {cut.id: cut for cut in read_cuts(toy.dev)}
     assert list(alignments) == sorted(cuts) and not (ali / "dropped").exists()
     for name, cut in cuts.items():
@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_named_and_the_rest_aligned(
     assert "mean log-likelihood" in said
     lines = (out / "dropped").read_text().splitlines()
     assert [line.split()[0] for line in lines] == sorted([unknown, short])
-    assert not {unknown, short} & read_ctm(out / "ctm").keys()
+    assert not {unknown, short} & ctm_words(out / "ctm").keys()
     assert not (out / "textgrid").exists()
 
 
@@ -120,13 +120,13 @@ def test_a_second_run_refuses_unless_told(toy: Toy, exp: Path, ali: Path) -> Non
 
 def test_options_change_what_they_say(toy: Toy, exp: Path, ali: Path, tmp_path: Path) -> None:
     command = ["align", exp, "--data", toy.dev, "--out", tmp_path / "a", "--overwrite"]
-    plain = read_ctm(ali / "phones.ctm")
+    plain = ctm_words(ali / "phones.ctm")
     assert run(*command, "--shift", -1) == 0  # the lang directory is the one of training
-    for name, phones in read_ctm(tmp_path / "a" / "phones.ctm").items():
+    for name, phones in ctm_words(tmp_path / "a" / "phones.ctm").items():
         for one, other in zip(phones[1:], plain[name][1:], strict=True):
             assert one[0] == pytest.approx(other[0] - 0.01)
     assert run(*command, "--boost-silence", 50) == 0
-    boosted = read_ctm(tmp_path / "a" / "phones.ctm")
+    boosted = ctm_words(tmp_path / "a" / "phones.ctm")
     for name in plain:  # every other phone has one frame, but for the last one's rest
         frames = round(100 * plain[name][-1][1])
         spoken = sum(p[2] != "SIL" for p in boosted[name])
@@ -142,7 +142,7 @@ def test_own_files(toy: Toy, exp: Path, ali: Path, tmp_path: Path) -> None:
         (tmp_path / f"mine{n}.txt").write_text(wav.with_suffix(".txt").read_text() + "\n")
     mine = [tmp_path / "mine0.wav", tmp_path / "mine1.wav"]
     assert run("align", exp, *mine, "--one-speaker", "--out", tmp_path / "a") == 0
-    assert list(read_ctm(tmp_path / "a" / "ctm")) == ["mine0", "mine1"]
+    assert list(ctm_words(tmp_path / "a" / "ctm")) == ["mine0", "mine1"]
     assert len(list((tmp_path / "a" / "textgrid").iterdir())) == 2
     assert run("align", exp, mine[0], mine[0], "--out", tmp_path / "b") == 1
     (tmp_path / "mine1.txt").unlink()

@@ -74,7 +74,7 @@ def test_probabilities_are_those_of_the_alignment_and_reach_l(
         ("u1 1 0.03 0.27 read", "u1 1 0.03 0.26 read", "ctm:1: read of u1 is not where"),
         ("u1 1 0.30 0.33 it\n", "", "ctm: the end of u1 is not where"),
         ("u2 1 0.30 0.15 now\n", "", "ctm: the end of u2 is not where"),
-        ("u1 1 0.03", "u1 1 zero", "ctm:1: found"),
+        ("u1 1 0.03", "u1 1 zero", "ctm:1: 'u1 1 zero 0.27 read' is no line of a ctm"),
         ("0.15 now\n", "0.15 now\nu9 1 0.00 0.18 it\n", "ctm: u9 is not in"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.manifests import cut_text, read_cuts
 from chainstitch.utils.lang.directory import read_lang
-from chainstitch.utils.score.boundaries import read_ctm
+from chainstitch.utils.score.boundaries import ctm_words
 from tests.toy import WORDS, Toy, run
 
 
@@ -35,7 +35,7 @@ def test_times_of_words_and_phones_fit_the_recordings(
     cuts = read_cuts(toy.dev)
 
     frame = 0.01 * subsampling
-    words = read_ctm(decoded / "ctm")
+    words = ctm_words(decoded / "ctm")
     right = 0
     for cut in cuts:
         said = words[cut.id]

@@ -13,7 +13,7 @@ from chainstitch.nnet import infer
 from chainstitch.utils import checkpoint
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
-from chainstitch.utils.score.boundaries import read_ctm
+from chainstitch.utils.score.boundaries import ctm_words
 from tests.toy import RATE, XCONFIG, Toy, run, trained
 
 VOICES = "num_gauss = 8\ndim = 3\npca_dim = 10\nubm_iterations = 5\niterations = 4\n"
@@ -144,7 +144,7 @@ def test_files_are_aligned_as_their_set_is(toy: Toy, voiced: Path, tmp_path: Pat
     data = voiced.parent / "dev_hires"
     for name, what in {"set": ("--data", data), "files": (*dev_wavs(toy), "--one-speaker")}.items():
         assert run("align", voiced, *what, "--out", tmp_path / name) == 0
-        ctms[name] = list(read_ctm(tmp_path / name / "ctm").values())
+        ctms[name] = list(ctm_words(tmp_path / name / "ctm").values())
         lines = (tmp_path / name / "scores").read_text().splitlines()
         scores[name] = [float(line.split()[1]) for line in lines]
     assert ctms["set"] == ctms["files"] and len(set(scores["set"])) == len(dev_wavs(toy))

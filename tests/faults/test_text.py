@@ -19,11 +19,12 @@ from chainstitch.utils.data.feature_index import INDEX
 from chainstitch.utils.data.features import FeatureConfig
 from chainstitch.utils.data.images import read_classes
 from chainstitch.utils.data.manifests import CUTS, cut_text, read_cuts
+from chainstitch.utils.data.sentences import read_sentences
 from chainstitch.utils.data.validate import lexicon_words
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lang import directory
 from chainstitch.utils.lang.lexicon import read_lexicon
-from chainstitch.utils.score.boundaries import read_ctm
+from chainstitch.utils.score.boundaries import ctm_words
 from chainstitch.utils.score.text import read_text, read_utt2spk
 from tests.faults.arpa import ARPA
 from tests.faults.refusals import outcome, refused
@@ -141,14 +142,14 @@ def test_lines_end_at_newlines_only(place: Path, end: str) -> None:
     folder.prepare("f", "data2")
     assert cut_text(read_cuts("data2")[0]) == "low high low"
     Path("text").write_text(f"low{end}high\nlow\n")
-    assert directory.read_sentences("text") == [["low", "high"], ["low"]]
+    assert read_sentences("text") == [["low", "high"], ["low"]]
     Path("lexicon").write_text(f"low L{end}O W\nhigh H\n")
     assert read_lexicon("lexicon") == {"low": [("L", "O", "W")], "high": [("H",)]}
     assert lexicon_words(Path("lexicon")) == {"low", "high"}
     Path("text").write_text(f"u low{end}high\n")
     assert read_text("text") == {"u": ["low", "high"]}
     Path("a.ctm").write_text(f"u 1 0.0{end}0.5 low\n")
-    assert read_ctm("a.ctm") == {"u": [(0.0, 0.5, "low")]}
+    assert ctm_words("a.ctm") == {"u": [(0.0, 0.5, "low")]}
     assert len(parse_xconfig(f"input name=input dim=13 # a{end}comment\n{XCONFIG[24:]}")) == 2
     Path("classes.txt").write_text(f"cat\ndog{end}mouse\n")
     with pytest.raises(UserError, match="wanted different names"):
@@ -194,8 +195,8 @@ TABLES: dict[str, tuple[Callable[[], object], str, bytes, str]] = {
         gzip.compress(b"u SIL 3\nv SIL x\n"), "line 2: ",
     ),
     "utt2spk latin1": (lambda: read_utt2spk("t"), "t", b"u s\n\xe9 s\n", "t:2: byte 1"),
-    "ctm of NaN": (lambda: read_ctm("t"), "t", b"u 1 nan 0.5 low\n", "t:1: wanted"),
-    "ctm of infinity": (lambda: read_ctm("t"), "t", b"u 1 0 1e999 low\n", "t:1: wanted"),
+    "ctm of NaN": (lambda: ctm_words("t"), "t", b"u 1 nan 0.5 low\n", "t:1: 'u 1 nan"),
+    "ctm of infinity": (lambda: ctm_words("t"), "t", b"u 1 0 1e999 low\n", "t:1: 'u 1 0 1e999"),
     "classes latin1": (lambda: read_classes(Path("t")), "t", b"cat\n\xe9\n", "t:2: byte 1"),
 }  # fmt: skip
 
@@ -276,7 +277,7 @@ def test_damaged_gzip_is_named(place: Path, how: str, capsys: pytest.CaptureFixt
 
 def test_gzip_by_another_name_is_read(place: Path) -> None:
     give("text", gzip.compress(b"\xef\xbb\xbflow\r\nhigh"))
-    assert directory.read_sentences("text") == [["low"], ["high"]]
+    assert read_sentences("text") == [["low"], ["high"]]
 
 
 # -- names of files

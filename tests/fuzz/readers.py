@@ -32,6 +32,7 @@ from chainstitch.utils.data.ivectors import IvectorReader
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.data.pseudo_speakers import split_speakers
 from chainstitch.utils.data.segment_times import extend_set
+from chainstitch.utils.data.sentences import read_sentences
 from chainstitch.utils.data.short_utterances import combine_short
 from chainstitch.utils.data.validate import check_set, without_problems
 from chainstitch.utils.data.waveform import read_features
@@ -42,18 +43,16 @@ from chainstitch.utils.hmm.tree import Tree
 from chainstitch.utils.lang import lexicon, ngram
 from chainstitch.utils.lang.aligned_words import aligned_words
 from chainstitch.utils.lang.dictionary import read_dictionary
-from chainstitch.utils.lang.directory import read_lang, read_sentences, read_table, write_lang
+from chainstitch.utils.lang.directory import read_lang, read_table, write_lang
 from chainstitch.utils.lang.estimation import Counts, estimate
 from chainstitch.utils.lm import training
 from chainstitch.utils.lm.arpa_file import read_model
 from chainstitch.utils.queue import site, status
 from chainstitch.utils.report import summary
-from chainstitch.utils.score.boundaries import read_ctm, segment_words
+from chainstitch.utils.score.boundaries import ctm_words, segment_words
 from chainstitch.utils.score.classes import score_classified
-from chainstitch.utils.score.ctm import read_acronyms
-from chainstitch.utils.score.ctm import read_ctm as read_decoded_ctm
+from chainstitch.utils.score.ctm import read_acronyms, read_ctm
 from chainstitch.utils.score.experiment import read_experiment
-from chainstitch.utils.score.places import read_reco2file
 from chainstitch.utils.score.receipts import read_receipt
 from chainstitch.utils.score.reference import check_glm, check_stm
 from chainstitch.utils.score.results import replaced
@@ -361,12 +360,12 @@ READERS = {
     "fst text": Reader("den.txt", fst, allowed=(ValueError,)),
     "fst binary": Reader("den.fst", fst, allowed=(ValueError,)),
     "ali.gz": Reader("ali/ali.gz", alignments, "lang"),
-    "ctm": Reader("ctm", read_ctm),
-    "decoded ctm": Reader(f"{DECODED}/ctm", read_decoded_ctm),
+    "ctm": Reader("ctm", ctm_words),
+    "decoded ctm": Reader(f"{DECODED}/ctm", read_ctm),
     "stm": Reader("stm", check_stm),
     "glm": Reader("glm", check_glm),
     "acronyms": Reader("acronyms", read_acronyms),
-    "reco2file": Reader("reco2file", read_reco2file),
+    "reco2file": Reader("reco2file", kaldi_dir.read_sides),
     "edits": Reader("edits/ctm_edits", cleaned),
     "tree": Reader("tree/tree.npz", tree),
     "feats.h5": Reader("dev_hires/feats/feats.h5", features),

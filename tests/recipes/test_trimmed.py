@@ -12,7 +12,7 @@ import soundfile
 
 from chainstitch.utils.corpora import digits
 from chainstitch.utils.data.manifests import read_cuts, read_recording, whole_cut, write_set
-from chainstitch.utils.score.boundaries import read_ctm, segment_words
+from chainstitch.utils.score.boundaries import ctm_words, segment_words
 
 SCRIPT = Path(__file__).resolve().parents[2] / "egs" / "digits" / "local" / "trimmed.py"
 RATE = 8000
@@ -30,7 +30,7 @@ def test_words_last_while_they_are_loud(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), str(tmp_path / "set"), "--out", str(tmp_path / "ctm")]
     assert subprocess.run(command).returncode == 0
     whole = segment_words(read_cuts(tmp_path / "set"))["string"]
-    found = read_ctm(tmp_path / "ctm")["string"]
+    found = ctm_words(tmp_path / "ctm")["string"]
     assert [word for _, _, word in found] == [word for _, _, word in whole]
     ends = [(a[0] - b[0], b[1] - a[1]) for a, b in zip(found, whole, strict=True)]
     np.testing.assert_allclose(ends, [(0, 0), (0.1, 0.05), (0.01, 0.2)], atol=2e-4)

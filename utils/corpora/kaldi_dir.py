@@ -105,7 +105,7 @@ def prepare(
         {key: " ".join(value.split()) for key, value in transcripts.items()},
         _speakers(source),
         _genders(source / "spk2gender"),
-        _sides(source / NAMED),
+        read_sides(source / NAMED) if (source / NAMED).is_file() else {},
     )
     known: set[str] = set()
     cuts = (_segments if (source / "segments").is_file() else _whole)(tables, paths, skip_broken)
@@ -254,9 +254,14 @@ def _genders(path: Path) -> dict[str, str]:
     return genders
 
 
-def _sides(path: Path) -> dict[str, str]:
+def read_sides(path: Path) -> dict[str, str]:
+    """`file channel` of each recording, as a reco2file_and_channel says.
+
+    Raises:
+        UserError: it is missing or malformed; names the line.
+    """
     sides: dict[str, str] = {}
-    for number, recording, value in _lines(path) if path.is_file() else ():
+    for number, recording, value in _lines(path):
         fields = value.split()
         if len(fields) != 2:
             raise UserError(

@@ -13,7 +13,6 @@ with the audio (a time past its end) is asked of `check_end`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ COMMENT = ";;"
 IGNORED = "ignore_time_segment_in_scoring"
 FORM = "file channel speaker start end <label> word ..."
 UNLABELLED = ("", "unknown", "na")  # what stands in a label where nothing is known
-_TIME = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _LABEL = re.compile(r"<([^<>]*)>")
 _DECLARED = re.compile(r';;\s*LABEL\s+"([^"]*)"')
 
@@ -81,11 +79,14 @@ def parse(line: str, where: str, labels: Collection[str] | None = None) -> StmSe
     return StmSegment(file, channel, speaker, start, end, label, text, where)
 
 
-def read_stm(path: Path | str, labels: Collection[str] | None = None) -> Iterator[StmSegment]:
+def read_stm(
+    path: Path | str, labels: Collection[str] | None = None, any_label: bool = False
+) -> Iterator[StmSegment]:
     """The segments of a file, one after the other.
 
     Args:
         labels: as of `parse`; None: those that the file's header declares, or any if it has none.
+        any_label: any, whatever the header declares.
 
     Raises:
         UserError: as `parse`, and as utils/text.py.
@@ -96,7 +97,7 @@ def read_stm(path: Path | str, labels: Collection[str] | None = None) -> Iterato
             declared.update(_DECLARED.findall(line))
         elif line.strip():
             known = (declared or None) if labels is None else labels
-            yield parse(line, f"{path}:{number}", known)
+            yield parse(line, f"{path}:{number}", None if any_label else known)
 
 
 def check_end(segment: StmSegment, duration: float, tolerance: float = 0.0) -> None:
@@ -133,9 +134,9 @@ def write_stm(
 
 
 def _seconds(text: str, where: str) -> float:
-    if not _TIME.fullmatch(text) or not math.isfinite(value := float(text)):
+    if not texts.is_time(text):
         raise UserError(f"{where}: {text[:40]!r} is no time in seconds, wanted `{FORM}`")
-    return value
+    return float(text)
 
 
 def _is_known(part: str, labels: Collection[str]) -> bool:

@@ -26,7 +26,6 @@ import kaldialign
 from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang.lexicon import EPSILON
-from chainstitch.utils.score.ctm import is_time
 
 KINDS = ("cor", "sub", "ins", "del", "sil", "fix")
 ERRORS = ("sub", "ins", "del")
@@ -145,7 +144,7 @@ def _fault(fields: Sequence[str]) -> str:
     """Why these are no line; empty if they are one."""
     if not (len(fields) == 8 or (len(fields) == 9 and fields[8] == TAINTED)):
         return f"has {len(fields)} fields"
-    if not (is_time(fields[2]) and is_time(fields[3])):
+    if not (texts.is_time(fields[2]) and texts.is_time(fields[3])):
         return "has a time that is no number"
     hyp, ref, kind = fields[4], fields[6], fields[7]
     if kind not in KINDS:

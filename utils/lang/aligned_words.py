@@ -10,13 +10,13 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from chainstitch.utils import text as texts
 from chainstitch.utils.data.alignment_directory import CTM
 from chainstitch.utils.data.alignments import FILE, each_alignment
 from chainstitch.utils.data.features import FRAME_SHIFT
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang.directory import Lang
 from chainstitch.utils.lang.lexicon import Entry
+from chainstitch.utils.score.ctm import numbered_ctm
 
 
 def aligned_words(directory: Path | str, lang: Lang) -> Iterator[list[Entry | None]]:
@@ -64,18 +64,6 @@ def aligned_words(directory: Path | str, lang: Lang) -> Iterator[list[Entry | No
 
 def _ctm(path: Path) -> Iterator[tuple[int, str, int, int, str]]:
     """(number of the line, utterance, first frame, last + 1, word) of each line."""
-    try:
-        for number, line in texts.numbered(path):
-            fields = line.split()
-            try:
-                utterance, _, begin, duration, word = fields
-                times = float(begin), float(begin) + float(duration)
-                first, last = (round(time / FRAME_SHIFT) for time in times)
-            except (ValueError, OverflowError):
-                raise UserError(
-                    f"{path}:{number}: found {line.strip()!r}, wanted UTTERANCE 1 BEGIN DURATION "
-                    "WORD; make it again with `chainstitch align`"
-                ) from None
-            yield number, utterance, first, last, word
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make it with `chainstitch align`") from None
+    for number, line in numbered_ctm(path):
+        first, last = (round(t / FRAME_SHIFT) for t in (line.begin, line.begin + line.length))
+        yield number, line.file, first, last, line.word

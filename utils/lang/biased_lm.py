@@ -1,7 +1,9 @@
 r"""A small language model of a few sentences, which expects them and can be surprised.
 
 It finds out whether an utterance says what its transcript has: the sentences are those of some
-utterances, and a few common words can be said in between. Cleanup decodes training data by it.
+utterances, and a few common words can be said in between. Cleanup decodes training data by it. It
+is another estimator than that of `chainstitch lm` (utils/lm) on purpose: Kaldi's for cleanup, made
+anew for each hundred words, where counts are too few for discounts of their own.
 
 Let c(h, w) be how often word w came after history h, the longest that order N allows (N - 1 words,
 or all since `<s>`), and h' be h without its first word. The form is interpolated Kneser-Ney with

@@ -270,20 +270,3 @@ def real_phones(table: Mapping[str, int]) -> list[str]:
 
 def _is_disambiguation(symbol: str) -> bool:
     return re.fullmatch(r"#\d+", symbol) is not None
-
-
-def read_sentences(source: Path | str) -> list[list[str]]:
-    """The transcripts of a data directory (its cuts), or the lines of a plain text file, as words.
-
-    Raises:
-        UsageError: no such directory or file.
-        UserError: the manifest is damaged, or the text is not UTF-8.
-    """
-    source = Path(source)
-    if source.is_dir():
-        from chainstitch.utils.data.manifests import cut_text, read_cuts
-
-        return [cut_text(cut).split() for cut in read_cuts(source)]
-    if not source.is_file():
-        raise UsageError(f"{source} does not exist; give a data directory or a text file")
-    return [line.split() for line in texts.lines(source)]

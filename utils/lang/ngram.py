@@ -34,9 +34,9 @@ from typing import Any
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.lang.arpa import copy_checked
 from chainstitch.utils.lang.compose import BACKOFF, read_fst
 from chainstitch.utils.lang.lexicon import EPSILON, NAMED
+from chainstitch.utils.lm.arpa_check import copy_checked
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,8 @@ def arpa_fst(
         called: what messages call it, if that is not its path.
 
     Raises:
-        UserError: no such file, not an ARPA file (arpa.py), or none of its words is in `words`.
+        UserError: no such file, not an ARPA file (lm/arpa_check.py), or none of its words is in
+            `words`.
     """
     called = called or f"language model {arpa}"
     with tempfile.TemporaryDirectory(prefix="chainstitch-") as scratch:

@@ -1,8 +1,8 @@
 """ARPA files of any size to models and back, a block of lines at a time, plain or gzipped.
 
-What a file must look like: chainstitch.utils.lang.arpa, which reads it. Here the lines become the
-arrays of model.py: each block's histories are found in the level below, and a level is sorted when
-it is whole, unless it was already. 4-grams are read at some 400,000 a second.
+What a file must look like: arpa_check.py, which reads it. Here the lines become the arrays of
+model.py: each block's histories are found in the level below, and a level is sorted when it is
+whole, unless it was already. 4-grams are read at some 400,000 a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_file
-from chainstitch.utils.lang.arpa import read_checked
+from chainstitch.utils.lm.arpa_check import read_checked
 from chainstitch.utils.lm.model import Array, BackoffModel, Level
 
 KIND = "language model"  # of outputs.FILES

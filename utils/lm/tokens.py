@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from chainstitch.utils import text as texts
+from chainstitch.utils.data.sentences import numbered_sentences
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.lm.model import NONE, Array
 
@@ -51,7 +52,7 @@ def windows(text: Path | str, numbers: Mapping[str, int], order: int) -> Iterato
     """
     number_of, start, end = numbers.__getitem__, numbers["<s>"], numbers["</s>"]
     before, stream = [PAD] * max(0, order - 2) + [start], []
-    for line_number, line in _lines(Path(text)):
+    for line_number, line in numbered_sentences(text):
         words = line.split()
         if "<s>" in line or "</s>" in line:
             words = _without_ends(words, f"{text}:{line_number}")
@@ -64,19 +65,6 @@ def windows(text: Path | str, numbers: Mapping[str, int], order: int) -> Iterato
             stream = []
     if stream:
         yield _rows(np.array(stream, dtype=np.int32), order, start)
-
-
-def _lines(text: Path) -> Iterator[tuple[int, str]]:
-    if text.is_dir():
-        from chainstitch.utils.data.manifests import cut_text, read_cuts
-
-        return enumerate(map(cut_text, read_cuts(text)), start=1)
-    if not text.is_file():
-        raise UsageError(
-            f"{text} does not exist; give a text, a sentence a line, plain or .gz, or a data "
-            "directory"
-        )
-    return texts.numbered(text)
 
 
 def _without_ends(words: list[str], place: str) -> list[str]:

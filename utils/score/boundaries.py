@@ -11,15 +11,14 @@ reported beside, but a shift is to be found on one set and used on another.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.score.ctm import read_ctm
 from chainstitch.utils.score.report import table_text
 
 TOLERANCES = (0.02, 0.03, 0.05, 0.1)  # seconds
@@ -28,30 +27,16 @@ ROUNDING = 1e-6  # seconds; what floats may add to an error that is a tolerance
 Word = tuple[float, float, str]  # begin, end, word
 
 
-def read_ctm(path: Path | str) -> dict[str, list[Word]]:
-    """Words by utterance, in the order of time: lines `utterance channel begin duration word ...`.
+def ctm_words(path: Path | str) -> dict[str, list[Word]]:
+    """Words by utterance, in the order of time, from a ctm whose files are utterances.
 
     Raises:
-        UserError: missing, or a line is not of that form.
+        UserError: as `read_ctm`.
     """
     found: dict[str, list[Word]] = {}
-    try:
-        lines = texts.lines(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read as a CTM ({error})") from None
-    for number, line in enumerate(lines, 1):
-        fields = line.split()
-        if not fields or line.startswith(";;"):
-            continue
-        try:
-            begin, duration = float(fields[2]), float(fields[3])
-            if not (math.isfinite(begin) and math.isfinite(duration)):
-                raise ValueError
-            found.setdefault(fields[0], []).append((begin, begin + duration, fields[4]))
-        except (IndexError, ValueError):
-            raise UserError(
-                f"{path}:{number}: wanted utterance channel begin duration word, found {line!r}"
-            ) from None
+    for line in read_ctm(path):
+        timed = (line.begin, line.begin + line.length, line.word)
+        found.setdefault(line.file, []).append(timed)
     return {utterance: sorted(words) for utterance, words in found.items()}
 
 

@@ -18,7 +18,6 @@ the time, and the last one what rounding leaves.
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -67,32 +66,29 @@ class Place:
 
 
 def read_ctm(path: Path | str) -> list[CtmLine]:
-    """The words of a ctm; blank lines and comments (`;;`) are skipped.
+    """The words of a ctm; errors as `numbered_ctm`."""
+    return [line for _, line in numbered_ctm(path)]
+
+
+def numbered_ctm(path: Path | str) -> Iterator[tuple[int, CtmLine]]:
+    """(number of the line, its word) one after the other, without blank lines and comments (`;;`).
 
     Raises:
-        UserError: a line is not as above; names it.
-        OSError: it cannot be opened.
+        UserError: it cannot be opened, or a line is not as above; names it.
     """
-    found = []
-    for number, line in texts.numbered(path):
-        fields = line.split()
-        if not fields or fields[0].startswith(";;"):
-            continue
-        if not (5 <= len(fields) <= 6 and is_time(fields[2]) and is_time(fields[3])):
-            raise UserError(
-                f"{path}:{number}: {line[:80]!r} is no line of a ctm; wanted: file channel start "
-                "duration word [confidence], in seconds"
-            )
-        found.append(CtmLine(*fields))
-    return found
-
-
-def is_time(text: str) -> bool:
-    """Whether this is a number of seconds, 0 or more."""
     try:
-        return 0.0 <= float(text) < math.inf
-    except ValueError:
-        return False
+        for number, line in texts.numbered(path):
+            fields = line.split()
+            if not fields or fields[0].startswith(";;"):
+                continue
+            if not (5 <= len(fields) <= 6 and all(map(texts.is_time, fields[2:4]))):
+                raise UserError(
+                    f"{path}:{number}: {line[:80]!r} is no line of a ctm; wanted: file channel "
+                    "start duration word [confidence], in seconds"
+                )
+            yield number, CtmLine(*fields)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as a ctm ({error})") from None
 
 
 def in_recordings(

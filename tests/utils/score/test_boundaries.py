@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.score.boundaries import read_ctm, score_boundaries, segment_words
+from chainstitch.utils.score.boundaries import ctm_words, score_boundaries, segment_words
 
 TRUTH = {
     "a": [(0.0, 0.5, "one"), (0.7, 1.0, "two")],
@@ -54,13 +54,13 @@ def test_nothing_to_compare_is_an_error() -> None:
 def test_ctm_is_read_in_the_order_of_time(tmp_path: Path) -> None:
     path = tmp_path / "ctm"
     path.write_text(";; x\nu 1 0.50 0.25 b 0.9\nu A 0.00 0.50 a\n\n")
-    assert read_ctm(path) == {"u": [(0.0, 0.5, "a"), (0.5, 0.75, "b")]}
+    assert ctm_words(path) == {"u": [(0.0, 0.5, "a"), (0.5, 0.75, "b")]}
     for text in ("u 1 0.5 b\n", "u 1 x 0.5 b\n"):
         path.write_text(text)
-        with pytest.raises(UserError, match="ctm:1: wanted utterance channel begin"):
-            read_ctm(path)
+        with pytest.raises(UserError, match="ctm:1: .* is no line of a ctm"):
+            ctm_words(path)
     with pytest.raises(UserError, match="cannot be read"):
-        read_ctm(tmp_path / "nosuch")
+        ctm_words(tmp_path / "nosuch")
 
 
 def test_segments_of_one_word_are_words() -> None:

@@ -52,7 +52,7 @@ def test_the_conversations_of_a_reference(gold: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("x A s 9.0 8.0 <o> w", "before it begins"),
+        ("x A s 9.0 8.0 <o> w", "before its start"),
         ("x A s 1.0", "wanted"),
         ("x A s 1 b w", "wanted"),
     ],

@@ -121,7 +121,9 @@ def tedlium(
     out: Annotated[
         Path, typer.Argument(help="Directory that gets train/, dev/, test/, dict/ and lm_text/.")
     ],
-    release: Annotated[int, typer.Option(help="2, or 3, whose `legacy` sets are taken.")] = 2,
+    release: Annotated[
+        int, typer.Option(min=2, max=3, help="2, or 3, whose `legacy` sets are taken.")
+    ] = 2,
     lm_text: Annotated[bool, typer.Option(help="Write the text for language models, too.")] = True,
     lm_dev_lines: Annotated[
         int, typer.Option(min=1, max=10**9, help="Transcripts held out from that text.")

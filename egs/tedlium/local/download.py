@@ -25,7 +25,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from chainstitch.utils import log as logs
@@ -167,7 +167,7 @@ def _unpack(file: Path, archive: Archive, target: Path) -> None:
     try:
         temporary.mkdir()
         with tarfile.open(file) as tar:
-            tar.extractall(temporary, filter="data")
+            tar.extractall(temporary, _plain_members(tar))
         inside = temporary / archive.directory
         if not inside.is_dir():
             raise UserError(f"{file} holds no {archive.directory}; look at conf/download.toml")
@@ -176,6 +176,22 @@ def _unpack(file: Path, archive: Archive, target: Path) -> None:
         raise UserError(f"{file} cannot be unpacked ({error}); delete it and try again") from None
     finally:
         remove(temporary)
+
+
+def _plain_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Files and directories below the place that is unpacked to, and nothing else.
+
+    As `filter="data"` of extractall has it, which Python has from 3.11.4 on only.
+
+    Raises:
+        tarfile.TarError: there is a link or a device, or a name that leads out.
+    """
+    for member in tar:
+        name = PurePosixPath(member.name)
+        if not (member.isfile() or member.isdir()) or name.is_absolute() or ".." in name.parts:
+            raise tarfile.TarError(f"{member.name!r} is no file or directory in it")
+        member.mode = 0o755 if member.isdir() else 0o644
+        yield member
 
 
 def _blocks(stream: BinaryIO | http.client.HTTPResponse) -> Iterator[bytes]:

@@ -9,14 +9,25 @@ from typing import Annotated, Any
 
 import typer
 
+# of `rescore`, too
+Weights = Annotated[str, typer.Option(help="LM weights: a range, or a list with commas")]
+Penalties = Annotated[str, typer.Option(help="word insertion penalties")]
+NBest = Annotated[int, typer.Option(min=0, max=100000, help="list so many paths in OUT/nbest")]
+AllTimes = Annotated[
+    bool, typer.Option("--all-times", help="a ctm for each point, for `score --nist`")
+]
+Mbr = Annotated[
+    bool, typer.Option("--mbr", help="the words of the least expected error, with confidences")
+]
+
 
 def decode(
     exp: Annotated[Path, typer.Argument(help="what `chainstitch train` wrote, e.g. exp/tdnn_1a")],
     data: Annotated[Path, typer.Option(help="a feature directory, e.g. data/test_hires")],
     lang: Annotated[Path, typer.Option(help="the lang directory, e.g. data/lang")],
     out: Annotated[Path, typer.Option(help="the directory to write, e.g. EXP/decode_test")],
-    lmwt: Annotated[str, typer.Option(help="LM weights: a range, or a list with commas")] = "7:17",
-    wip: Annotated[str, typer.Option(help="word insertion penalties")] = "-1,-0.5,0,0.5,1",
+    lmwt: Weights = "7:17",
+    wip: Penalties = "-1,-0.5,0,0.5,1",
     choice: Annotated[
         Path | None,
         typer.Option(help="choice.toml of the dev set: decode at the point chosen there only"),
@@ -29,15 +40,9 @@ def decode(
         bool,
         typer.Option("--write-lattices", help="keep them, for `chainstitch rescore` and Kaldi"),
     ] = False,
-    n_best: Annotated[
-        int, typer.Option(min=0, max=100000, help="list so many paths in OUT/nbest")
-    ] = 0,
-    all_times: Annotated[
-        bool, typer.Option("--all-times", help="a ctm for each point, for `score --nist`")
-    ] = False,
-    mbr: Annotated[
-        bool, typer.Option("--mbr", help="the words of the least expected error, with confidences")
-    ] = False,
+    n_best: NBest = 0,
+    all_times: AllTimes = False,
+    mbr: Mbr = False,
     chunk: Annotated[
         int, typer.Option(min=0, max=100000, help="input frames at a time, 140 say; 0: all at once")
     ] = 0,
@@ -77,20 +82,15 @@ def decode(
         check_decoder,
         decode_items,
         merge_decode,
-        sweep_points,
+        wanted_points,
         write_decode,
     )
     from chainstitch.utils.lang.grammar import read_grammar
     from chainstitch.utils.outputs import check_directory
-    from chainstitch.utils.score.sweep import read_choice
 
     inputs = [exp, data, lang, choice]
     check_directory(out, "decoding", overwrite, inputs, experiment=exp)
-    if choice is not None:
-        chosen = read_choice(choice)
-        points = [(chosen.lmwt, chosen.wip)]
-    else:
-        points = sweep_points(lmwt, wip)
+    points = wanted_points(lmwt, wip, choice)
     wanted = Wanted(points, mbr, n_best, write_lattices, all_times=all_times)
     check_decoder(decoder, wanted)
     pieces = networks.Pieces(chunk, extra_left, extra_right)

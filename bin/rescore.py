@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from chainstitch.bin.decode import AllTimes, Mbr, NBest, Penalties, Weights
+
 
 def rescore(
     decoded: Annotated[Path, typer.Argument(help="of `decode --write-lattices`, EXP/decode_dev")],
@@ -16,21 +18,15 @@ def rescore(
     arpa: Annotated[
         Path | None, typer.Option(help="the language model, ARPA or ARPA.gz; default: no other")
     ] = None,
-    lmwt: Annotated[str, typer.Option(help="LM weights: a range, or a list with commas")] = "7:17",
-    wip: Annotated[str, typer.Option(help="word insertion penalties")] = "-1,-0.5,0,0.5,1",
+    lmwt: Weights = "7:17",
+    wip: Penalties = "-1,-0.5,0,0.5,1",
     choice: Annotated[
         Path | None,
         typer.Option(help="choice.toml of the dev set, rescored alike: this point only"),
     ] = None,
-    n_best: Annotated[
-        int, typer.Option(min=0, max=100000, help="list so many paths in OUT/nbest")
-    ] = 0,
-    all_times: Annotated[
-        bool, typer.Option("--all-times", help="a ctm for each point, for `score --nist`")
-    ] = False,
-    mbr: Annotated[
-        bool, typer.Option("--mbr", help="the words of the least expected error, with confidences")
-    ] = False,
+    n_best: NBest = 0,
+    all_times: AllTimes = False,
+    mbr: Mbr = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
 ) -> None:
     """Gives lattices the costs of a bigger language model and writes a decode directory of them.
@@ -45,17 +41,12 @@ def rescore(
     """
     from chainstitch.utils.decode.outcome import Wanted
     from chainstitch.utils.decode.rescored_sets import read_decoded, rescored, words_lm
-    from chainstitch.utils.decode.sets import sweep_points, write_decode
+    from chainstitch.utils.decode.sets import wanted_points, write_decode
     from chainstitch.utils.outputs import check_directory, experiment_around
-    from chainstitch.utils.score.sweep import read_choice
 
     exp = experiment_around(decoded)
     check_directory(out, "decoding", overwrite, [decoded, lang, arpa, choice, exp], experiment=exp)
-    if choice is not None:
-        chosen = read_choice(choice)
-        points = [(chosen.lmwt, chosen.wip)]
-    else:
-        points = sweep_points(lmwt, wip)
+    points = wanted_points(lmwt, wip, choice)
     wanted = Wanted(points, mbr, n_best, all_times=all_times)
     found = read_decoded(decoded, lang)
     logging.getLogger(__name__).info(

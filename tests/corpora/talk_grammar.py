@@ -2,17 +2,15 @@
 
 Sentences begin with a contraction in one kind only: release 2 leaves those apart in the LM text,
 and joins them in the transcripts. Words and kinds of sentence are dealt like cards, as those of
-egs/mini (grammar.py there, whose deck this is), so that a few minutes of speech hold nearly all
-words. `words.txt` beside this file has their pronunciations: facts looked up in the CMU Pronouncing
+egs/mini are, by its own grammar.py, so that a few minutes of speech hold nearly all words.
+`words.txt` beside this file has their pronunciations: facts looked up in the CMU Pronouncing
 Dictionary, without the stress; where it lists several, those nearest to what espeak-ng says.
 """
 
 from __future__ import annotations
 
-import string
-
 import numpy as np
-from grammar import Deck
+from grammar import Grammar
 
 UNITS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 TENS = ["twenty", "thirty", "forty", "fifty"]
@@ -74,22 +72,8 @@ def words() -> list[str]:
     return sorted({word for text in texts for word in text.split() if "{" not in word})
 
 
-class Talks:
-    """An endless stream of sentences; the generator decides which."""
+class Talks(Grammar):
+    """An endless stream of sentences, with `it's` as one word; the generator decides which."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        kinds = [kind for kind, weight in SENTENCES.items() for _ in range(weight)]
-        self._kinds = Deck(kinds, rng)
-        self._slots = {name: Deck(entries, rng) for name, entries in SLOTS.items()}
-
-    def sentence(self) -> str:
-        """The next one: lower-case words with one space between them, `it's` as one word."""
-        return self._fill(self._kinds.deal())
-
-    def _fill(self, text: str) -> str:
-        pieces = []
-        for literal, slot, _, _ in string.Formatter().parse(text):
-            pieces.append(literal)
-            if slot is not None:
-                pieces.append(self._fill(self._slots[slot].deal()))
-        return "".join(pieces)
+        super().__init__(rng, SENTENCES, SLOTS)

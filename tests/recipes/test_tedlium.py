@@ -31,7 +31,7 @@ def test_killed_on_the_way_it_goes_on_to_a_word_error_rate(tmp_path: Path) -> No
     subprocess.run(
         [*make, "--out", str(tmp_path / "corpus")], check=True, stdout=subprocess.DEVNULL
     )
-    work = tmp_path / "work"
+    work = tmp_path / "made"
     arguments = (
         "--corpus", str(tmp_path / "corpus" / "TEDLIUM_release2"), "--conf", "conf/mini",
         "--work", str(work), "--nj", "2", "--device", "cpu", "--nets", "tdnn_lstm_1v", "--forms",
@@ -63,16 +63,16 @@ def test_a_dry_run_says_every_command_and_what_training_costs(
     tmp_path: Path, thorough: bool
 ) -> None:
     nets = [] if thorough else ["--nets", "tdnn_lstm_1v"]  # of four: each takes 4 s
-    places = ("--corpus", str(tmp_path), "--work", str(tmp_path / "work"))
+    places = ("--corpus", str(tmp_path), "--work", str(tmp_path / "made"))
     said = run("--dry-run", "true", *places, *nets)
     iterations = re.findall(r"^== (\w+)_s0\n(?:.*\n){3}iterations: +(\d+)$", said, re.MULTILINE)
     assert dict(iterations)["tdnn_lstm_1v_baseline"] == "253"
     assert dict(iterations)["tdnn_lstm_1v_backstitch"] == "444"
     assert len(iterations) == (8 if thorough else 2)
     assert re.search(r"^parameters: +33922608$", said, re.MULTILINE)
-    assert f"writes: {tmp_path}/work/exp/den.npz\n" in said
+    assert f"writes: {tmp_path}/made/exp/den.npz\n" in said
     assert said.count("chainstitch rescore") == (16 if thorough else 4)
-    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "made").exists()
 
 
 def test_without_a_corpus_it_says_what_is_missing(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ import kaldialign
 from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang.lexicon import EPSILON
+from chainstitch.utils.score.ctm import Timed
 
 KINDS = ("cor", "sub", "ins", "del", "sil", "fix")
 ERRORS = ("sub", "ins", "del")
@@ -34,7 +35,7 @@ ROUNDING = 1e-3  # seconds; shorter silences are none
 
 
 @dataclass(frozen=True)
-class Edit:
+class Edit(Timed):
     """A line; start, duration and confidence are texts, as they stand in the file."""
 
     utterance: str
@@ -51,18 +52,6 @@ class Edit:
         fields = (self.utterance, self.channel, self.start, self.duration, self.hyp)
         text = " ".join([*fields, self.confidence, self.ref, self.kind])
         return f"{text} {TAINTED}" if self.tainted else text
-
-    @property
-    def begin(self) -> float:
-        return float(self.start)
-
-    @property
-    def length(self) -> float:
-        return float(self.duration)
-
-    @property
-    def end(self) -> float:
-        return self.begin + self.length
 
     def with_reference(self, kind: str) -> Edit:
         """The line with the hypothesis's word in the reference, too."""

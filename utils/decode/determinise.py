@@ -33,25 +33,31 @@ from __future__ import annotations
 
 import heapq
 import logging
-import os
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.typed import Dict
-from numpy.typing import NDArray
 
 from chainstitch.utils.compiled import njit
 from chainstitch.utils.decode.compact import CompactLattice, in_order
+from chainstitch.utils.decode.pdf_strings import (
+    LABEL,
+    LENGTH,
+    SHORTER,
+    behind,
+    common,
+    longer,
+    room,
+    spelled,
+)
+from chainstitch.utils.decode.search_lattice import Floats, Ints, search_arrays, state_order
 
 log = logging.getLogger(__name__)
 
 SAME = 1e-4
 MOST = 300_000  # arcs of a lattice; where there would be more the beam is made smaller
 SLACK = 1e-6  # of the beam, for rounding
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 def determinise(lattice: Any, beam: float) -> CompactLattice:
@@ -60,7 +66,7 @@ def determinise(lattice: Any, beam: float) -> CompactLattice:
     Args:
         beam: what costs more than the best path by more is left out.
     """
-    start, counts, final, pdf, word, weight, target = _arrays(lattice)
+    start, counts, final, pdf, word, weight, target = search_arrays(lattice)
     first = np.concatenate([[0], np.cumsum(counts)])
     arcs, costs, made, book, within = _determinise(
         start, first, target, word, pdf, weight, final, beam, MOST
@@ -78,145 +84,12 @@ def determinise(lattice: Any, beam: float) -> CompactLattice:
     arcs[arcs[:, 1] < 0, 1] = end
     rows = [(*a, *c) for a, c in zip(arcs[:, :3].tolist(), costs.tolist(), strict=True)]
     labels, shorter = book[:, LABEL].tolist(), book[:, SHORTER].tolist()
-    return in_order(end, rows, [_spelled(s, labels, shorter) for s in arcs[:, 3].tolist()])
-
-
-def _spelled(string: int, label: list[int], shorter: list[int]) -> list[int]:
-    found = []
-    while string:
-        found.append(label[string] - 1)
-        string = shorter[string]
-    return found[::-1]
-
-
-def _arrays(lattice: Any) -> tuple[Any, ...]:
-    """Start, arcs of each state, final weights (states, 2), and columns of all arcs.
-
-    Through the binary form, in memory: an arc at a time would take ten times as long. That is a
-    header (24 bytes before the types' names, 40 behind the flags ...), then state by state two
-    floats, the number of its arcs (8 bytes), and the arcs: input, output, two floats, next state.
-    """
-    descriptor = os.memfd_create("lattice")
-    with open(descriptor, "r+b") as memory:
-        lattice.write(f"/proc/self/fd/{descriptor}")
-        memory.seek(0)
-        data = memory.read()
-    states = lattice.num_states
-    # from behind: the header's length depends on names of types, what follows is known
-    arcs = [lattice.num_arcs(state) for state in range(states)]
-    counts = np.array(arcs, np.int64)
-    words = np.frombuffer(data, "<i4", 4 * states + 5 * int(counts.sum()),
-                          len(data) - 16 * states - 20 * int(counts.sum()))  # fmt: skip
-    places = 4 * np.arange(states) + 5 * (np.cumsum(counts) - counts)
-    before = np.cumsum(counts) - counts
-    at = np.repeat(places + 4 - 5 * before, counts) + 5 * np.arange(counts.sum())
-    floats = words.view("<f4")
-    final = floats[places[:, None] + np.arange(2)]
-    weight = floats[at[:, None] + np.arange(2, 4)]
-    columns = [words[at + n].astype(np.int64) for n in (0, 1, 4)]
-    pdf, word, target = columns
-    return (
-        lattice.start,
-        counts,
-        final.astype(np.float64),
-        pdf,
-        word,
-        weight.astype(np.float64),
-        target,
-    )
-
-
-@njit()
-def _order(first: Ints, target: Ints) -> Ints:
-    """The states in an order in which every arc leads onwards."""
-    states = len(first) - 1
-    waiting = np.zeros(states, np.int64)
-    for arc in range(len(target)):
-        waiting[target[arc]] += 1
-    order, count = np.empty(states, np.int64), 0
-    for state in range(states):
-        if waiting[state] == 0:
-            order[count] = state
-            count += 1
-    done = 0
-    while done < count:
-        state = order[done]
-        done += 1
-        for arc in range(first[state], first[state + 1]):
-            waiting[target[arc]] -= 1
-            if waiting[target[arc]] == 0:
-                order[count] = target[arc]
-                count += 1
-    return order
+    return in_order(end, rows, [spelled(s, labels, shorter) for s in arcs[:, 3].tolist()])
 
 
 @njit()
 def _total(costs: Floats, row: int) -> Any:
     return costs[row, 0] + costs[row, 1]
-
-
-@njit()
-def _room(table: Any, used: int) -> Any:
-    """The table, or a copy with twice the rows if `used` are all."""
-    if used < len(table):
-        return table
-    larger = np.zeros((2 * len(table), table.shape[1]), table.dtype)
-    for row in range(used):
-        for column in range(table.shape[1]):
-            larger[row, column] = table[row, column]
-    return larger
-
-
-# Strings of pdfs, each once: row n of the book is string n, its last label, the string without
-# that, and its length. String 0 is empty, and the length of it is that of the book.
-LABEL, SHORTER, LENGTH = 0, 1, 2
-
-
-@njit()
-def _longer(book: Ints, known: Any, string: int, label: int) -> tuple[Ints, int]:
-    """The book, and the string with a label behind it (0: none)."""
-    if label == 0:
-        return book, string
-    key = np.int64(string) << 32 | np.int64(label)
-    if key in known:
-        return book, known[key]
-    new = book[0, LENGTH]
-    book = _room(book, new)
-    book[new, LABEL], book[new, SHORTER] = label, string
-    book[new, LENGTH] = 1 + (book[string, LENGTH] if string else 0)
-    book[0, LENGTH] += 1
-    known[key] = new
-    return book, new
-
-
-@njit()
-def _length(book: Ints, string: int) -> int:
-    return book[string, LENGTH] if string else 0
-
-
-@njit()
-def _common(book: Ints, one: int, other: int) -> int:
-    """The longest string that both begin with."""
-    while one != other:
-        if _length(book, one) >= _length(book, other):
-            one = book[one, SHORTER]
-        else:
-            other = book[other, SHORTER]
-    return one
-
-
-@njit()
-def _behind(book: Ints, known: Any, string: int, prefix: int) -> tuple[Ints, int]:
-    """The book, and the string without a prefix of it."""
-    if prefix == 0:
-        return book, string
-    labels = np.empty(_length(book, string) - _length(book, prefix), np.int64)
-    for n in range(len(labels) - 1, -1, -1):
-        labels[n], string = book[string, LABEL], book[string, SHORTER]
-    rest = 0
-    for n in range(len(labels)):
-        book, rest = _longer(book, known, rest, labels[n])
-    return book, rest
 
 
 @njit()
@@ -248,7 +121,7 @@ def _closure(
                 continue
             mark[d] = now
             cost[d, 0], cost[d, 1] = cost[q, 0] + weight[arc, 0], cost[q, 1] + weight[arc, 1]
-            book, string[d] = _longer(book, known, string[q], pdf[arc])
+            book, string[d] = longer(book, known, string[q], pdf[arc])
             last = max(last, rank[d])
     return book, found[:count]
 
@@ -263,13 +136,13 @@ def _make_common(
         q = subset[n]
         if _total(cost, q) < _total(cost, best):
             best = q
-        prefix = _common(book, prefix, string[q])
+        prefix = common(book, prefix, string[q])
     graph, acoustic = cost[best, 0], cost[best, 1]
     for n in range(len(subset)):
         q = subset[n]
         cost[q, 0] -= graph
         cost[q, 1] -= acoustic
-        book, string[q] = _behind(book, known, string[q], prefix)
+        book, string[q] = behind(book, known, string[q], prefix)
     return book, graph, acoustic, prefix
 
 
@@ -298,7 +171,7 @@ def _determinise(
     and the beam within which that is all: `beam`, or less where there are more than `most` arcs.
     """
     states = len(first) - 1
-    order = _order(first, target)
+    order = state_order(first, target)
     rank = np.empty(states, np.int64)
     beta, matters = np.empty(states), np.zeros(states, np.bool_)
     for n in range(states - 1, -1, -1):
@@ -368,11 +241,11 @@ def _determinise(
                 same = index[same, 1]
             if same < 0:
                 same, count = count, count + 1
-                index, forward = _room(index, count), _room(forward, count)
+                index, forward = room(index, count), room(forward, count)
                 row = index[same, 0]
                 for k in range(len(subset)):
                     q = subset[k]
-                    subsets, costs = _room(subsets, row), _room(costs, row)
+                    subsets, costs = room(subsets, row), room(costs, row)
                     subsets[row, 0], subsets[row, 1] = q, string[q]
                     costs[row, 0], costs[row, 1] = cost[q, 0], cost[q, 1]
                     row += 1
@@ -384,7 +257,7 @@ def _determinise(
                 forward[same, 0] = so_far + graph + acoustic
                 heapq.heappush(queue, (so_far + ahead, same))
             if source >= 0:
-                arcs, arc_costs = _room(arcs, made), _room(arc_costs, made)
+                arcs, arc_costs = room(arcs, made), room(arc_costs, made)
                 arcs[made, 0], arcs[made, 1], arcs[made, 2], arcs[made, 3] = (
                     source, same, this, prefix,
                 )  # fmt: skip
@@ -407,14 +280,14 @@ def _determinise(
             for arc in range(first[q], first[q + 1]):
                 if word[arc] == 0:
                     continue
-                leaving, leaving_costs = _room(leaving, left), _room(leaving_costs, left)
+                leaving, leaving_costs = room(leaving, left), room(leaving_costs, left)
                 leaving[left, 0], leaving[left, 1] = word[arc], target[arc]
-                book, leaving[left, 2] = _longer(book, known, subsets[row, 1], pdf[arc])
+                book, leaving[left, 2] = longer(book, known, subsets[row, 1], pdf[arc])
                 leaving_costs[left, 0] = costs[row, 0] + weight[arc, 0]
                 leaving_costs[left, 1] = costs[row, 1] + weight[arc, 1]
                 left += 1
         if forward[source, 0] + least <= limit:
-            arcs, arc_costs = _room(arcs, made), _room(arc_costs, made)
+            arcs, arc_costs = room(arcs, made), room(arc_costs, made)
             arcs[made, 0], arcs[made, 1], arcs[made, 2] = source, -1, 0
             arcs[made, 3] = subsets[end, 1]
             arc_costs[made, 0] = costs[end, 0] + final[subsets[end, 0], 0]

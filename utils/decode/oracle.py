@@ -18,13 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chainstitch.utils.compiled import njit
-from chainstitch.utils.decode.lattice import _arcs
+from chainstitch.utils.decode.search_lattice import Floats, Ints, search_arrays, state_order
 
-Ints = NDArray[np.int32]
-Costs = NDArray[np.float64]
 FAR = 2**30  # errors of what cannot be reached
 
 
@@ -47,69 +44,25 @@ def oracle_path(lattice: Any, reference: list[int]) -> OraclePath:
     Raises:
         ValueError: no path ends in a final state.
     """
-    src, dst, pdf, word, cost, final = _arrays(lattice)
-    order, ok = _sorted_states(src, dst, len(final))
-    if not ok:
+    start, counts, final, pdf, word, weight, dst = search_arrays(lattice)
+    states = np.arange(len(counts))
+    src, cost = np.repeat(states, counts), weight.sum(axis=1)
+    sorted_ = state_order(np.concatenate([[0], np.cumsum(counts)]), dst)
+    if len(sorted_) < len(states):
         raise ValueError("the lattice has a cycle")
+    order = np.empty_like(states)
+    order[sorted_] = states
     by_place = np.argsort(order[src], kind="stable")
     arcs = (order[src][by_place], order[dst][by_place], word[by_place], cost[by_place])
     ends = np.full(len(final), np.inf)
-    ends[order] = final
-    used, errors = _search(*arcs, ends, order[lattice.start], np.array(reference, np.int32))
+    ends[order] = final.sum(axis=1)
+    used, errors = _search(*arcs, ends, order[start], np.array(reference, np.int64))
     if errors >= FAR:
         raise ValueError("the lattice has no path to a final state")
     path = by_place[used]
     return OraclePath(
         [int(w) for w in word[path] if w], [int(p) - 1 for p in pdf[path] if p], int(errors)
     )
-
-
-def _arrays(
-    lattice: Any,
-) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.float64], NDArray[np.float64]]:
-    rows, costs = [], []
-    final = np.full(lattice.num_states, np.inf)
-    for state in range(lattice.num_states):
-        weight = lattice.final(state)
-        final[state] = weight.value1 + weight.value2
-        for arc in _arcs(lattice, state):
-            rows.append((state, arc.nextstate, arc.ilabel, arc.olabel))
-            costs.append(arc.weight.value1 + arc.weight.value2)
-    table = np.array(rows, np.int32).reshape(-1, 4)
-    return (*table.T, np.array(costs, np.float64), final)
-
-
-@njit()
-def _sorted_states(src: Ints, dst: Ints, states: int) -> tuple[Ints, bool]:
-    """The place of each state in an order that all arcs follow; false if there is a cycle."""
-    waits = np.zeros(states, np.int32)  # for how many arcs
-    first = np.zeros(states + 1, np.int32)
-    for a in range(len(src)):
-        waits[dst[a]] += 1
-        first[src[a] + 1] += 1
-    for s in range(states):
-        first[s + 1] += first[s]
-    out, filled = np.zeros(len(src), np.int32), first.copy()
-    for a in range(len(src)):
-        out[filled[src[a]]] = dst[a]
-        filled[src[a]] += 1
-    queue = np.zeros(states, np.int32)
-    order = np.zeros(states, np.int32)
-    ready, done = 0, 0
-    for s in range(states):
-        if waits[s] == 0:
-            queue[ready] = s
-            ready += 1
-    while done < ready:
-        s = queue[done]
-        order[s] = done
-        done += 1
-        for a in range(first[s], first[s + 1]):
-            waits[out[a]] -= 1
-            if waits[out[a]] == 0:
-                queue[ready] = out[a]
-                ready += 1
-    return order, done == states
 
 
 @njit()
@@ -122,8 +75,8 @@ def _search(
     src: Ints,
     dst: Ints,
     word: Ints,
-    cost: Costs,
-    final: Costs,
+    cost: Floats,
+    final: Floats,
     start: int,
     ref: Ints,
 ) -> tuple[Ints, int]:
@@ -162,7 +115,7 @@ def _search(
         total = costs[s, words] + final[s]
         if total < np.inf and _better(errors[s, words], total, best, least):
             best, end, least = errors[s, words], s, total
-    path = np.zeros(len(src), np.int32)
+    path = np.zeros(len(src), np.int64)
     length, s, j = 0, end, words
     while end >= 0 and not (s == start and j == 0):
         arc, step = via[s, j], steps[s, j]

@@ -39,6 +39,7 @@ from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.lang.grammar import Search
 from chainstitch.utils.optional import load_k2
 from chainstitch.utils.outputs import MARK
+from chainstitch.utils.score.sweep import read_choice
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,18 @@ def sweep_points(lmwt: str, wip: str) -> list[Point]:
             f"wanted at most {MAX_POINTS}"
         )
     return [(weight, penalty) for weight in weights for penalty in penalties]
+
+
+def wanted_points(lmwt: str, wip: str, choice: Path | None) -> list[Point]:
+    """The point of a dev set's choice.toml, or those of `sweep_points` where there is none.
+
+    Raises:
+        UsageError, UserError: as `sweep_points` and `read_choice`.
+    """
+    if choice is None:
+        return sweep_points(lmwt, wip)
+    chosen = read_choice(choice)
+    return [(chosen.lmwt, chosen.wip)]
 
 
 def point_name(point: Point) -> str:

@@ -31,8 +31,27 @@ log = logging.getLogger(__name__)
 PAST = 0.01  # seconds that rounding may put the end of a word behind the end of its utterance
 
 
+class Timed:
+    """A line whose start and duration in seconds are texts, as they stand in the file."""
+
+    start: str
+    duration: str
+
+    @property
+    def begin(self) -> float:
+        return float(self.start)
+
+    @property
+    def length(self) -> float:
+        return float(self.duration)
+
+    @property
+    def end(self) -> float:
+        return self.begin + self.length
+
+
 @dataclass(frozen=True)
-class CtmLine:
+class CtmLine(Timed):
     """One word; the times are texts, as they stand in the file."""
 
     file: str
@@ -45,14 +64,6 @@ class CtmLine:
     def __str__(self) -> str:
         fields = (self.file, self.channel, self.start, self.duration, self.word, self.confidence)
         return " ".join(fields).rstrip()
-
-    @property
-    def begin(self) -> float:
-        return float(self.start)
-
-    @property
-    def length(self) -> float:
-        return float(self.duration)
 
 
 @dataclass(frozen=True)

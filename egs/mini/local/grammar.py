@@ -8,6 +8,7 @@ enough to be learnt, and a corpus of four minutes still holds nearly all of them
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -80,12 +81,21 @@ class Deck(Generic[T]):
 
 
 class Grammar:
-    """An endless stream of sentences; the generator decides which."""
+    """An endless stream of sentences; the generator decides which.
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        kinds = [kind for kind, weight in SENTENCES.items() for _ in range(weight)]
+    Args:
+        sentences: kinds, and how often each is in the deck; slots: what fills theirs.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        sentences: Mapping[str, int] = SENTENCES,
+        slots: Mapping[str, list[str]] = SLOTS,
+    ) -> None:
+        kinds = [kind for kind, weight in sentences.items() for _ in range(weight)]
         self._kinds = Deck(kinds, rng)
-        self._slots = {name: Deck(entries, rng) for name, entries in SLOTS.items()}
+        self._slots = {name: Deck(entries, rng) for name, entries in slots.items()}
 
     def sentence(self) -> str:
         """The next sentence, lower-case words with one space between them."""

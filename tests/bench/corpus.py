@@ -112,6 +112,7 @@ def steps(place: Path, count: int, out: Path) -> dict[str, list[object]]:
         "lm train": ["lm", "train", data, "--order", 3, "--out", big],
         "lm prune": ["lm", "prune", big, "--ngrams", NGRAMS, "--out", small],
         "lang": ["lang", lexicon, "--lm", small, "--words-from", data, "--out", lang],
+        "lang --text": ["lang", lexicon, "--text", data, "--out", out / "lang_text"],
         "den-graph": ["den-graph", conf, "--data", data, "--lang", lang, "--out", out / "den.npz"],
     }
 

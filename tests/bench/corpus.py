@@ -20,10 +20,10 @@ Seconds of the processor (AMD EPYC, Python 3.11) and peaks at 500, 10,000 and 10
 the last was run in parts, so the exponents were worked out by hand:
 
     prepare kaldi        2.4    3.5   14.4     exponent 1.04      376 MB    (246 at 500)
-    validate             2.5    5.0   27.8              1.00      486       (259)
+    validate             2.5    5.0   27.8              1.01      486       (259)
     subset even          2.5    3.2   11.4              1.10      279       (245)
     subset shortest      2.4    3.3   11.1              0.99      281       (245)
-    remove-duplicates    2.3    3.9   17.4              0.98      305       (245)
+    remove-duplicates    2.3    3.9   17.4              0.97      305       (245)
     combine-short        2.4    4.6   24.5              1.00      357       (246)
     split-speakers       2.3    3.7   13.8              0.91      317       (245)
     extend               2.3    3.6   14.8              0.98      320       (246)

@@ -1,4 +1,4 @@
-"""The page of the paper's Table 1: its rows are what the recipes train, and it takes what they left."""
+"""The paper's Table 1: its rows are what the recipes train, and it takes what they left."""
 
 from __future__ import annotations
 

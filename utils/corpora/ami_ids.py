@@ -11,7 +11,8 @@ Of a piece `meeting H0<channel> speaker start end TEXT` (ami_text.py) and a micr
                  not know who speaks: the meeting, AMI_ES2011a; in dev and eval AMI_ES2011a_SDM_
     scored as    AMI_ES2011a_SDM_FEE041, where it must be known who speaks over whom
 
-A speaker's code is F or M, up to two letters, three digits, and letters again: MTD009PM.
+A speaker's code is F or M, up to two letters, three digits, and letters again: MTD009PM. Of
+MTD0010ID, who has four, speakers have MTD001 only, as Kaldi's pattern sees it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from itertools import pairwise
 
 from chainstitch.utils.errors import UserError
 
-_CODE = re.compile(r"[FM][A-Z]{0,2}[0-9]{3}[A-Z]*")
+_CODE = re.compile("[FM][A-Z]{0,2}[0-9]{3}[A-Z]*")
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,14 @@ class Utterance:
 
     def speaker(self, train: bool) -> str:
         """Whom means and i-vectors are of."""
-        if self.recording.endswith(f"_{self.headset}"):
+        if self.recording == f"AMI_{self.meeting}_{self.headset}":
             return self.scored_as
         return f"AMI_{self.meeting}" if train else f"{self.recording}_"
 
     @property
     def scored_as(self) -> str:
-        return f"{self.recording}_{self.code}"
+        found = _CODE.match(self.code)
+        return f"{self.recording}_{found[0] if found else self.code}"
 
 
 def utterance(piece: str, mic: Microphone) -> Utterance:
@@ -97,7 +99,7 @@ def utterance(piece: str, mic: Microphone) -> Utterance:
         UserError: the speaker's code is none.
     """
     meeting, headset, code, *times, text = piece.split(" ", 5)
-    if not _CODE.fullmatch(code):
+    if not _CODE.match(code):
         raise UserError(
             f"speaker {code!r} of meeting {meeting}: wanted a code like FEE041 or MTD009PM; mend "
             "corpusResources/meetings.xml"

@@ -30,7 +30,7 @@ from chainstitch.utils.data.set_stream import Item, plain_parts, rows, write_row
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.outputs import check_directory
 
-SLACK = 0.01  # seconds that audio may end too early: less than a frame
+SLACK = 1e-5  # seconds; of rounding
 _KEY = re.compile(r"([^_]+_[^_]+_)[A-Z0-9]+(_.*?)(?:-[0-9]+)?")
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,6 @@ def _moved(part: Item, sides: dict[str, _Side], recordings: dict[str, Item]) -> 
     if part["start"] + part["duration"] > recording["duration"] + SLACK:
         return False
     part["recording"], part["channel"] = recording, side.channel
-    part["duration"] = round(min(part["duration"], recording["duration"] - part["start"]), 8)
     for segment in part["supervisions"]:
         segment["recording_id"], segment["channel"] = side.recording, side.channel
         segment.pop("custom", None)

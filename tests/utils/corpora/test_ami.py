@@ -149,7 +149,7 @@ WRONG = {
     "breaks off": (WORDS, "</nite:root>", "", r"words\.xml is no whole XML \(no element found: "),
     "unknown word": (SEGMENTS, "words0)", "words99)", r"a segment has 'ES2002a\.A\.words99'"),
     "no reference": (SEGMENTS, "#id(", "#", r"wanted FILE#id\(FIRST\)\.\.id\(LAST\)"),
-    "no time": (WORDS, 'starttime="1.0"', 'starttime="one"', r"ES2002a\.A\.words0 has the time 'one'"),
+    "no time": (WORDS, 'starttime="1.0"', 'starttime="1e"', r"A\.words0 has the time '1e', wanted"),
     "no channel": (MEETINGS, 'channel="1"', "", r"speaker 'C' of meeting 'ES2002a' .*channel ''"),
     "no speaker": (MEETINGS, "FEE013", "Anna", r"speaker 'Anna' of meeting ES2002a: wanted a code"),
     "no meeting": (MEETINGS, "<meeting", "<met", r"is no whole XML|names no meetings"),

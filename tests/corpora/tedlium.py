@@ -41,7 +41,8 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "egs" / "mini" / "local")]
 
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
-from noise import COLOURS, SAMPLING_RATE, noise, resample  # noqa: E402
+from noise import SAMPLING_RATE, noise  # noqa: E402
+from sound import LEVEL, recorded, say  # noqa: E402
 from speech import VOICES, Synthesiser, Voice  # noqa: E402
 from talk_grammar import OUTSIDE, SPOKEN_UNKNOWN, UNKNOWN, Talks  # noqa: E402
 
@@ -50,7 +51,6 @@ from chainstitch.utils.files import atomic_directory  # noqa: E402
 
 MINUTES = 8.5
 SHARES = {"train": 1.0, "dev": 0.4, "test": 0.6}  # minutes of a set for each of train
-SNRS = (8.0, 22.0)  # dB
 LM_SENTENCES = 4000  # in each of two files
 NAMES = [
     *("AdaHill", "AnnWest", "BeaStone", "CleoMarsh", "DinaFord", "EveBrook", "FayNorth"),
@@ -102,7 +102,6 @@ def make_talk(
     """Records a voice for `seconds`, at least for four segments."""
     rng = np.random.default_rng(seed)
     espeak.choose(voice)
-    rate = espeak.sampling_rate
     pieces = [np.zeros(int(SAMPLING_RATE * rng.uniform(0.8, 2.0)))]
     segments: list[Segment] = []
     now = len(pieces[0])
@@ -116,11 +115,9 @@ def make_talk(
         parts, words = [], []
         for text in texts:
             if parts and rng.uniform() < 0.12:
-                parts.append(0.25 * noise("pink", SAMPLING_RATE // 3, rng))  # RMS as of speech
+                parts.append(LEVEL * noise("pink", SAMPLING_RATE // 3, rng))
                 words.append("{NOISE}")
-            samples = np.pad(espeak.say(spoken(text), timed=False), int(0.06 * rate))
-            samples = resample(samples, rate, SAMPLING_RATE)
-            parts.append(samples * 0.25 / np.sqrt(np.mean(samples**2)))
+            parts.append(say(espeak, spoken(text)))
             words.append(split(text))
         said = np.concatenate(parts)
         pause = np.zeros(int(SAMPLING_RATE * rng.choice([rng.uniform(0.15, 0.5), 1.2])))
@@ -128,11 +125,7 @@ def make_talk(
         segments.append(Segment(round(start, 2), round(end, 2), " ".join(words)))
         pieces += [said, pause]
         now += len(said) + len(pause)
-    signal = np.concatenate(pieces)
-    colour, snr = COLOURS[rng.integers(len(COLOURS))], rng.uniform(*SNRS)
-    signal += 0.25 * 10.0 ** (-snr / 20.0) * noise(colour, len(signal), rng)
-    signal *= min(10.0 ** (rng.uniform(-8.0, 0.0) / 20.0), 0.9 / np.abs(signal).max())
-    return Talk(name, voice, np.rint(signal * 32767.0).astype(np.int16), segments)
+    return Talk(name, voice, recorded(np.concatenate(pieces), rng), segments)
 
 
 def odd_segments(segments: list[Segment], duration: float, train: bool) -> list[Segment]:

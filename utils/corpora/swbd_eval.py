@@ -57,7 +57,7 @@ def prepare_eval2000(
     )
     audio = find_audio(place, _HUB5, "LDC2002S09")
     if len(audio) != calls:
-        raise UserError(f"{place} holds {len(audio)} calls, wanted {calls}; copy it again")
+        raise UserError(f"{place} holds {len(audio)} calls, wanted {calls} (--calls)")
     pem = place / "hub5e_00.pem"
     segments = rules.padded(sorted({*_segments(_lines(pem), labelled=False)}))
     spoken = _lines(reference / "hub5e00.english.000405.stm")

@@ -26,8 +26,8 @@ def test_unknown_corpus_gets_the_nearest_name(
         "known: yesno, digits, kaldi, folder, tedlium, swbd, eval2000, rt03, cifar10, cifar100, "
         "mnist\n"
     )
-    assert run("switchboard", tmp_path, tmp_path / "data") == 2
-    assert "unknown corpus 'switchboard'; known: yesno, " in capsys.readouterr().err
+    assert run("librispeech", tmp_path, tmp_path / "data") == 2
+    assert "unknown corpus 'librispeech'; known: yesno, " in capsys.readouterr().err
     assert run() == 2
     assert "wanted a corpus: yesno, digits, " in capsys.readouterr().err
 

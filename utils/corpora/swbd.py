@@ -27,13 +27,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lhotse import Recording
 
 from chainstitch.utils.corpora import swbd_lexicon, swbd_speakers
 from chainstitch.utils.corpora.swbd_calls import SIDES, clipped, find_audio, make_cut, read_call
-from chainstitch.utils.corpora.swbd_text import map_word
+from chainstitch.utils.corpora.swbd_text import SILENCE, map_word
 from chainstitch.utils.corpora.swbd_transcripts import Utterance, find_files, read_side
 from chainstitch.utils.corpora.tables import write_tables
 from chainstitch.utils.data.set_stream import Item, write_rows
@@ -49,6 +50,46 @@ _CALL = re.compile(r"sw0[0-9]{4}")
 SKIP = "(--skip-broken leaves such calls out)"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Found:
+    """What was read: calls, utterances with words, and what was left out or is odd."""
+
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    utterances: list[Utterance] = field(default_factory=list)
+    without_words: int = 0
+    without_time: int = 0
+    silences: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+
+    def add(self, one: Utterance, call: Recording) -> None:
+        """Keeps an utterance, or counts it; UserError if its times cannot be, or come twice."""
+        if not one.text:
+            self.without_words += 1
+            return
+        start, end = clipped(f"{one.where}:", one.times, call)
+        if start >= end:
+            self.without_time += 1
+        elif (before := self.places.setdefault(one.id, one.where)) != one.where:
+            raise UserError(f"{one.where}: has the side and times of {before}; delete one of them")
+        else:
+            self.utterances.append(one)
+            if SILENCE in one.text.split():
+                self.silences.append(one.where)
+
+    def tell(self) -> None:
+        """What is odd, and what was left out."""
+        if self.silences:
+            log.warning(
+                "%s: of two [silence] one is a word, as Kaldi's rule keeps it (in %d lines); "
+                "delete one of the two there to be without it", self.silences[0],
+                len(self.silences),
+            )  # fmt: skip
+        counts = {"without words": self.without_words, "shorter than 0.01 s": self.without_time}
+        for what, count in counts.items():
+            if count:
+                log.info("%d lines %s are no utterances", count, what)
 
 
 def prepare(
@@ -84,11 +125,11 @@ def prepare(
     audio, files = find_audio(source, _CALL, "LDC97S62"), find_files(transcripts)
     if len(audio) not in CALLS:
         log.warning("%s holds %d calls, where LDC97S62 has %d", source, len(audio), CALLS[-1])
-    recordings, found = _read_calls(audio, files, transcripts, forms, skip_broken)
-    named = swbd_speakers.with_speakers((one.id for one in found), pins)
-    rows = sorted(
-        ((*names, one) for names, one in zip(named, found, strict=True)), key=lambda row: row[0]
-    )
+    found = _read_calls(audio, files, transcripts, forms, skip_broken)
+    found.tell()
+    named = swbd_speakers.with_speakers((one.id for one in found.utterances), pins)
+    rows = [(*names, one) for names, one in zip(named, found.utterances, strict=True)]
+    rows.sort(key=lambda row: row[0])
     if lm_dev_lines >= len(rows):
         raise UsageError(
             f"--lm-dev-lines {lm_dev_lines} leaves nothing of the {len(rows)} utterances for "
@@ -98,7 +139,7 @@ def prepare(
     parts = {"dev.txt": said[:lm_dev_lines], "train.txt": said[lm_dev_lines:]}
     swbd_lexicon.write_dictionary(lexicon, acronyms, out / "dict", overwrite)
     write_tables(out / "lm_text", "text", parts, overwrite)
-    return {"train": write_rows(out / "train", _items(rows, recordings), overwrite)}
+    return {"train": write_rows(out / "train", _items(rows, found.recordings), overwrite)}
 
 
 def _read_calls(
@@ -107,41 +148,25 @@ def _read_calls(
     transcripts: Path,
     forms: Mapping[str, str],
     skip_broken: bool,
-) -> tuple[dict[str, Recording], list[Utterance]]:
+) -> _Found:
     """The recordings, and the utterances with words, of all calls."""
-    recordings: dict[str, Recording] = {}
-    found: list[Utterance] = []
-    without_words = without_time = 0
-    places: dict[str, str] = {}
-    for number, call in enumerate(sorted({*audio, *files}), start=1):
+    found = _Found()
+    calls = sorted({*audio, *files})
+    for number, call in enumerate(calls, start=1):
         try:
-            recording = _recording(call, audio, files.get(call, {}), transcripts)
+            found.recordings[call] = _recording(call, audio, files.get(call, {}), transcripts)
         except UserError as error:
             _refuse(error, skip_broken)
             continue
-        recordings[call] = recording
         for side in SIDES:
             for one in read_side(files[call][side], forms):
-                if not one.text:
-                    without_words += 1
-                    continue
-                if (before := places.setdefault(one.id, one.where)) != one.where:
-                    raise UserError(f"{one.where}: has the times of {before}; delete one")
                 try:
-                    start, end = clipped(one.where + ":", one.times, recording)
+                    found.add(one, found.recordings[call])
                 except UserError as error:
                     _refuse(error, skip_broken)
-                    continue
-                if start < end:
-                    found.append(one)
-                else:
-                    without_time += 1
         if number % REPORTED == 0:
-            log.info("%d of %d calls read", number, len({*audio, *files}))
-    for what, count in {"without words": without_words, "without time": without_time}.items():
-        if count:
-            log.info("%d lines %s are no utterances", count, what)
-    return recordings, found
+            log.info("%d of %d calls read", number, len(calls))
+    return found
 
 
 def _recording(

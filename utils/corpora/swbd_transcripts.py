@@ -8,7 +8,6 @@ the words: swbd_text.py.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ from pathlib import Path
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.corpora.swbd_calls import SIDES
-from chainstitch.utils.corpora.swbd_text import SILENCE, text_line
+from chainstitch.utils.corpora.swbd_text import text_line
 from chainstitch.utils.errors import UserError
 
 FILES = "*/*/sw*-ms98-a-trans.text"
 FORM = "sw2001A-ms98-a-0001 START END WORD ..."
 _NAME = re.compile(r"sw([0-9]{4})([AB])-ms98-a-trans\.text")
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def read_side(path: Path, acronyms: Mapping[str, str]) -> Iterator[Utterance]:
     Raises:
         UserError: a line is not as above, or of another side; or there are none; names the line.
     """
-    name, kept, empty = path.name[:7], [], True
+    name, empty = path.name[:7], True
     for number, line in texts.numbered(path):
         fields, where = line.split(), f"{path}:{number}"
         if not fields:
@@ -80,16 +77,8 @@ def read_side(path: Path, acronyms: Mapping[str, str]) -> Iterator[Utterance]:
             raise UserError(f"{where}: is of {fields[0][:40]!r}, wanted {name}-...; copy it again")
         if float(fields[2]) < float(fields[1]):
             raise UserError(f"{where}: ends at {fields[2]} s, before its start at {fields[1]} s")
-        text = text_line(line, acronyms)
-        if SILENCE in text.split():
-            kept.append(where)
-        utterance, _, words = text.partition(" ")
+        utterance, _, words = text_line(line, acronyms).partition(" ")
         yield Utterance(utterance, words, where)
         empty = False
     if empty:
         raise UserError(f"{path} has no lines, wanted `{FORM}`; copy it again")
-    if kept:
-        log.warning(
-            "%s: %d lines keep one [silence] of two as a word, as Kaldi's rule does; delete one of "
-            "the two there to lose it", kept[0], len(kept),
-        )  # fmt: skip

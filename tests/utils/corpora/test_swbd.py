@@ -105,8 +105,8 @@ def test_sides_are_channels_and_words_are_by_the_rules(
     with caplog.at_level(logging.INFO):
         assert swbd.prepare(source, tmp_path / "data", lm_dev_lines=2) == {"train": 12}
     assert "each `a` of the corpus" in caplog.text and "holds 2 calls" in caplog.text
-    assert "sw2001A-ms98-a-trans.text:4: 1 lines keep one [silence] of two" in caplog.text
-    assert "4 lines without words" in caplog.text and "4 lines without time" in caplog.text
+    assert "sw2001A-ms98-a-trans.text:4: of two [silence] one is a word" in caplog.text
+    assert "4 lines without words" in caplog.text and "4 lines shorter than" in caplog.text
     cuts = read_cuts(tmp_path / "data/train")[:6]
     first = ["sw02001-A_000098-000150", "sw02001-A_000150-000175", "sw02001-A_000200-000325"]
     assert [cut.id for cut in cuts] == [*first, *(name.replace("-A", "-B") for name in first)]
@@ -153,7 +153,7 @@ WRONG = {
     "end before start": (f"\n{B} 1.5 1.25 a\n", rf"{TRANS}:2: ends at 1.25 s, before its"),
     "past the audio": (f"{B} 1 3.6 a\n", rf"{TRANS}:1: ends at 3.6 s, but sw02001 lasts 3.000 s"),
     "another side": ("sw2001A-x 1 2 a\n", rf"{TRANS}:1: is of 'sw2001A-x', wanted sw2001B"),
-    "twice": (f"{B} 1 2 a\n{B} 1 2 b\n", rf"{TRANS}:2: has the times of .*:1;"),
+    "twice": (f"{B} 1 2 a\n{B} 1 2 b\n", rf"{TRANS}:2: has the side and times of .*:1;"),
     "empty": ("\n", rf"{TRANS} has no lines"),
 }
 

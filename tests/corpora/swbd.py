@@ -2,12 +2,13 @@
 """Makes a miniature Switchboard: the layout and the oddities of the real one, synthetic voices.
 
     OUT/LDC97S62/swb1_d1/data/sw02001.sph ...         10 calls of two channels, 8 kHz, mu-law
-       /swb_ms98_transcriptions/20/2001/sw2001A-ms98-a-{trans,word}.text ..., sw-ms98-dict.text
-       /docs/conv.tab                                 which lacks one call
+                /swb_ms98_transcriptions/20/2001/sw2001A-ms98-a-{trans,word}.text ...
+                                        /sw-ms98-dict.text
+                /docs/conv.tab                        which lacks one call
        /LDC2002S09/hub5e_00/english/*.sph, hub5e_00.pem                    eval2000, 3 calls
-       /LDC2002T43/2000_hub5_eng_eval_tr/reference/*.{stm,glm}
+                  /2000_hub5_eng_eval_tr/reference/*.{stm,glm}             those of LDC2002T43
        /LDC2007S10/data/{audio,references}/eval03/english/cts/*, trans_rules/   RT-03, 2 calls
-       /fe_03_p1_tran/data/trans/000/fe_03_00001.txt  Fisher's text
+       /LDC2004T19/fe_03_p1_tran/data/trans/000/fe_03_00001.txt            Fisher's text
        /broken/sw02098.sph, sw02099.sph               compressed by shorten; without a transcript
 
 In a call two voices of egs/mini take turns with what call_grammar.py says, each on a channel of its
@@ -261,7 +262,7 @@ def write_audio(path: Path, samples: np.ndarray) -> None:
 
 def write_train(top: Path, calls: list[Call]) -> None:
     """The training calls, their transcripts and what belongs to them."""
-    texts = top / "swb_ms98_transcriptions"
+    texts = top / "LDC97S62/swb_ms98_transcriptions"
     pins = []
     for index, call in enumerate(calls):
         number = call.name[3:]
@@ -275,21 +276,21 @@ def write_train(top: Path, calls: list[Call]) -> None:
             people = (1000 + 2 * index, 1001 + 2 * index)
             pins.append(f'{number}, "TOPIC", {people[0]} ,{people[1]},"311",920101')
     write_lines(texts / "sw-ms98-dict.text", dictionary())
-    write_lines(top / "docs/conv.tab", pins)
+    write_lines(top / "LDC97S62/docs/conv.tab", pins)
     (top / "broken").mkdir()
     (top / "broken/sw02098.sph").write_bytes(SHORTEN.encode().ljust(1024) + bytes(100))
     write_audio(top / "broken/sw02099.sph", calls[0].samples[: 2 * RATE])
 
 
 def write_eval2000(top: Path, calls: list[Call]) -> None:
-    place, reference = top / "LDC2002S09/hub5e_00/english", top / "LDC2002T43"
+    place = top / "LDC2002S09/hub5e_00/english"
     stm, pem = [*HEADER], [";; segments"]
     for index, call in enumerate(calls):
         write_audio(place / f"{call.name}.sph", call.samples)
         lines = stm_lines(call, index, numbered=False)
         stm, pem = stm + lines[0], pem + lines[1]
     write_lines(place / "hub5e_00.pem", [*pem, pem[-1]])
-    reference = reference / "2000_hub5_eng_eval_tr/reference"
+    reference = top / "LDC2002S09/2000_hub5_eng_eval_tr/reference"
     write_lines(reference / "hub5e00.english.000405.stm", stm)
     write_lines(reference / "en20000405_hub5.glm", GLM.splitlines())
 
@@ -308,7 +309,7 @@ def write_fisher(top: Path, talker: Talker) -> None:
     for n in range(FISHER_LINES):
         opening = ("", "(( mm )) ", "[laughter] ", "uh ")[n % 4]
         lines.append(f"{n}.50 {n}.95 {'AB'[n % 2]}: {opening}{talker.sentence()}")
-    write_lines(top / "fe_03_p1_tran/data/trans/000/fe_03_00001.txt", lines)
+    write_lines(top / "LDC2004T19/fe_03_p1_tran/data/trans/000/fe_03_00001.txt", lines)
 
 
 def make_corpus(

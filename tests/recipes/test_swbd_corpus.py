@@ -22,7 +22,7 @@ from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.errors import UserError
 
 SCRIPT = Path(__file__).resolve().parents[1] / "corpora" / "swbd.py"
-TEXTS = "swb_ms98_transcriptions"
+TEXTS = "LDC97S62/swb_ms98_transcriptions"
 
 pytestmark = pytest.mark.recipe
 
@@ -50,11 +50,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("prepared")
     swbd.prepare(
-        corpus / "LDC97S62", out, transcripts=corpus / TEXTS, conv_tab=corpus / "docs/conv.tab",
-        lm_dev_lines=20,
+        corpus / "LDC97S62", out, conv_tab=corpus / "LDC97S62/docs/conv.tab", lm_dev_lines=20
     )  # fmt: skip
     swbd_eval.prepare_eval2000(
-        corpus / "LDC2002S09", out / "eval2000", transcripts=corpus / "LDC2002T43", calls=3
+        corpus / "LDC2002S09", out / "eval2000", transcripts=corpus / "LDC2002S09", calls=3
     )
     swbd_eval.prepare_rt03(corpus / "LDC2007S10", out / "rt03")
     return out
@@ -104,7 +103,7 @@ def test_transcripts_have_what_is_odd(corpus: Path) -> None:
 
 
 def test_references_have_what_is_odd(corpus: Path) -> None:
-    eval2000, rt03 = (lines(corpus / name, "*.stm") for name in ("LDC2002T43", "LDC2007S10"))
+    eval2000, rt03 = (lines(corpus / name, "*.stm") for name in ("LDC2002S09", "LDC2007S10"))
     for pattern in (r"^;;", "IGNORE_TIME", r"\(\(", "<B_ASIDE>", r"\(%HESITATION\)", r"[A-Z]\. "):
         assert [line for line in eval2000 if re.search(pattern, line)], pattern
         assert [line for line in rt03 if re.search(pattern, line, re.IGNORECASE)], pattern
@@ -142,7 +141,7 @@ def test_broken_calls_are_named_and_can_be_left_out(corpus: Path, tmp_path: Path
     source.mkdir()
     for path in (*(corpus / "broken").iterdir(), corpus / "LDC97S62/swb1_d1/data/sw02001.sph"):
         shutil.copy(path, source)
-    options = {"transcripts": tmp_path / TEXTS, "lm_dev_lines": 2}
+    options = {"lm_dev_lines": 2}
     shutil.copytree(corpus / TEXTS, tmp_path / TEXTS)
     for number in range(2003, 2020, 2):
         shutil.rmtree(tmp_path / TEXTS / "20" / str(number))

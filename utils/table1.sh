@@ -8,6 +8,7 @@
 #   dev, tests   the set that LM weights are chosen on, and the others
 #   speakers     what a set with pseudo-speakers has after its name, _30s say; empty: there are none
 #   nist_of_dev  whether NIST's programs can score dev, too; else the choice is that of our own count
+#   own_count    whether our own count makes sense on the others, too: they are spelled as the hypotheses
 #   points       --lmwt and --wip of decoding
 #   chunks_of    a function: EXP -> the options of decoding by chunks
 # and sets
@@ -169,11 +170,25 @@ score_one() { # EXP SET KIND [OPTIONS of score --nist, if SET has what that want
     choice=(--choice "$of_dev/choice.toml") nist_choice=("${choice[@]}")
     if [[ $nist_of_dev == true ]]; then nist_choice=(--choice "$of_dev/nist/choice.toml"); fi
   fi
-  chainstitch score "$decoded" "${choice[@]}"
+  if [[ $2 == "$dev" || $own_count == true ]]; then chainstitch score "$decoded" "${choice[@]}"; fi
   if (($# < 4)); then return; fi
   if type sctk >/dev/null 2>&1; then
     chainstitch score "$decoded" --nist --data "$data/$2$speakers" "${@:4}" --nj "$nj" "${nist_choice[@]}"
   else
     echo "without NIST's sctk (Debian: apt-get install sctk) only our own WER is computed"
   fi
+}
+
+# What NIST's programs found, of all systems.
+show_scores() {
+  local system set kind
+  for system in "${systems[@]}"; do
+    echo "== ${system##*/}"
+    for set in $dev $tests; do
+      for kind in "" _whole _big; do
+        local summary=$system/decode_$set$kind/nist/summary
+        if [[ -e $summary ]]; then sed "s/^/$set$kind: /" "$summary"; fi
+      done
+    done
+  done
 }

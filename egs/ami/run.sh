@@ -55,7 +55,7 @@ Stages: 0 prepare, 1 speakers, 2 language model, 3 lexicon, 4 features, 5 flat-s
 finished is kept: the same command goes on; another --mic shares what it can.
 Example: egs/ami/run.sh --corpus amicorpus --cmudict cmudict.0.7a --mic sdm1
          python tests/corpora/ami.py --out mini && egs/ami/run.sh --corpus mini/amicorpus \\
-           --cmudict mini/cmudict.0.7a --conf conf/mini --work mini_work --nj 2"
+           --annotations mini/annotations --cmudict mini/cmudict.0.7a --conf conf/mini --work mini_work --nj 2"
 
 . ./path.sh
 . ./cmd.sh
@@ -78,7 +78,7 @@ done
 if [[ $conf != conf && $conf != conf/* ]]; then conf=$(caller_path "$conf"); fi
 # shellcheck source=conf/sizes.sh
 . "$conf/sizes.sh"
-dev=dev tests=eval speakers=_30s nist_of_dev=true
+dev=dev tests=eval speakers=_30s nist_of_dev=true own_count=true
 points=(--lmwt 5:15 --wip 0) # those of Kaldi's score_asclite.sh for chain models
 ihm=$data/ihm lm=$data/lm lang=$data/lang dict=$data/dict exp=$work/exp/$mic flat=$work/exp/ihm/flat_s0
 data=$data/$mic # where table1.sh finds the sets
@@ -211,4 +211,7 @@ if stage 13 "score, choosing the LM weight on dev" "20 minutes a system" "10 MB 
   if [[ ! $glm ]]; then echo "conf/small.glm is not NIST's: these figures do not compare with published ones"; fi
 fi
 
-if stage 14 "compare" "1 minute"; then chainstitch compare "${systems[@]}"; fi
+if stage 14 "compare" "1 minute"; then
+  show_scores
+  chainstitch compare "${systems[@]}"
+fi

@@ -66,6 +66,8 @@ def each_lattice(path: Path | str, phones: Mapping[str, int]) -> Iterator[tuple[
             seen.add(utterance)
             arcs = [(int(src), int(dst), phones[name], int(n)) for src, dst, name, n in rows]
             yield utterance, PhoneLattice(arcs)
+        if not number:
+            raise ValueError("it is empty")
     except FileNotFoundError:
         raise _missing(path) from None
     except ValueError as error:

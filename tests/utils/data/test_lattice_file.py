@@ -44,6 +44,7 @@ def test_what_is_written_is_read(tmp_path):
         (LINE.replace(" 12", " -1"), "line 1: an arc"),
         ("utt-1\n", "line 1: not enough"),
         ("\n", "line 1: not enough"),
+        ("", "line 0: it is empty"),
     ],
 )
 def test_what_is_damaged_is_named_with_its_line(tmp_path, text, wanted):

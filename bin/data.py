@@ -154,6 +154,22 @@ def merge(
     print(f"{out}: {merged.merge_sets(data, out, overwrite)} utterances")
 
 
+def parallel(
+    data: Set,
+    audio: Annotated[Path, typer.Argument(help="The same utterances by another microphone.")],
+    out: Out,
+    overwrite: Overwrite = False,
+) -> None:
+    """Utterances with the audio of another microphone, as AMI's distant ones are aligned.
+
+    Example: chainstitch data parallel data/sdm1/train data/ihm/train --out data/sdm1/train_ihmdata
+    """
+    from chainstitch.utils.data import parallel as sets
+
+    done = sets.parallel_set(data, audio, out, overwrite)
+    print(f"{out}: {done.utterances} utterances, {done.left_out} left out")
+
+
 def copy(
     data: Set,
     out: Out,
@@ -193,6 +209,7 @@ SUBCOMMANDS = {
     "split-speakers": split_speakers,
     "extend": extend,
     "merge": merge,
+    "parallel": parallel,
     "copy": copy,
     "to-kaldi": to_kaldi,
 }

@@ -52,7 +52,7 @@ def info(
 
     Examples:
     chainstitch info exp/tdnn_1a
-    chainstitch info egs/ami/conf/tdnn_lstm_1j.xconfig --num-pdfs 3770 --hours 234
+    chainstitch info egs/ami/conf/tdnn_lstm_1j.toml --num-pdfs 3770 --hours 234
     """
     is_network = path.is_file()
     found = {"path": str(path), "kind": "network"} if is_network else summary.summarise(path)

@@ -27,7 +27,7 @@ def lang(
         str | None, typer.Option(help="uniform: any words in any order, all as likely")
     ] = None,
     ngram_order: Annotated[
-        int, typer.Option(min=1, max=20, help="order of the LM that --text makes")
+        int, typer.Option(min=2, max=6, help="order of the LM that --text makes")
     ] = 3,
     words_from: Annotated[
         list[Path] | None,

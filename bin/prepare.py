@@ -144,6 +144,74 @@ def tedlium(
     _report(out, counts)
 
 
+def ami(
+    source: Annotated[Path, typer.Argument(help="Directory with AMI's audio, at any depth.")],
+    out: Annotated[Path, typer.Argument(help="Directory that gets train/, dev/ and eval/.")],
+    mic: Annotated[
+        str, typer.Option(help="ihm: headsets; sdm1: a distant one; mdm8: eight, beamformed.")
+    ] = "ihm",
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="What ami_public_manual_1.6.1.zip unpacks to; or SOURCE/annotations."),
+    ] = None,
+    release: Annotated[str, typer.Option(help="Of the annotations.")] = "1.6.1",
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """AMI's meetings by one kind of microphone, with the stm of dev and eval for scoring.
+
+    Example: chainstitch prepare ami amicorpus data/sdm1 --mic sdm1 --annotations ami_manual_1.6.1
+    """
+    from chainstitch.utils.corpora import ami as corpus
+
+    if annotations is not None:
+        _existing(annotations, beside=out)
+    counts = corpus.prepare(
+        _existing(source, beside=out), out, mic=mic, annotations=annotations, release=release,
+        skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
+    _report(out, counts)
+
+
+def ami_dict(
+    source: Annotated[Path, typer.Argument(help="The CMU dictionary, cmudict.0.7a say.")],
+    out: Annotated[Path, typer.Argument(help="The dictionary directory to write.")],
+    words: Annotated[
+        Path | None, typer.Option(help="Only these words of it: openslr.org/9, wordlist.50k.gz.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Training set, whose words vocabulary.txt has, too.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """AMI's lexicon, of the CMU dictionary, and the vocabulary of its language models.
+
+    Example: chainstitch prepare ami-dict cmudict.0.7a data/dict --data data/ihm/train
+    """
+    from chainstitch.utils.corpora import ami_dict as dictionary
+
+    count = dictionary.write(source, out, words, data, overwrite)
+    print(f"{out}: {count} pronunciations")
+
+
+def fisher(
+    source: Annotated[Path, typer.Argument(help="Where LDC2004T19's data/trans is, at any depth.")],
+    out: Annotated[Path, typer.Argument(help="The text directory to write.")],
+    style: Annotated[
+        str, typer.Option(help="ami: in capitals; swbd: in small letters, with acronyms.")
+    ] = "ami",
+    overwrite: Overwrite = False,
+) -> None:
+    """Fisher's transcripts, as text for language models.
+
+    Example: chainstitch prepare fisher LDC2004T19 data/fisher_text --style ami
+    """
+    from chainstitch.utils.corpora import fisher as corpus
+
+    count = corpus.write_text(_existing(source, beside=out), out, style, overwrite)
+    print(f"{out}: {count} turns")
+
+
 def cifar10(
     source: Source,
     out: Sets,
@@ -221,6 +289,9 @@ SUBCOMMANDS = {
     "kaldi": kaldi,
     "folder": folder,
     "tedlium": tedlium,
+    "ami": ami,
+    "ami-dict": ami_dict,
+    "fisher": fisher,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "mnist": mnist,

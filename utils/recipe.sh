@@ -9,8 +9,8 @@
 # stages from $stage to $stop_stage. When a stage fails, the command that goes on from there is printed;
 # at the end, the time that each stage took. `"${overwrite_flag[@]}"` is --overwrite or nothing, by
 # $overwrite. `make OUT COMMAND...` leaves what is there alone, so that a recipe that was stopped goes on
-# by the same command. With $dry_run commands are printed and not run. `caller_path P` is the path P as seen from where the script was called, for a script
-# that has changed to its own directory by `cd` once.
+# by the same command. With $dry_run commands are printed and not run. `caller_path P` is the path P as
+# seen from where the script was called, for a script that has changed to its own directory by `cd` once.
 #
 # A recipe that is told to end (SIGTERM, SIGHUP, Ctrl-C) passes that on to the command that runs, waits
 # for it, as a training saves its state, and exits with 143, 129 or 130. A second Ctrl-C does not wait.

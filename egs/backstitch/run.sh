@@ -122,7 +122,11 @@ if [[ $kind == speech || $kind == digits ]]; then
 fi
 
 if stage 5 "table, pictures and verdict" "5 s" "1 MB"; then
+  command="egs/backstitch/run.sh --experiment $experiment"
+  if [[ $corpus ]]; then command+=" --corpus ${corpus##*/}"; fi
+  if [[ $quick == true ]]; then command+=" --quick true"; fi
+  if [[ $seeds ]]; then command+=" --seeds '$seeds'"; fi
   python local/gather.py "${asked[@]}" --exp "$exp" --plan "$exp/report$again.json" \
-    --out "$results/results/$name$again.json" --command "egs/backstitch/run.sh ${parse_options_given[*]}"
+    --out "$results/results/$name$again.json" --command "$command"
   python local/report.py "$results/results" --out "$results" --show "$name$again"
 fi

@@ -54,44 +54,29 @@ Example: egs/tedlium/run.sh --corpus TEDLIUM_release2
 passes="" without="" name="" # of systems.sh, and no options here
 . ../../utils/recipe.sh
 . ../../utils/systems.sh
-. local/steps.sh
 
 if [[ $conf != conf && $conf != conf/* ]]; then conf=$(caller_path "$conf"); fi
 if [[ $corpus ]]; then corpus=$(caller_path "$corpus"); fi
 # shellcheck source=conf/sizes.sh
 . "$conf/sizes.sh"
-exp=$work/exp lm=$data/lm lang=$data/lang ali=$exp/ali
-sets="dev test"
+dev=dev tests=test speakers=_180s nist_of_dev=true
+# LM weights and penalties that are tried: those of Kaldi's score_sclite.sh for chain models.
+points=(--lmwt 5:17 --wip "0,0.5,1")
+. ../../utils/table1.sh
+lang=$data/lang
 
-config() { if [[ -e $conf/$1 ]]; then echo "$conf/$1"; else echo "conf/$1"; fi; } # FILE
-
-# A system is exp/NET_FORM_sSEED.
-systems=()
-for net in $nets; do
-  for form in $forms; do
-    if [[ $form != baseline && $form != backstitch ]]; then
-      echo "$0: error: --forms '$form': wanted some of baseline backstitch" >&2
-      exit 2
-    fi
-    for seed in $seeds; do systems+=("$exp/${net}_${form}_s$seed"); done
-  done
-done
-net_of() { local name=${1##*/}; echo "${name%_*_s*}"; } # EXP
-passes_of() { # EXP
-  local name=${1##*/} variable=chain_passes
-  if [[ $name == lfr_ce_* ]]; then variable=ce_passes; fi
-  if [[ $name == *_backstitch_s* ]]; then variable+=_backstitch; fi
-  echo "${!variable}"
+# Kaldi decodes by chunks as long as those of training, with more context than there.
+chunks_of() { # EXP
+  case ${1##*/} in
+    tdnn_lstm_*) echo --chunk 140 --extra-left 50 ;;
+    blstm_*) echo --chunk 150 --extra-left 50 --extra-right 50 ;;
+    lfr_ce_tdnn_lstm_*) echo --chunk 40 --extra-left 40 ;;
+    lfr_ce_blstm_*) echo --chunk 20 --extra-left 40 --extra-right 40 ;;
+  esac
 }
 
-if $dry_run; then
-  # hours of release 2 that are left after Kaldi's clean-up, at three speeds
-  for system in "${systems[@]}"; do
-    echo "== ${system##*/}"
-    command chainstitch info "$conf/$(net_of "$system").toml" --num-pdfs "$num_pdfs" --hours 613.4 \
-      --passes "$(passes_of "$system")" | grep -E '^(parameters|archives|iterations|hours|gigabytes)'
-  done
-fi
+# hours of release 2 that are left after Kaldi's clean-up, at three speeds
+if $dry_run; then show_costs 613.4; fi
 
 if stage 0 "the archive" "hours with --download true" "110 GB"; then
   if $download; then
@@ -117,7 +102,7 @@ if stage 2 "longer training segments; speakers of 180 s" "1 minute" "200 MB"; th
     --start 0.15 --end 0.1 --last 0.1
   make "$data/train_180s" chainstitch data split-speakers "$data/train_long" --seconds 180 \
     --out "$data/train_180s"
-  for set in $sets; do
+  for set in $dev $tests; do
     make "$data/${set}_180s" chainstitch data split-speakers "$data/$set" --seconds 180 \
       --out "$data/${set}_180s"
   done
@@ -144,98 +129,50 @@ fi
 
 if stage 5 "features (40 MFCC; training at three speeds)" "3 hours by one job" "60 GB"; then
   features_of train_180s --augment
-  features_of_sets
+  features_of_tests train_180s
 fi
 
-flat=$exp/flat_s0
-if stage 6 "flat-start system" "10 hours of a GPU" "500 MB"; then
-  make "$exp/den_flat.npz" chainstitch den-graph "$(config flat.toml)" --data "$data/train_180s" \
-    --lang "$lang" --out "$exp/den_flat.npz"
-  train_one "$(config flat.toml)" "$flat" 0 train_180s_hires "$exp/den_flat.npz"
-  make "$flat/final.pt" combine_system "$flat"
-fi
+if stage 6 "flat-start system" "10 hours of a GPU" "500 MB"; then flat_start train_180s; fi
 
 clean=train_180s
 if $cleanup; then clean=train_cleaned; fi
 if stage 7 "clean-up of the transcripts; short segments joined" "4 hours" "30 GB"; then
-  if $cleanup; then
-    make "$data/train_180s_plain" extract_features conf/mfcc.toml "$data/train_180s" "$data/train_180s_plain"
-    make "$exp/cleanup" cleanup_jobs "$flat" "$data/train_180s_plain" "$exp/cleanup"
-    make "$data/train_cleaned" chainstitch cleanup cut "$exp/cleanup" --data "$data/train_180s" \
-      --lang "$lang" --out "$data/train_cleaned"
-  fi
+  if $cleanup; then clean_up train_180s "$data/train_cleaned"; fi
   make "$data/train_comb" chainstitch data combine-short "$data/$clean" --min 1.55 --out "$data/train_comb"
   features_of train_comb --augment
 fi
 
 if stage 8 "alignments; pronunciation and silence probabilities" "2 hours" "2 GB"; then
-  for set in train_comb dev; do
-    make "$ali/$set" chainstitch align "$flat" --data "$data/${set}_hires" --lang "$lang" \
-      --no-textgrid --device "$device" --out "$ali/$set"
-  done
-  if $probs; then
-    make "$data/dict_probs" chainstitch lang-probs "$ali/train_comb" --lang "$lang" \
-      --out "$data/dict_probs"
-    make "$data/lang_probs" chainstitch lang "$data/dict_probs" --oov unk --lm "$lm/small.arpa.gz" \
-      --out "$data/lang_probs"
-  fi
+  for set in train_comb dev; do align_with_flat "$set"; done
+  if $probs; then lexicon_probs train_comb "$lm/small.arpa.gz"; fi
 fi
 if $probs; then lang=$data/lang_probs; fi
 
 if stage 9 "context tree and denominator graph" "30 minutes" "100 MB"; then
-  make "$exp/tree" chainstitch tree --data "$data/train_comb_hires" --ali "$ali/train_comb" \
-    --lang "$lang" --leaves "$leaves" --out "$exp/tree"
-  make "$exp/den.npz" chainstitch den-graph "$conf/tdnn_lstm_1v.toml" --ali "$ali/train_comb" \
-    --lang "$lang" --tree "$exp/tree" --out "$exp/den.npz"
+  tree_and_den train_comb tdnn_lstm_1v
 fi
 
-if stage 10 "i-vectors" "2 hours" "5 GB"; then
-  make "$exp/ivector" chainstitch ivectors train "$(config ivector.toml)" \
-    --data "$data/train_180s_hires" --out "$exp/ivector"
-  # as Kaldi does: in training no more than two utterances know of each other
-  make "$data/train_comb_hires/ivectors.h5" chainstitch ivectors extract "$exp/ivector" \
-    --data "$data/train_comb_hires" --online --per-speaker --utterances 2
-  for set in $sets; do
-    make "$data/${set}_hires/ivectors.h5" chainstitch ivectors extract "$exp/ivector" \
-      --data "$data/${set}_hires" --online --per-speaker
-  done
-fi
+if stage 10 "i-vectors" "2 hours" "5 GB"; then ivectors_of train_180s train_comb; fi
 
-if stage 11 "train" "7 to 16 hours of a GPU a system" "4 GB a system"; then
-  for system in "${systems[@]}"; do
-    more=(--set "training.passes=$(passes_of "$system")" --ali "$ali/train_comb" --valid-ali "$ali/dev")
-    if [[ $system == *_baseline_s* ]]; then more+=(--set optim.backstitch.scale=0); fi
-    train_one "$conf/$(net_of "$system").toml" "$system" "${system##*_s}" train_comb_hires \
-      "$exp/den.npz" "${more[@]}"
-  done
-fi
+if stage 11 "train" "7 to 16 hours of a GPU a system" "4 GB a system"; then train_all train_comb; fi
 
-if stage 12 "combine the last models" "1 hour of a GPU a system" "300 MB a system"; then
-  for system in "${systems[@]}"; do make "$system/final.pt" combine_system "$system"; done
-fi
+if stage 12 "combine the last models" "1 hour of a GPU a system" "300 MB a system"; then combine_all; fi
 
 if stage 13 "decode dev and test, by chunks and by whole utterances" "2 hours a system" "500 MB a system"; then
-  for system in "${systems[@]}"; do
-    for set in $sets; do
-      # shellcheck disable=SC2046 # options are words
-      make "$system/decode_${set}" decode_part "$system" "$set" "decode_$set" $(chunks_of "$system")
-      make "$system/decode_${set}_whole" decode_part "$system" "$set" "decode_${set}_whole"
-    done
-  done
+  decode_all
 fi
 
 if stage 14 "rescore with the big language model" "1 hour a system" "100 MB a system"; then
-  for system in "${systems[@]}"; do
-    for set in $sets; do
-      make "$system/decode_${set}_big" chainstitch rescore "$system/decode_$set" --lang "$lang" \
-        --arpa "$lm/big.arpa.gz" "${points[@]}" --mbr --all-times --out "$system/decode_${set}_big"
-    done
-  done
+  rescore_all "$lm/big.arpa.gz"
 fi
 
 if stage 15 "score, choosing LM weight and penalty on dev; compare" "5 minutes a system" "10 MB a system"; then
   for system in "${systems[@]}"; do
-    for kind in "" _whole _big; do score_kind "$system" "$kind"; done
+    for kind in "" _whole _big; do
+      for set in $dev $tests; do
+        score_one "$system" "$set" "$kind" --stm "$data/$set/stm" --rule ted
+      done
+    done
   done
   chainstitch compare "${systems[@]}"
 fi

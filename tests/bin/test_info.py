@@ -131,14 +131,30 @@ def test_what_is_no_network_is_a_usage_error(tmp_path: Path, name: str, message:
 
 
 @pytest.mark.parametrize(
-    ("passes", "iterations"), [(12, 253), (0, 444)]  # Kaldi's 4 epochs; the config's 21 passes
-)  # fmt: skip
-def test_archives_and_iterations_of_ted_lium_are_kaldis(
-    repository: Path, capsys: pytest.CaptureFixture[str], passes: float, iterations: int
+    ("config", "hours", "passes", "pdfs", "parameters", "archives", "iterations"),
+    [
+        ("ami/conf/tdnn_lstm_1j", 69.44, 12, 3770, 43_447_156, 51, 87),  # Kaldi's 4 epochs
+        ("ami/conf/tdnn_lstm_1j", 70.50, 12, 3770, 43_447_156, 52, 89),
+        ("swbd/conf/tdnn_lstm_1e", 286, 12, 6050, 39_574_852, 208, 262),
+        ("swbd/conf/blstm_6k", 285.7, 12, 6050, 41_120_580, 259, 327),
+        ("tedlium/conf/tdnn_lstm_1v", 203.1, 12, 3608, 33_922_608, 148, 253),
+        ("tedlium/conf/tdnn_lstm_1v", 203.1, 0, 3608, 33_922_608, 148, 444),  # the config's 21
+    ],
+)
+def test_parameters_and_iterations_of_the_configs_are_kaldis(
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    config: str,
+    hours: float,
+    passes: float,
+    pdfs: int,
+    parameters: int,
+    archives: int,
+    iterations: int,
 ) -> None:
-    conf, hours = repository / "egs" / "tedlium" / "conf" / "tdnn_lstm_1v.toml", 203.1
     speeds = 1 / 0.9 + 1 + 1 / 1.1
-    info(conf, num_pdfs=3608, hours=speeds * hours, passes=passes, as_json=True)
+    path = repository / "egs" / f"{config}.toml"
+    info(path, num_pdfs=pdfs, hours=speeds * hours, passes=passes, as_json=True)
     found = json.loads(capsys.readouterr().out)
-    assert (found["parameters"], found["archives"]) == (33_922_608, 148)
+    assert (found["parameters"], found["archives"]) == (parameters, archives)
     assert found["iterations"] == iterations

@@ -97,7 +97,7 @@ def test_what_exists_is_left_untouched(place: Path, capsys: pytest.CaptureFixtur
         (("--grammar", "uniforn"), "wanted uniform"),
         (("--grammar", "uniform", "--oov", "skip"), "wanted error or graphemes"),
         (("--text", "nowhere"), "does not exist"),
-        (("--text", "TEXT", "--ngram-order", "9"), "wanted 1 to 5"),
+        (("--text", "TEXT", "--ngram-order", "9"), "less than or equal to 6"),
     ],
 )
 def test_bad_options_are_usage_errors(

@@ -23,7 +23,8 @@ def test_unknown_corpus_gets_the_nearest_name(
     assert run("digit", tmp_path, tmp_path / "data") == 2
     assert capsys.readouterr().err == (
         "chainstitch prepare: error: unknown corpus 'digit'; did you mean 'digits'? "
-        "known: yesno, digits, kaldi, folder, tedlium, cifar10, cifar100, mnist\n"
+        "known: yesno, digits, kaldi, folder, tedlium, ami, ami-dict, fisher, cifar10, cifar100, "
+        "mnist\n"
     )
     assert run("switchboard", tmp_path, tmp_path / "data") == 2
     assert "unknown corpus 'switchboard'; known: yesno, " in capsys.readouterr().err

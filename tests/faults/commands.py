@@ -110,6 +110,34 @@ COMMANDS = {
                   "prepare tedlium tedlium . --overwrite"],
         stays=SETS,
     ),
+    "prepare ami": Command(
+        "prepare ami ami place/new",
+        {"ami": "directory", "ami/annotations/corpusResources/meetings.xml": "meetings",
+         "ami/annotations/words/ES2002a.A.words.xml": "words.xml",
+         "ami/annotations/segments/ES2002a.A.segments.xml": "segments.xml",
+         "ami/ES2002a/audio/ES2002a.Headset-0.wav": "wav"},
+        "place", ["prepare ami ami ami --overwrite", "prepare ami ami ami/new"],
+        stays=SETS,
+    ),
+    "prepare ami annotations": Command(
+        "prepare ami ami place/new --mic sdm1 --annotations ami/annotations",
+        {"ami/annotations": "directory"},
+        "place", ["prepare ami wav ami/annotations --annotations ami/annotations --overwrite"],
+        needs="ami wav", stays=SETS,
+    ),
+    "prepare ami-dict": Command(
+        "prepare ami-dict cmudict place/new --words wordlist --data train",
+        {"cmudict": "lexicon", "wordlist": "vocabulary", **_set("train")},
+        "place", ["prepare ami-dict cmudict train --data train --overwrite",
+                  "prepare ami-dict kaldi/text kaldi --overwrite"],
+        needs="kaldi",
+    ),
+    "prepare fisher": Command(
+        "prepare fisher fisher place/new",
+        {"fisher": "directory", "fisher/data/trans/000/fe_03_00001.txt": "text"},
+        "place", ["prepare fisher fisher fisher --overwrite", "prepare fisher fisher fisher/new",
+                  "prepare fisher fisher . --overwrite"],
+    ),
     "prepare cifar10": Command(
         "prepare cifar10 cifar10 place/new --unofficial",
         {"cifar10": "directory", "cifar10/data_batch_1": "batch", "cifar10/batches.meta": "meta"},
@@ -144,6 +172,7 @@ COMMANDS = {
     "data split-speakers": _data("split-speakers train --seconds 1"),
     "data extend": _data("extend train"),
     "data merge": _data("merge train dev"),
+    "data parallel": _data("parallel train train"),
     "data copy": _data("copy train --utterance-prefix a-"),
     "data to-kaldi": _data("to-kaldi train"),
     "validate": Command(

@@ -42,6 +42,7 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
             ("prepare kaldi", "wav/s0/0.wav"),
             ("prepare folder", "wav/s0/0.wav"),
             ("prepare tedlium", "tedlium/train/sph/T_2001.sph"),
+            ("prepare ami", "ami/ES2002a/audio/ES2002a.Headset-0.wav"),
             ("align wavs", "wav/s0/0.wav"),
             ("transcribe", "wav/s0/0.wav"),
         )
@@ -57,6 +58,7 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
             ("lm train", "lexicon"),
             ("lm mix", "text.txt"),
             ("lm limit", "lexicon"),
+            ("prepare ami-dict", "wordlist"),
             ("lm perplexity", "text.txt"),
         )
     },

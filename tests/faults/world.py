@@ -29,6 +29,7 @@ from chainstitch.utils.data.images import write_images
 from chainstitch.utils.data.manifests import read_cuts, write_set
 from tests import images
 from tests.fakes.sctk import fake_sctk
+from tests.meetings import Person, write_annotations, write_audio
 from tests.toy import RATE, TRAINING, XCONFIG, Toy, align_evenly, build, run
 
 IVECTOR = "num_gauss = 4\ndim = 3\npca_dim = 8\nubm_iterations = 2\niterations = 1\n"
@@ -195,6 +196,7 @@ def _corpora(place: Path) -> None:
         for number in range(10 * digits.PER_DIGIT):
             os.link(one, recordings / f"{number % 10}_{speaker}_{number // 10}.wav")
     _tedlium(place / "tedlium")
+    _ami(place)
     generator = np.random.default_rng(0)
     for dataset, label in (("cifar10", "labels"), ("cifar100", "fine_labels")):
         form = cifar.FORMS[dataset][0]
@@ -227,6 +229,22 @@ def _tedlium(place: Path) -> None:
     (place / "TEDLIUM.152k.dic").write_text("low L OW\nhigh H IY\nit's IH S\n")
     (place / "LM").mkdir()
     (place / "LM/a.en.gz").write_bytes(gzip.compress(b"it 's low </s>\nhigh </s>\n", mtime=0))
+
+
+def _ami(place: Path) -> None:
+    """A meeting in each set, a dictionary, and a call of Fisher."""
+    names = ("ES2002a", "ES2011a", "ES2004a")
+    people = [Person("A", "FEE005", 0, [("Low , high .", 1.0, 2.0), ("low", 2.0, 3.0)])]
+    write_annotations(place / "ami/annotations", dict.fromkeys(names, people))
+    audio = [f"{name}.{mic}" for name in names for mic in ("Headset-0", "Array1-01")]
+    write_audio(place / "ami", audio, 4.0)
+    (place / "cmudict").write_text(";;; toy\nHIGH  HH IY1\nLOW  L OW1\nRISE  R AY1 Z\n")
+    (place / "wordlist").write_text("HIGH\nLOW\n")
+    trans = place / "fisher/data/trans/000"
+    trans.mkdir(parents=True)
+    (trans / "fe_03_00001.txt").write_text(
+        "# toy\n\n0.1 1.0 A: low high\n\n1.0 2.0 B: [laugh] low\n"
+    )
 
 
 def _images(place: Path) -> None:

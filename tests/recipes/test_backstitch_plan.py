@@ -58,9 +58,9 @@ def test_every_form_is_something_that_training_takes(local, name, monkeypatch):
     monkeypatch.setattr(build, "WRAPPERS", build.WRAPPERS.copy())
     for rows in experiment.rows:
         importlib.import_module(rows).add_rows()
-    least = experiment.rates[0], experiment.tune_seeds[0]
+    most = experiment.rates[-1], experiment.tune_seeds[0]  # shrinking bounds the rate
     for run in local.experiment.tuning_runs(experiment):
-        if (run.rate, run.seed) != least:
+        if (run.rate, run.seed) != most:
             continue
         net = RECIPE / "conf" / "nets" / f"{run.form.net or experiment.net}.toml"
         config = load_config(net, run.settings(experiment.settings))

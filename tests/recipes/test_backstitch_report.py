@@ -66,7 +66,7 @@ def content(effect: float = 0.1, against: str = "plain", verdict: str = "best") 
         "experiment": "toy", "question": "Does it?", "data": "toy", "error": "error %",
         "against": against, "choose_by": "valid_objf", "verdict": verdict, "command": "run.sh",
         "rates": [0.1], "tune_seeds": [100], "seeds": [0, 1, 2, 3], "passes": [10, 20],
-        "missing": 0, "unit": "image", "receipts": ["24 runs: commit abc"],
+        "missing": 0, "unit": "image", "receipts": ["commit abc"],
         "forms": {f: {"control": f == "dropout", "net": "n", "tried": [[]]} for f in gains},
         "chosen": {
             f"{form} at {passes} passes": {
@@ -143,11 +143,13 @@ def test_the_page_has_every_number_and_the_pictures_are_the_same_every_time(loca
         pictures.append([(tmp_path / place / f"toy{n}.png").read_bytes() for n in ("", "_tuning")])
     assert pictures[0] == pictures[1]
     page = (tmp_path / "a" / "RESULTS.md").read_text()
-    plain = "-0.200 ± 0.000 | -0.984 ± 0.013 | 0.784 ± 0.013 | 9.85 ± 0.13 |  | 3.0 | 4 |"
+    plain = "-0.200 ± 0.000 | -0.984 ± 0.013 | 0.784 ± 0.013 | 9.85 ± 0.13 |  |  |  | 3.0 | 4 |"
     assert f"| 10 | plain | 0.1* | {plain}" in page
     assert "3, 1 not converged" in page
     assert "**Verdict.** `1.0/1` with 20 passes" in page
-    assert "- 24 runs: commit abc" in page
+    assert "| [toy](#toy) | 1.0/1, 20 | plain | +0.100 (+0.092 to +0.108) better |" in page
+    details = (tmp_path / "results" / "toy.md").read_text()
+    assert "`run.sh`, 30 runs:\n\n- commit abc" in details
 
 
 def test_results_of_something_else_are_named(local, tmp_path):

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.recipe
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(recipe: str, *arguments: str) -> str:
+def run(recipe: str, *arguments: str, script: str = "run.sh") -> str:
     done = subprocess.run(
-        ["bash", str(ROOT / "egs" / recipe / "run.sh"), *arguments],
+        ["bash", str(ROOT / "egs" / recipe / script), *arguments],
         capture_output=True, text=True, timeout=1500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -42,6 +42,12 @@ def test_mini_at_reduced_size_and_again_from_the_middle(tmp_path):
     times = run("mini", *size, "--stage", "10", "--stop-stage", "10")
     medians = re.findall(r"^all +\d+ +(\S+)", times, re.MULTILINE)
     assert len(medians) == 2 and max(map(float, medians)) < 45  # ms; 13 at full size
+    one = ("--units", "tree", "--leaves", "40", "--rates", "1e-3 2e-3", "--passes", "1")
+    few = ("--tune-seeds", "100", "--seeds", "0")
+    aligned = run("mini", "--work", str(tmp_path), *one, *few, script="run_aligned.sh")
+    assert re.search(r"^rate of lfmmi_tree.rate:[12]e-3$", aligned, re.MULTILINE)
+    rows = re.findall(r"^test +(lfmmi|ce)_tree +(\S+)", aligned, re.MULTILINE)
+    assert [name for name, _ in rows] == ["lfmmi", "ce"] and all(float(w) < 90 for _, w in rows)
 
 
 def test_yesno_trains_and_scores_on_the_real_corpus(tmp_path, data_dir):

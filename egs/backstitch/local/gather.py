@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from chainstitch.utils.files import atomic_file
 
 OF_RUN = ("form", "passes", "rate", "variant", "seed", "own")
 OF_RESULT = ("converged", "train", "valid", "gap", "error", "strength", "seconds", "parameters")
-SHORT = 5  # digits of the values of a curve
+SHORT = 4  # digits of the values of a curve
 
 Row = dict[str, Any]
 
@@ -35,6 +34,7 @@ def gather(experiment: Experiment, exp: Path, plan: Path, command: str) -> Row:
     tuning = [_found(row, exp) for row in read_plan(exp / "tune.json")]
     runs = [_found(row, exp) for row in read_plan(plan)]
     done = [run for run in runs if run is not None]
+    tuned = [run for run in tuning if run is not None]
     if not done:
         raise UserError(f"{exp} has no reported run; begin with --stage 3")
     return {
@@ -49,8 +49,7 @@ def gather(experiment: Experiment, exp: Path, plan: Path, command: str) -> Row:
         },
         "chosen": json.loads((exp / "chosen.json").read_text(encoding="utf-8")),
         "unit": next((run["unit"] for run in done if run["converged"]), ""),
-        "receipts": receipts([run["receipt"] for run in done]),
-        "runs": done, "tuning": [run for run in tuning if run is not None],
+        "receipts": receipts([*done, *tuned]), "runs": done, "tuning": tuned,
     }  # fmt: skip
 
 
@@ -71,14 +70,17 @@ def _found(row: Row, exp: Path) -> Row | None:
     return found
 
 
-def receipts(all_: list[Row]) -> list[str]:
-    """One line for each commit, set of versions and machine, with the number of runs."""
-    lines = Counter(
+def receipts(runs: list[Row]) -> list[str]:
+    """A line for each commit, set of versions and machine; each run gets the number of its own."""
+    lines = [
         f"commit {one['commit']}; {', '.join(f'{k} {v}' for k, v in one['versions'].items())}; "
         f"{one['hardware']}"
-        for one in all_
-    )
-    return [f"{n} run{'s' if n > 1 else ''}: {line}" for line, n in lines.items()]
+        for one in (run["receipt"] for run in runs)
+    ]
+    different = list(dict.fromkeys(lines))
+    for run, line in zip(runs, lines, strict=True):
+        run["receipt"] = different.index(line)
+    return different
 
 
 def text(content: Row) -> str:

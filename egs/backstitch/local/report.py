@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Writes RESULTS.md and its pictures from all results/NAME.json, and prints one experiment.
 
+RESULTS.md has of each experiment question, verdict, table, picture and command. The rest is in
+results/NAME.md beside the .json: intervals of the differences, the picture of rates, and receipts.
+
 Example: report.py exp/results --out exp --show speech
 """
 
@@ -13,7 +16,7 @@ from pathlib import Path
 
 from experiment import AGAIN, key
 from figure import draw, draw_tuning
-from paired import Difference, Summary
+from paired import Summary
 from results import MEASURES, Cell, Results, read
 from verdict import RULE, interval, sentence
 
@@ -25,15 +28,16 @@ from chainstitch.utils.score.report import table_text
 ORDER = ("speech", "digits", "mnist_mlp", "mnist_convnet", "cifar_convnet", "ablations", "rivals")
 HEAD = f"""# Results
 
-Written by `local/report.py` from `results/*.json`, which has every run with its command. Where
-backstitch helps and where not: each section has the question, the verdict by rule, table, picture
-and command. The learning rate of each form, and what else it has to choose, was chosen for each
-number of passes on tuning runs, with other training data, other held-out data and other seeds than
-those reported; `*` marks a rate at the edge of those tried. Figures are means over seeds with
-standard deviation, of the model after the last pass. Gap: training less held-out objective.
-Strength: of backstitch over the run, 1 were its alpha full from the first iteration. Seconds: of
-training, one thread, on a machine that may have done other work. {RULE} Nothing is corrected
-for the number of comparisons.
+Where does backstitch help, and where not? Written by `local/report.py` from `results/*.json`.
+
+The learning rate of each form, and what else it has to choose, was chosen for each number of passes
+on tuning runs, with other training data, other held-out data and other seeds than those reported;
+`*` marks a rate at the edge of those tried. Figures are means over n seeds with standard deviation,
+of the model after the last pass. Gap: training less held-out objective. Strength: of backstitch
+over the run, 1 were its alpha full from the first iteration. Seconds: of training, one thread, on a
+machine that may have done other work.
+{RULE}
+Nothing is corrected for the number of comparisons.
 """
 
 
@@ -53,20 +57,38 @@ def value(found: Summary | None, digits: int) -> str:
 
 def figures(results: Results) -> list[list[str]]:
     """The first table."""
+    reference, error = results.reference, results.content["error"]
     lines = [[
-        "passes", "form", "rate", "train", "held-out", "gap", results.content["error"], "strength",
-        "seconds", "n",
+        "passes", "form", "rate", "train", "held-out", "gap", error, f"held-out less {reference}'s",
+        f"{error} less {reference}'s", "strength", "seconds", "n",
     ]]  # fmt: skip
     for (form, passes), cell in results.cells.items():
         chosen = results.content["chosen"][key(form, passes)]
         digits = 4 if results.content["unit"] == "frame" else 3
         lost = f", {cell.lost} not converged" if cell.lost else ""
+        other = None if form == reference else results.cells[reference, passes]
         lines.append([
             str(passes), form, f"{chosen['rate']:g}{'*' if chosen['edge'] else ''}",
             *(value(cell.summary(name), digits) for name in ("train", "valid", "gap")),
-            value(cell.summary("error"), 2), value(cell.summary("strength"), 2).split(" ±")[0],
+            value(cell.summary("error"), 2),
+            *(_told(cell, other, name, whole=False) for name in ("valid", "error")),
+            value(cell.summary("strength"), 2).split(" ±")[0],
             value(cell.summary("seconds"), 1).split(" ±")[0], f"{len(cell.runs)}{lost}",
         ])  # fmt: skip
+    return lines
+
+
+def overview(all_: Sequence[Results]) -> list[list[str]]:
+    """Of each experiment the form and passes that tuning preferred, against the reference."""
+    lines = [["experiment", "form, passes", "against", "held-out objective", "gap", "error", "n"]]
+    for results in all_:
+        ours = results.favourite()
+        if ours is not None and results.content["verdict"] == "best":
+            plain = results.cells[results.reference, ours.passes]
+            lines.append([
+                f"[{results.name}](#{results.name})", f"{ours.form}, {ours.passes}",
+                results.reference, *_row(ours, plain), str(len(ours.runs)),
+            ])  # fmt: skip
     return lines
 
 
@@ -90,19 +112,18 @@ def _row(cell: Cell, other: Cell) -> list[str]:
     return [_told(cell, other, measure) for measure in MEASURES]
 
 
-def _told(cell: Cell, other: Cell | None, measure: str, named: bool = False) -> str:
+def _told(
+    cell: Cell, other: Cell | None, measure: str, named: bool = False, whole: bool = True
+) -> str:
+    """A difference, its verdict where it has one, and with `whole` its interval."""
     found = None if other is None else cell.against(other, measure)
     if found is None:
         return ""
     whose = f"{other.form}, {other.passes}: " if named and other is not None else ""
-    return whose + _interval(found, MEASURES[measure])
-
-
-def _interval(found: Difference, larger_is_better: bool) -> str:
-    verdict = found.verdict(larger_is_better)
+    verdict = found.verdict(MEASURES[measure])
     mark = "" if verdict == "not told apart" else f" {verdict}"
     mean, low, high = interval(found)
-    return f"{mean} ({low} to {high}){mark}"
+    return f"{whose}{mean}{f' ({low} to {high})' if whole else ''}{mark}"
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> list[str]:
@@ -114,7 +135,20 @@ def markdown(lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def section(results: Results, again: Results | None = None) -> str:
-    """Question, answer, tables, pictures and command; and the answer with other seeds."""
+    """Of RESULTS.md: question, answer, table, picture and command; the answer with other seeds."""
+    content, name = results.content, results.name
+    others = [f"**Again**, {_seeds(again)}: {sentence(again)}", ""] if again else []
+    also = f", and again by `{again.content['command']}`" if again else ""
+    return "\n".join([
+        f"## {name}", "", content["question"], "", f"**Verdict.** {sentence(results)}", "", *others,
+        *markdown(figures(results)), "", f"![{name}]({name}.png)", "",
+        f"By `{content['command']}`{also}. Intervals of the differences, what was tuned and how, "
+        f"and receipts: [results/{name}.md](results/{name}.md).", "",
+    ])  # fmt: skip
+
+
+def details(results: Results, again: Results | None = None) -> str:
+    """results/NAME.md."""
     content, name = results.content, results.name
     settings = [
         f"{one} {' '.join(found['settings'])}"
@@ -123,27 +157,22 @@ def section(results: Results, again: Results | None = None) -> str:
     ]
     more = [f"Chosen besides the rate: {'; '.join(settings)}.", ""] if settings else []
     missing = [f"{content['missing']} reported runs are missing.", ""] if content["missing"] else []
-    others = [f"**Again**, {_seeds(again)}: {sentence(again)}", ""] if again else []
     return "\n".join([
-        f"## {name}", "", content["question"], "", f"**Verdict.** {sentence(results)}", "", *others,
-        *markdown(figures(results)), "",
-        "Paired differences, the same seeds, with 95 % interval:", "",
-        *markdown(differences(results)), "", f"![{name}]({name}.png)", "",
-        f"![{name}, learning rates]({name}_tuning.png)", "", *more, *missing,
+        f"# {name}", "", "Paired differences, the same seeds, with 95 % interval:", "",
+        *markdown(differences(results)), "",
+        f"![{name}, learning rates](../{name}_tuning.png)", "", *more, *missing,
         f"Rates tried: {', '.join(f'{rate:g}' for rate in content['rates'])}, by "
         f"{content['choose_by']}, seeds {_list(content['tune_seeds'])}; reported: "
-        f"{_seeds(results)}. By `{content['command']}`:", "",
-        *(f"- {line}" for line in content["receipts"]), "",
-        *(_again(name, again) if again else ()),
+        f"{_seeds(results)}. Each run with its command: [{name}.json]({name}.json).", "",
+        *_receipts(results), "",
+        *([f"With {_seeds(again)}:", "", *_receipts(again), ""] if again else []),
     ])  # fmt: skip
 
 
-def _again(name: str, again: Results) -> list[str]:
-    content = again.content
-    return [
-        f"With {_seeds(again)} (`results/{name}{AGAIN}.json`) by `{content['command']}`:", "",
-        *(f"- {line}" for line in content["receipts"]), "",
-    ]  # fmt: skip
+def _receipts(results: Results) -> list[str]:
+    content = results.content
+    number = len(content["runs"]) + len(content["tuning"])
+    return [f"`{content['command']}`, {number} runs:", "", *(f"- {r}" for r in content["receipts"])]
 
 
 def _seeds(results: Results) -> str:
@@ -169,9 +198,12 @@ def main() -> int:
         for name in names:
             draw(found[name], options.out / f"{name}.png")
             draw_tuning(found[name], options.out / f"{name}_tuning.png")
+            with atomic_file(options.results / f"{name}.md") as stream:
+                stream.write(details(found[name], found.get(f"{name}{AGAIN}")))
         sections = [section(found[name], found.get(f"{name}{AGAIN}")) for name in names]
         with atomic_file(page) as stream:
-            stream.write("\n".join([HEAD, *sections]))
+            table = markdown(overview([found[name] for name in names]))
+            stream.write("\n".join([HEAD, *table, "", *sections]))
         if options.show in found:
             shown = found[options.show]
             print(table_text(figures(shown)), "", table_text(differences(shown)), "", sep="\n")

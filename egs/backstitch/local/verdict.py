@@ -13,8 +13,8 @@ import math
 from paired import Difference
 from results import MEASURES, Cell, Results
 
-RULE = """Better, worse: the 95 %
-interval of the paired difference (Student's t, the same seeds) excludes 0."""
+RULE = """\
+Better, worse: the 95 % interval of the paired difference (Student's t, same seeds) excludes 0."""
 
 
 def interval(found: Difference) -> tuple[str, str, str]:

@@ -28,7 +28,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Automaton]:
     """The graph of a trigram of other sentences, and the trigram."""
     place = tmp_path_factory.mktemp("big")
     sentences = [line.split()[::-1] for line in TEXT]
-    (place / "arpa").write_text(ngram.kneser_ney(sentences, 3))
+    ngram.estimate(sentences, 3, place / "arpa")
     (place / "exp").mkdir()
     lang = write_lang(place / "lang", LEXICON, ngram.from_arpa(place / "arpa"))
     model = automaton(read_model(place / "arpa"), lang.words)

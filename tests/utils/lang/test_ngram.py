@@ -12,7 +12,7 @@ from typing import Any
 import kaldifst
 import pytest
 
-from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.errors import UserError
 from chainstitch.utils.lang import ngram
 
 Ngrams = dict[tuple[str, ...], tuple[float, float]]
@@ -56,38 +56,24 @@ def _sentences(number: int, vocabulary: int, seed: int) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("vocabulary", [3, 8, 40])
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_thirty_sentences_make_a_model_that_sums_to_one(vocabulary: int, order: int) -> None:
-    _assert_normalised(ngram.kneser_ney(_sentences(30, vocabulary, seed=vocabulary), order))
+@pytest.mark.parametrize("order", [2, 3])
+def test_thirty_sentences_make_a_model_that_sums_to_one(
+    tmp_path: Path, vocabulary: int, order: int
+) -> None:
+    sentences = _sentences(30, vocabulary, seed=vocabulary)
+    _assert_normalised(ngram.estimate(sentences, order, tmp_path / "arpa").read_text())
 
 
-def test_saturated_history_is_closed() -> None:
-    # after any of a and b everything there is has been seen: no mass is left for backing off
-    sentences = [["a", "b"], ["b", "a"], ["a"], ["a"], ["b"], ["a", "a"], ["b", "b"], ["a", "b"]]
-    arpa = ngram.kneser_ney(sentences, 2)
-    table = _parse(arpa)
-    assert table[("a",)][1] < 1e-90 and table[("b",)][1] < 1e-90
-    assert math.fsum(table[("a", w)][0] for w in ("a", "b", "</s>")) == pytest.approx(1, abs=1e-6)
+def test_one_sentence_makes_a_model_in_which_each_word_may_follow_each(tmp_path: Path) -> None:
+    arpa = ngram.estimate([["a", "b", "c"]], 3, tmp_path / "arpa").read_text()
     _assert_normalised(arpa)
-
-
-def test_order_falls_when_nothing_was_seen_twice(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        arpa = ngram.kneser_ney([["a", "b", "c"]], 3)
-    assert "using order 1 instead of 3" in caplog.text
     table = _parse(arpa)
-    assert {n for n in table if len(n) > 1} == set()
-    for word in ("a", "b", "c", "</s>"):
-        assert table[(word,)][0] == pytest.approx(0.25, abs=1e-6)
-    assert table[("<s>",)][0] < 1e-90
+    assert _probability(table, ("a",), "b") > _probability(table, ("a",), "c") > 0.01
 
 
-def test_text_without_words_and_silly_orders_are_errors() -> None:
+def test_text_without_words_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no words"):
-        ngram.kneser_ney([[], []])
-    for order in (0, 6):
-        with pytest.raises(UsageError, match="wanted 1 to 5"):
-            ngram.kneser_ney([["a"]], order)
+        ngram.estimate([[], []], 3, tmp_path / "arpa")
 
 
 def test_uniform_gives_each_word_and_the_end_the_same() -> None:
@@ -142,7 +128,7 @@ def _arpa_cost(table: Ngrams, sentence: list[str], order: int) -> float:
 
 def test_fst_of_an_estimated_model_has_its_probabilities(tmp_path: Path) -> None:
     sentences = _sentences(30, 8, seed=1)
-    arpa = ngram.kneser_ney(sentences, 2)
+    arpa = ngram.estimate(sentences, 2, tmp_path / "arpa").read_text()
     path, words = _words_txt(tmp_path, sorted({w for s in sentences for w in s}))
     g = ngram.from_text(sentences, 2)(path, words)
     table = _parse(arpa)

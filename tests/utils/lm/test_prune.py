@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from chainstitch.utils.errors import UsageError
-from chainstitch.utils.lang.ngram import kneser_ney
 from chainstitch.utils.lm.arpa_file import read_model
 from chainstitch.utils.lm.limit import limit
 from chainstitch.utils.lm.model import BackoffModel
@@ -76,8 +75,17 @@ def test_a_limited_model_adds_up_and_has_no_other_words(
 
 @pytest.mark.thorough  # 11 s; the definition holds of the small models above
 def test_sizes_on_the_penn_treebank(data_dir: Path, tmp_path: Path) -> None:
+    from kaldingram.train import NgramCounts
+
     lines = (data_dir / "ptb" / "ptb.train.txt").read_text(encoding="utf-8").splitlines()
-    (tmp_path / "arpa").write_text(kneser_ney([line.split() for line in lines[:20_000]], 3))
+    peer = NgramCounts(3)
+    for line in lines[:20_000]:
+        peer.add_raw_counts_from_line(line.strip())
+    peer.cal_discounting_constants()
+    peer.cal_f()
+    peer.cal_bow()
+    with (tmp_path / "arpa").open("w") as stream:
+        peer.print_as_arpa(stream)
     model = read_model(tmp_path / "arpa")
     assert model.counts == [9618, 157_814, 307_946]
     prune(model, Pruning(ENTROPY, 1e-7))

@@ -32,10 +32,10 @@ def subset(
         int, typer.Option(min=0, max=10**9, help="Utterances; with per-speaker, of each.")
     ] = 0,
     how: Annotated[
-        Literal["even", "first", "last", "shortest", "speakers", "per-speaker"],
+        Literal["even", "first", "last", "rest", "shortest", "speakers", "per-speaker"],
         typer.Option(
-            help="Spread evenly over the order of ids; the first, last or shortest; whole speakers "
-            "until there are so many; or so many of each speaker."
+            help="Spread evenly over the order of ids; the first, last, all but the first, or "
+            "shortest; whole speakers until there are so many; or so many of each speaker."
         ),
     ] = "even",
     ids: Annotated[

@@ -212,6 +212,72 @@ def fisher(
     print(f"{out}: {count} turns")
 
 
+def swbd(
+    source: Annotated[Path, typer.Argument(help="LDC97S62: its .sph lie at any depth.")],
+    out: Annotated[Path, typer.Argument(help="Directory that gets train/, dict/ and lm_text/.")],
+    transcripts: Annotated[
+        Path | None,
+        typer.Option(help="Those of openslr.org/5; or SOURCE/swb_ms98_transcriptions."),
+    ] = None,
+    conv_tab: Annotated[
+        Path | None, typer.Option(help="Who speaks: conv.tab; or each side is a speaker.")
+    ] = None,
+    lm_dev_lines: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Transcripts held out from the LM text.")
+    ] = 10_000,
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Switchboard-1: the training set, the dictionary with acronyms, and the text for LMs.
+
+    Example: chainstitch prepare swbd LDC97S62 data --transcripts swb_ms98_transcriptions
+    """
+    from chainstitch.utils.corpora import swbd as corpus
+
+    for given in filter(None, (source, transcripts)):
+        _existing(given, beside=out)
+    counts = corpus.prepare(
+        source, out, transcripts=transcripts, conv_tab=conv_tab, lm_dev_lines=lm_dev_lines,
+        skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
+    _report(out, counts)
+
+
+def eval2000(
+    source: Annotated[Path, typer.Argument(help="LDC2002S09: hub5e_00, or where it lies.")],
+    out: Annotated[Path, typer.Argument(help="The set directory to write.")],
+    transcripts: Annotated[Path, typer.Option(help="LDC2002T43.")],
+    calls: Annotated[int, typer.Option(min=1, max=10**6, help="So many there must be.")] = 40,
+    overwrite: Overwrite = False,
+) -> None:
+    """Switchboard's test set, Hub5 2000, with its stm and glm.
+
+    Example: chainstitch prepare eval2000 LDC2002S09 data/eval2000 --transcripts LDC2002T43
+    """
+    from chainstitch.utils.corpora import swbd_eval as corpus
+
+    count = corpus.prepare_eval2000(
+        _existing(source), out, transcripts=_existing(transcripts), calls=calls,
+        overwrite=overwrite,
+    )  # fmt: skip
+    _report(out.parent, {out.name: count})
+
+
+def rt03(
+    source: Annotated[Path, typer.Argument(help="LDC2007S10, with data/ in it.")],
+    out: Annotated[Path, typer.Argument(help="The set directory to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """The telephone calls of RT-03, a test set for Switchboard, with its stm and glm.
+
+    Example: chainstitch prepare rt03 LDC2007S10 data/rt03
+    """
+    from chainstitch.utils.corpora import swbd_eval as corpus
+
+    count = corpus.prepare_rt03(_existing(source), out, overwrite=overwrite)
+    _report(out.parent, {out.name: count})
+
+
 def cifar10(
     source: Source,
     out: Sets,
@@ -292,6 +358,9 @@ SUBCOMMANDS = {
     "ami": ami,
     "ami-dict": ami_dict,
     "fisher": fisher,
+    "swbd": swbd,
+    "eval2000": eval2000,
+    "rt03": rt03,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "mnist": mnist,

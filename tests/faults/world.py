@@ -25,6 +25,7 @@ import soundfile
 
 from chainstitch.nnet.chain import DenominatorGraph
 from chainstitch.utils.corpora import cifar, digits, mnist
+from chainstitch.utils.corpora.swbd_dict_patch import DELETED
 from chainstitch.utils.data.images import write_images
 from chainstitch.utils.data.manifests import read_cuts, write_set
 from tests import images
@@ -197,6 +198,7 @@ def _corpora(place: Path) -> None:
             os.link(one, recordings / f"{number % 10}_{speaker}_{number // 10}.wav")
     _tedlium(place / "tedlium")
     _ami(place)
+    _swbd(place)
     generator = np.random.default_rng(0)
     for dataset, label in (("cifar10", "labels"), ("cifar100", "fine_labels")):
         form = cifar.FORMS[dataset][0]
@@ -245,6 +247,39 @@ def _ami(place: Path) -> None:
     (trans / "fe_03_00001.txt").write_text(
         "# toy\n\n0.1 1.0 A: low high\n\n1.0 2.0 B: [laugh] low\n"
     )
+
+
+def _swbd(place: Path) -> None:
+    """A call of Switchboard and one of each of its test sets, all of the same sound."""
+    sound = 0.1 * np.sin(np.outer(np.arange(RATE), (1.0, 1.1)))
+    english = "eval03/english/cts"
+    for name in ("swbd/sw02001", "hub5/english/en_4156", f"rt03/data/audio/{english}/sw_45142"):
+        audio = place / f"{name}.sph"
+        audio.parent.mkdir(parents=True)
+        soundfile.write(audio, sound, RATE, "ULAW", format="NIST")
+    lines = "{0} 0.00 0.10 [silence]\n{0} 0.10 0.30 low\n{0} 0.30 0.40 high low\n"
+    ms98 = place / "ms98/20/2001"
+    ms98.mkdir(parents=True)
+    for side in "AB":
+        text = lines.format(f"sw2001{side}-ms98-a-0001")
+        (ms98 / f"sw2001{side}-ms98-a-trans.text").write_text(text)
+    (place / "ms98/sw-ms98-dict.text").write_text(f"low l ow\n{DELETED}")
+    (place / "conv.tab").write_text('2001,"A TOPIC OF SOME LENGTH",1012,1055\n')
+    times = ("0.10 0.30", "0.30 0.40")
+    pem = "".join(f"en_4156 A unknown {one}\n" for one in times)
+    (place / "hub5/english/hub5e_00.pem").write_text(pem)
+    reference = place / "hub5text/reference"
+    reference.mkdir(parents=True)
+    stm = "".join(f"en_4156 A en_4156_A {one} <O,en> LOW\n" for one in times)
+    (reference / "hub5e00.english.000405.stm").write_text(stm)
+    (reference / "en20000405_hub5.glm").write_text(GLM)
+    reference = place / "rt03/data/references" / english
+    reference.mkdir(parents=True)
+    stm = "".join(f"sw_45142 1 sw_45142_A {one} <O,en> low\n" for one in times)
+    (reference / "a.stm").write_text(stm)
+    rules = place / "rt03/data/trans_rules"
+    rules.mkdir()
+    (rules / "en20030506.glm").write_text(GLM)
 
 
 def _images(place: Path) -> None:

@@ -346,6 +346,15 @@ COMMANDS = {
          f" --ali ali --valid-ali ali_dev {CPU} --nj 1 --overwrite --out ali"],
         needs="train.toml train_hires dev_hires lang den.npz ali_dev",
     ),
+    "train ali-lattice": Command(
+        "train train.toml --data dev_hires --valid dev_hires --lang lang --den den.npz"
+        f" --ali-lattice ali_dev --out place/new_s0 --set training.passes=1 --nj 1 {CPU}",
+        {"ali_dev": "directory", "ali_dev/lattices.gz": "phone lattices"},
+        "place",
+        ["train train.toml --data dev_hires --valid dev_hires --lang lang --den den.npz"
+         f" --ali-lattice ali_dev {CPU} --nj 1 --overwrite --out ali_dev"],
+        needs="train.toml dev_hires lang den.npz",
+    ),
     "train ivectors": Command(
         "train v.toml --data train_hires --valid dev_hires --lang lang --den den.npz"
         f" --out place/new_s0 --set training.passes=1 --nj 1 {CPU}",
@@ -407,7 +416,7 @@ COMMANDS = {
          for out in ("dev_hires", "lang", "exp/a_s0", ".")],
     ),
     "align wavs": Command(
-        "align exp/a_s0 wav/s0/0.wav wav/s0/1.wav --max-dropped 1 --out place/new",
+        "align exp/a_s0 wav/s0/0.wav wav/s0/1.wav --max-dropped 1 --lattices --out place/new",
         {**WAV, "wav/s0/0.txt": "txt", **INPUTS, **FEATURES},
         "place",
         [f"align exp/a_s0 wav/s0/0.wav --max-dropped 1 --overwrite --out {out}"

@@ -121,6 +121,7 @@ KINDS = {
     "den": Kind(by.arrays(src=_words), by.arrays(src=_longer), BINARY),
     "tree": Kind(by.arrays(question=_words), by.arrays(question=_longer), BINARY),
     "ali": Kind(by.edited(r" \d+ ;", " six ;"), by.edited(r" \d+ ;", " 600 ;")),
+    "phone lattices": Kind(by.edited(r" \d+ ;", " six ;"), by.edited(r" \d+ ;", " 600 ;")),
     "checkpoint": Kind(by.untyped_model, by.resized_model, BINARY),
     "ivector model": Kind(by.state(lambda s: [1, 2]), by.resized_ivector, BINARY),
     "train.jsonl": Kind(by.edited('"iter": 0', '"iter": "none"')),

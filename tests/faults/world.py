@@ -130,7 +130,7 @@ def _speech(place: Path, toy: Toy) -> None:
         ["decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out", exp / "decode_lattices",
          "--lmwt", "10", "--wip", "0", "--nj", "1", "--write-lattices"],
         ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
-         "--max-dropped", "1"],
+         "--max-dropped", "1", "--lattices"],
         ["cleanup", "decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out",
          place / "edits", "--nj", "1"],
         ["tree", "--data", toy.train, "--ali", place / "ali", "--lang", toy.lang, "--out",

@@ -39,6 +39,7 @@ from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
 from chainstitch.utils.data.ivectors import IvectorReader
+from chainstitch.utils.data.lattice_file import LatticeFile
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.data.pseudo_speakers import split_speakers
 from chainstitch.utils.data.segment_times import extend_set
@@ -226,6 +227,10 @@ def alignments(path: Path) -> None:
     list(read_alignments(path, read_lang(up(path, "lang")).phones).items())
 
 
+def phone_lattices(path: Path) -> None:
+    list(LatticeFile(path, read_lang(up(path, "lang")).phones).values())
+
+
 def tree(path: Path) -> None:
     Tree.load(path).leaves()
 
@@ -388,6 +393,7 @@ READERS = {
     "fst text": Reader("den.txt", fst, allowed=(ValueError,)),
     "fst binary": Reader("den.fst", fst, allowed=(ValueError,)),
     "ali.gz": Reader("ali/ali.gz", alignments, "lang"),
+    "lattices.gz of phones": Reader("ali_dev/lattices.gz", phone_lattices, "lang"),
     "ctm": Reader("ctm", ctm_words),
     "decoded ctm": Reader(f"{DECODED}/ctm", read_ctm),
     "stm": Reader("stm", check_stm),

@@ -48,7 +48,7 @@ def den_graph(
     from chainstitch.utils import config as configs
     from chainstitch.utils.data.alignments import FILE as ALI
     from chainstitch.utils.data.alignments import read_alignments
-    from chainstitch.utils.data.manifests import cut_text, read_cuts
+    from chainstitch.utils.data.sentences import transcripts
     from chainstitch.utils.errors import UsageError, UserError
     from chainstitch.utils.hmm.tree import FILE as TREE
     from chainstitch.utils.hmm.tree import Tree
@@ -72,8 +72,8 @@ def den_graph(
     elif data is None:
         raise UsageError("no text for the phone LM; give --data SET or --ali DIR")
     else:
-        transcripts = [cut_text(cut).split() for cut in read_cuts(data)]
-        found = {w for words in transcripts for w in language.known(words)}
+        lines = list(transcripts(data))  # lists of words would take some six times as much
+        found = {w for line in lines for w in language.known(line.split())}
         unknown = sorted(found - set(language.lexicon))
         if unknown:
             raise UserError(
@@ -82,7 +82,7 @@ def den_graph(
             )
         between, edges = graph.silence_between, graph.silence_edges
         sentences = phone_sentences(
-            transcripts, language, between, edges, graph.shuffle_words, seed
+            map(str.split, lines), language, between, edges, graph.shuffle_words, seed
         )
     try:
         lm = estimate_phone_lm(

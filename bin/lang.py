@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,7 @@ def lang(
         chainstitch lang data/lexicon.txt --text data/train --out data/lang
         chainstitch lang data/dict --oov unk --lm lm.arpa.gz --out data/lang
     """
-    from chainstitch.utils.data.sentences import read_sentences
+    from chainstitch.utils.data.sentences import numbered_sentences
     from chainstitch.utils.errors import UsageError
     from chainstitch.utils.lang import lexicon as lexicons
     from chainstitch.utils.lang import ngram
@@ -78,8 +79,9 @@ def lang(
         raise UsageError("no lexicon; give LEXICON, or --oov graphemes to go by the letters")
     inputs = [lexicon, *(text or []), lm, *(words_from or []), extra_lexicon]
     check_directory(out, "lang", overwrite, inputs)
-    sentences = [words for source in text or [] for words in read_sentences(source)]
-    others = [words for source in words_from or [] for words in read_sentences(source)]
+    # as lines: lists of words would take some six times as much
+    lines = [line for source in text or [] for _, line in numbered_sentences(source)]
+    others = (line.split() for source in words_from or [] for _, line in numbered_sentences(source))
     chosen = None if silence_phones is None else silence_phones.split()
     given = read_dictionary(lexicon, chosen)
     entries = given.lexicon
@@ -87,7 +89,7 @@ def lang(
         extra = lexicons.read_lexicon(extra_lexicon, given.silences)
         entries = lexicons.merge(entries, extra)
     called = str(lexicon or extra_lexicon)
-    counts = lexicons.count_words([*sentences, *others])
+    counts = lexicons.count_words(chain(map(str.split, lines), others))
     entries = lexicons.add_missing(entries, counts, oov, unk, called)
     unknown = unk if oov == "unk" else None
     if not entries:
@@ -96,7 +98,7 @@ def lang(
     if lm is not None:
         g = ngram.from_arpa(lm)
     else:
-        known = [lexicons.known_words(words, entries, unknown) for words in sentences]
+        known = (lexicons.known_words(line.split(), entries, unknown) for line in lines)
         g = ngram.from_text(known, ngram_order) if text else ngram.from_words()
     written = write_lang(out, entries, g, overwrite, given.silences, given.probabilities, unknown)
     logging.getLogger(__name__).info(

@@ -4,10 +4,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-usage="Usage: tests/slurm/run.sh [--shell] [pytest arguments]
+usage="Usage: tests/slurm/run.sh [--shell | --do COMMAND...] [pytest arguments]
 Starts Slurm (Debian's slurm-wlm and munge; installs them when it can) and runs tests/slurm and the
 contract of \`chainstitch run\` against it, about 5 minutes; then stops it.
-  --shell   a shell with this Slurm instead of the tests: sbatch, squeue, chainstitch run --backend slurm"
+  --shell   a shell with this Slurm instead of the tests: sbatch, squeue, chainstitch run --backend slurm
+  --do      a command instead of the tests, say
+            python -m tests.recipes.kill_tedlium --place DIR --cmd slurm"
 
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then
   echo "$usage"
@@ -122,6 +124,10 @@ fi
 if [[ ${1:-} == --shell ]]; then
   bash -i || true
   exit 0
+fi
+if [[ ${1:-} == --do ]]; then
+  "${@:2}"
+  exit
 fi
 export CHAINSTITCH_TEST_BACKENDS=slurm
 if (($# == 0)); then set -- tests/slurm tests/bin/test_run_contract.py; fi

@@ -18,15 +18,30 @@ def numbered_sentences(source: Path | str) -> Iterator[tuple[int, str]]:
     """
     source = Path(source)
     if source.is_dir():
-        from chainstitch.utils.data.manifests import cut_text, read_cuts
-
-        return enumerate(map(cut_text, read_cuts(source)), start=1)
+        return enumerate(transcripts(source), start=1)
     if not source.is_file():
         raise UsageError(
             f"{source} does not exist; give a text, a sentence a line, plain or .gz, or a data "
             "directory"
         )
     return texts.numbered(source)
+
+
+def transcripts(data: Path | str) -> Iterator[str]:
+    """What is said in each utterance of a set (or feature) directory, in file order.
+
+    Raises:
+        UsageError, UserError: as `manifests.read_cuts`; at the end, where ids do not go together.
+    """
+    from chainstitch.utils.data.identifiers import check_apart
+    from chainstitch.utils.data.manifests import cut_text, cuts_file
+    from chainstitch.utils.data.set_stream import rows
+
+    ids = []
+    for row in rows(data, in_order=False):
+        ids.append(row.cut.id)
+        yield cut_text(row.cut)
+    check_apart(ids, cuts_file(data))
 
 
 def read_sentences(source: Path | str) -> list[list[str]]:

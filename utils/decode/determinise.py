@@ -25,6 +25,11 @@ within the beam need.
 All costs are those of the search (lmwt 10). At another lmwt another way to say the same words may
 be the cheaper one; it is gone, as it is with Kaldi.
 
+Where even that is too much (MOST), the arcs made so far hold all that lies below the f of the next
+subset in the queue: it is made again with a beam just below that, in which this subset, and what
+else has its f, is not. Where so many paths cost as little as the best that no beam tells them apart
+(or MOST is too few for the best), the best path alone is what remains.
+
 Costs are in float64. Two subsets are equal if states and pdfs are, and costs to SAME: the sums of
 two paths, in another order, differ in the last digits.
 """
@@ -60,25 +65,33 @@ MOST = 300_000  # arcs of a lattice; where there would be more the beam is made 
 SLACK = 1e-6  # of the beam, for rounding
 
 
-def determinise(lattice: Any, beam: float) -> CompactLattice:
+def determinise(
+    lattice: Any, beam: float, name: str = "a lattice", most: int = MOST
+) -> CompactLattice:
     """The compact lattice of a `kaldifst.Lattice` of the search.
 
     Args:
         beam: what costs more than the best path by more is left out.
+        name: of the utterance, for messages.
+        most: about how many arcs it may have; where there are more the beam is narrowed.
     """
     start, counts, final, pdf, word, weight, target = search_arrays(lattice)
     first = np.concatenate([[0], np.cumsum(counts)])
-    arcs, costs, made, book, within = _determinise(
-        start, first, target, word, pdf, weight, final, beam, MOST
-    )
-    if within < beam:  # all that lies so near the best path is there, and more that is of no use
-        log.warning(
-            "a lattice would have more than %d arcs; its beam is %.2f instead of %g", MOST, within,
-            beam,
-        )  # fmt: skip
-        arcs, costs, made, book, _ = _determinise(
-            start, first, target, word, pdf, weight, final, within, 2 * MOST
-        )
+
+    inputs = (start, first, target, word, pdf, weight, final)
+    arcs, costs, made, book, within = _determinise(*inputs, beam, most)
+    if within < beam:
+        narrower = within >= 0.0
+        if narrower:
+            arcs, costs, made, book, again = _determinise(*inputs, within, 2 * most)
+            narrower = again == within
+        if narrower:
+            how = f"its beam is {within:.2f} instead of {beam:g}"
+        else:
+            how = "no beam makes it fewer; the best path alone is kept"
+            inputs = _best_alone(*inputs)
+            arcs, costs, made, book, _ = _determinise(*inputs, 0.0, len(inputs[2]) + 1)
+        log.warning("%s: the lattice would have more than %d arcs; %s", name, most, how)
     arcs, costs = arcs[:made], costs[:made]
     end = int(arcs[:, :2].max(initial=0)) + 1
     arcs[arcs[:, 1] < 0, 1] = end
@@ -87,9 +100,51 @@ def determinise(lattice: Any, beam: float) -> CompactLattice:
     return in_order(end, rows, [spelled(s, labels, shorter) for s in arcs[:, 3].tolist()])
 
 
+def _best_alone(
+    start: int, first: Ints, target: Ints, word: Ints, pdf: Ints, weight: Floats, final: Floats
+) -> tuple[Any, ...]:
+    """A search's lattice with the arcs of a best path only."""
+    path, end = _best_arcs(start, first, target, weight, final)
+    path = np.sort(path)  # as the states that they leave
+    states = len(first) - 1
+    counts = np.bincount(np.searchsorted(first, path, "right") - 1, minlength=states)
+    one_end = np.where((np.arange(states) == end)[:, None], final, np.inf)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    return start, first, target[path], word[path], pdf[path], weight[path], one_end
+
+
 @njit()
 def _total(costs: Floats, row: int) -> Any:
     return costs[row, 0] + costs[row, 1]
+
+
+@njit()
+def _to_end(order: Ints, first: Ints, target: Ints, weight: Floats, final: Floats) -> Floats:
+    """beta of (2) of each state."""
+    beta = np.empty(len(order))
+    for n in range(len(order) - 1, -1, -1):
+        q = order[n]
+        beta[q] = _total(final, q)
+        for arc in range(first[q], first[q + 1]):
+            beta[q] = min(beta[q], _total(weight, arc) + beta[target[arc]])
+    return beta
+
+
+@njit()
+def _best_arcs(
+    start: int, first: Ints, target: Ints, weight: Floats, final: Floats
+) -> tuple[Ints, int]:
+    """The arcs of a cheapest path, and the state where it ends."""
+    beta = _to_end(state_order(first, target), first, target, weight, final)
+    path, count, q = np.empty(len(first), np.int64), 0, start
+    while _total(final, q) > beta[q]:
+        best = first[q]
+        for arc in range(first[q], first[q + 1]):
+            if _total(weight, arc) + beta[target[arc]] == beta[q]:
+                best = arc
+        path[count], q = best, target[best]
+        count += 1
+    return path[:count], q
 
 
 @njit()
@@ -168,18 +223,17 @@ def _determinise(
     beam: float, most: int,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Arcs (source, target or -1 for the end, word, string), their costs, their number, the book;
-    and the beam within which that is all: `beam`, or less where there are more than `most` arcs.
+    and `beam`, or where there are more than `most` arcs a smaller one for which the arcs that are
+    there suffice; negative where there is none.
     """
     states = len(first) - 1
     order = state_order(first, target)
-    rank = np.empty(states, np.int64)
-    beta, matters = np.empty(states), np.zeros(states, np.bool_)
-    for n in range(states - 1, -1, -1):
+    rank, beta = np.empty(states, np.int64), _to_end(order, first, target, weight, final)
+    matters = np.zeros(states, np.bool_)
+    for n in range(states):
         q = order[n]
-        rank[q], beta[q] = n, _total(final, q)
-        matters[q] = beta[q] < np.inf
+        rank[q], matters[q] = n, _total(final, q) < np.inf
         for arc in range(first[q], first[q + 1]):
-            beta[q] = min(beta[q], _total(weight, arc) + beta[target[arc]])
             matters[q] |= word[arc] != 0
     limit = beta[start] + beam + SLACK
 
@@ -269,7 +323,7 @@ def _determinise(
             if index[source, 2]:
                 source = -1
         if source < 0 or made > most:
-            within = beam if source < 0 else max(ahead - beta[start] - SLACK, 0.0)
+            within = beam if source < 0 else ahead - beta[start] - 2 * SLACK
             return arcs, arc_costs, made, book, within
         index[source, 2] = 1
         left, least, end = 0, np.inf, -1

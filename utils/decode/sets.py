@@ -289,7 +289,7 @@ class _Work:
         lattice = self._decoder.decode(log_likes, name)
         compact = None
         if wanted.compact and lattice.frames:
-            compact = determinise(lattice.raw, self._beam)
+            compact = determinise(lattice.raw, self._beam, name)
         text = to_text(name, compact) if compact is not None and wanted.lattices else ""
         if compact is not None and wanted.mbr:
             made = outcome(name, compact, self._graph, self._lm, wanted)

@@ -34,11 +34,11 @@ UNKNOWN = {"<unk>", "<UNK>", "[UNK]"}
 
 def from_text(sentences: Iterable[Sequence[str]], order: int = 3) -> Grammar:
     """The grammar of `write_lang` that is estimated from sentences by `estimate`."""
-    kept = list(sentences)
+    kept = [" ".join(words) for words in sentences]  # lists of words take six times as much
 
     def grammar(words_txt: Path, words: Mapping[str, int]) -> Any:
         with tempfile.TemporaryDirectory(prefix="chainstitch-") as scratch:
-            arpa = estimate(kept, order, Path(scratch) / "arpa")
+            arpa = estimate(map(str.split, kept), order, Path(scratch) / "arpa")
             return arpa_fst(arpa, words_txt, words, "the language model estimated from the text")
 
     return grammar

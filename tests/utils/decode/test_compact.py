@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 from pathlib import Path
 from typing import Any
 
+import kaldifst
 import numpy as np
 import pytest
 
@@ -66,6 +68,64 @@ def test_every_sequence_of_words_in_the_beam_has_one_path_its_best(
             assert lattice.graph[path].sum() == pytest.approx(graph_cost, abs=1e-3)
             assert lattice.acoustic[path].sum() == pytest.approx(acoustic, abs=1e-3)
             assert tuple(lattice.frames_of(path)) == pdfs
+
+
+def test_too_many_arcs_narrow_the_beam_to_the_one_that_is_said(
+    caplog: pytest.LogCaptureFixture, trigram: Graph
+) -> None:
+    log_likes = np.random.default_rng(0).normal(size=(6, trigram.num_pdfs)).astype(np.float32)
+    raw = LatticeDecoder(trigram, beam=30.0, lattice_beam=6.0).decode(log_likes).raw
+    best = _best_by_words(raw)
+    least = min(best.values())[0]
+    whole, sizes = len(determinise(raw, 6.0)), []
+    assert whole > 50 and not caplog.messages
+    for most in (8, 20, 40):
+        caplog.clear()
+        lattice = determinise(raw, 6.0, "utt-7", most)
+        (message,) = caplog.messages
+        said = re.fullmatch(
+            rf"utt-7: the lattice would have more than {most} arcs; "
+            r"its beam is ([\d.]+) instead of 6",
+            message,
+        )
+        assert said
+        costs, paths = lattice.costs(), all_paths(lattice)
+        assert len({arc for path in paths for arc in path}) == len(lattice)  # no dead ends
+        found = {tuple(lattice.words_of(path)): path for path in paths}
+        assert len(found) == len(paths)
+        near = least + float(said[1]) - 6e-3
+        assert set(found) >= {words for words, (cost, *_) in best.items() if cost < near}
+        for words, path in found.items():
+            assert costs[path].sum() == pytest.approx(best[words][0], abs=1e-3)
+            assert tuple(lattice.frames_of(path)) == best[words][3]
+        sizes.append(len(lattice))
+    assert 0 < sizes[0] < sizes[1] < sizes[2] < whole
+
+
+def test_of_paths_that_no_beam_tells_apart_the_best_alone_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # two ways through 12 words, each 1 or 2, with other pdfs; all cost the same, so there are 2^12
+    # sequences and no two of them end in the same subset
+    raw, words = kaldifst.Lattice(), 12
+    free = kaldifst.LatticeWeight(0.0, 0.0)
+    states = [raw.add_state() for _ in range(2 * words + 2)]
+    raw.start = states[0]
+    for n in range(words):
+        for way in (0, 1):
+            source = states[2 * n + way] if n else states[0]
+            for word in (1, 2):
+                pdf = 1 + 2 * word + way
+                raw.add_arc(source, kaldifst.LatticeArc(pdf, word, free, states[2 * n + 2 + way]))
+    for way in (0, 1):
+        raw.set_final(states[2 * words + way], free)
+    assert len(determinise(raw, 2.0)) > 2**words
+    lattice = determinise(raw, 2.0, "utt-7", 100)
+    assert caplog.messages[0].endswith("no beam makes it fewer; the best path alone is kept")
+    (path,) = all_paths(lattice)
+    assert len(lattice.words_of(path)) == len(lattice.frames_of(path)) == words
+    assert lattice.costs()[path].sum() == 0.0
+    assert [pdf // 2 for pdf in lattice.frames_of(path)] == lattice.words_of(path)
 
 
 @pytest.mark.parametrize("seed", range(5))

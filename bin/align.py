@@ -31,7 +31,10 @@ def align(
         bool, typer.Option("--weights", help="Count the denominator's phone LM, as training does.")
     ] = False,
     acoustic_scale: Annotated[
-        float, typer.Option(min=1e-3, max=1000, help="Of the outputs; matters with --weights only.")
+        float,
+        typer.Option(
+            min=1e-3, max=1000, help="Of the outputs; matters with --weights and --lattices."
+        ),
     ] = 1.0,
     shift: Annotated[
         int,
@@ -47,6 +50,13 @@ def align(
             min=-1000, max=1000, help="Nats to add to silence in every frame; words end earlier."
         ),
     ] = 0.0,
+    lattices: Annotated[
+        bool, typer.Option("--lattices", help="Also other ways to say it: lattices.gz.")
+    ] = False,
+    lattice_beam: Annotated[
+        float,
+        typer.Option(min=1e-3, max=1000, help="Nats by which those may be worse than the best."),
+    ] = 10.0,
     max_dropped: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share that may have no alignment.")
     ] = 0.1,
@@ -67,6 +77,9 @@ def align(
     what is common to all. Choose them on a dev set, with `chainstitch score-ali`; without them
     ali.gz says what the model itself says.
 
+    --lattices is for `chainstitch train --ali-lattice`: pronunciations and silences that the model
+    finds nearly as likely as the best, each way to say the words once, with its own times.
+
     A model that takes i-vectors finds those of --data in its ivectors.h5 (`chainstitch ivectors
     extract`); those of WAVS are made by the extractor that `train` put in EXP.
 
@@ -79,9 +92,13 @@ def align(
     from chainstitch.nnet.infer.aligner import load_aligner
     from chainstitch.nnet.tasks.run import inputs_of
     from chainstitch.nnet.tasks.run_directory import pick_device
-    from chainstitch.utils.data.alignment_directory import write_alignment_directory
+    from chainstitch.utils.data.alignment_directory import (
+        fill_alignment_directory,
+        lattices_into,
+    )
     from chainstitch.utils.data.features import FeatureReader
     from chainstitch.utils.errors import UsageError
+    from chainstitch.utils.files import atomic_directory
     from chainstitch.utils.lang.directory import read_lang
     from chainstitch.utils.outputs import check_directory
 
@@ -90,7 +107,10 @@ def align(
         raise UsageError("wanted either --data or audio files to align; see --help")
     model = infer.load_model(exp, pick_device(device))
     language = read_lang(lang or inputs_of(exp).lang)
-    aligner = load_aligner(exp, model, language, weights, acoustic_scale, shift, boost_silence)
+    aligner = load_aligner(
+        exp, model, language, weights, acoustic_scale, shift, boost_silence,
+        lattice_beam if lattices else 0.0,
+    )  # fmt: skip
     if data is not None:
         reader = FeatureReader(data)
         infer.check_features(exp, model, reader)
@@ -99,7 +119,9 @@ def align(
     else:
         files = force_align.file_items(exp, model, wavs or [], one_speaker)
         items, total = iter(files), len(files)
-    done = force_align.align_items(model, aligner, items, total, max_dropped)
     grids = data is None if textgrid is None else textgrid
-    write_alignment_directory(out, done.aligned, language.phones, done.dropped, grids, overwrite)
+    with atomic_directory(out, "alignment", overwrite) as directory:
+        with lattices_into(directory, language.phones, lattices) as keep:
+            done = force_align.align_items(model, aligner, items, total, max_dropped, keep)
+        fill_alignment_directory(directory, done.aligned, language.phones, done.dropped, grids)
     print(f"{out}: {done.summary()}")

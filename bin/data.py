@@ -32,10 +32,10 @@ def subset(
         int, typer.Option(min=0, max=10**9, help="Utterances; with per-speaker, of each.")
     ] = 0,
     how: Annotated[
-        Literal["even", "first", "last", "shortest", "speakers", "per-speaker"],
+        Literal["even", "first", "last", "rest", "shortest", "speakers", "per-speaker"],
         typer.Option(
-            help="Spread evenly over the order of ids; the first, last or shortest; whole speakers "
-            "until there are so many; or so many of each speaker."
+            help="Spread evenly over the order of ids; the first, last, all but the first, or "
+            "shortest; whole speakers until there are so many; or so many of each speaker."
         ),
     ] = "even",
     ids: Annotated[
@@ -154,6 +154,22 @@ def merge(
     print(f"{out}: {merged.merge_sets(data, out, overwrite)} utterances")
 
 
+def parallel(
+    data: Set,
+    audio: Annotated[Path, typer.Argument(help="The same utterances by another microphone.")],
+    out: Out,
+    overwrite: Overwrite = False,
+) -> None:
+    """Utterances with the audio of another microphone, as AMI's distant ones are aligned.
+
+    Example: chainstitch data parallel data/sdm1/train data/ihm/train --out data/sdm1/train_ihmdata
+    """
+    from chainstitch.utils.data import parallel as sets
+
+    done = sets.parallel_set(data, audio, out, overwrite)
+    print(f"{out}: {done.utterances} utterances, {done.left_out} left out")
+
+
 def copy(
     data: Set,
     out: Out,
@@ -193,6 +209,7 @@ SUBCOMMANDS = {
     "split-speakers": split_speakers,
     "extend": extend,
     "merge": merge,
+    "parallel": parallel,
     "copy": copy,
     "to-kaldi": to_kaldi,
 }

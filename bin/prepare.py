@@ -144,6 +144,140 @@ def tedlium(
     _report(out, counts)
 
 
+def ami(
+    source: Annotated[Path, typer.Argument(help="Directory with AMI's audio, at any depth.")],
+    out: Annotated[Path, typer.Argument(help="Directory that gets train/, dev/ and eval/.")],
+    mic: Annotated[
+        str, typer.Option(help="ihm: headsets; sdm1: a distant one; mdm8: eight, beamformed.")
+    ] = "ihm",
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="What ami_public_manual_1.6.1.zip unpacks to; or SOURCE/annotations."),
+    ] = None,
+    release: Annotated[str, typer.Option(help="Of the annotations.")] = "1.6.1",
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """AMI's meetings by one kind of microphone, with the stm of dev and eval for scoring.
+
+    Example: chainstitch prepare ami amicorpus data/sdm1 --mic sdm1 --annotations ami_manual_1.6.1
+    """
+    from chainstitch.utils.corpora import ami as corpus
+
+    if annotations is not None:
+        _existing(annotations, beside=out)
+    counts = corpus.prepare(
+        _existing(source, beside=out), out, mic=mic, annotations=annotations, release=release,
+        skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
+    _report(out, counts)
+
+
+def ami_dict(
+    source: Annotated[Path, typer.Argument(help="The CMU dictionary, cmudict.0.7a say.")],
+    out: Annotated[Path, typer.Argument(help="The dictionary directory to write.")],
+    words: Annotated[
+        Path | None, typer.Option(help="Only these words of it: openslr.org/9, wordlist.50k.gz.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Training set, whose words vocabulary.txt has, too.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """AMI's lexicon, of the CMU dictionary, and the vocabulary of its language models.
+
+    Example: chainstitch prepare ami-dict cmudict.0.7a data/dict --data data/ihm/train
+    """
+    from chainstitch.utils.corpora import ami_dict as dictionary
+
+    count = dictionary.write(source, out, words, data, overwrite)
+    print(f"{out}: {count} pronunciations")
+
+
+def fisher(
+    source: Annotated[Path, typer.Argument(help="Where LDC2004T19's data/trans is, at any depth.")],
+    out: Annotated[Path, typer.Argument(help="The text directory to write.")],
+    style: Annotated[
+        str, typer.Option(help="ami: in capitals; swbd: in small letters, with acronyms.")
+    ] = "ami",
+    overwrite: Overwrite = False,
+) -> None:
+    """Fisher's transcripts, as text for language models.
+
+    Example: chainstitch prepare fisher LDC2004T19 data/fisher_text --style ami
+    """
+    from chainstitch.utils.corpora import fisher as corpus
+
+    count = corpus.write_text(_existing(source, beside=out), out, style, overwrite)
+    print(f"{out}: {count} turns")
+
+
+def swbd(
+    source: Annotated[Path, typer.Argument(help="LDC97S62: its .sph lie at any depth.")],
+    out: Annotated[Path, typer.Argument(help="Directory that gets train/, dict/ and lm_text/.")],
+    transcripts: Annotated[
+        Path | None,
+        typer.Option(help="Those of openslr.org/5; or SOURCE/swb_ms98_transcriptions."),
+    ] = None,
+    conv_tab: Annotated[
+        Path | None, typer.Option(help="Who speaks: conv.tab; or each side is a speaker.")
+    ] = None,
+    lm_dev_lines: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Transcripts held out from the LM text.")
+    ] = 10_000,
+    skip_broken: SkipBroken = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Switchboard-1: the training set, the dictionary with acronyms, and the text for LMs.
+
+    Example: chainstitch prepare swbd LDC97S62 data --transcripts swb_ms98_transcriptions
+    """
+    from chainstitch.utils.corpora import swbd as corpus
+
+    for given in filter(None, (source, transcripts)):
+        _existing(given, beside=out)
+    counts = corpus.prepare(
+        source, out, transcripts=transcripts, conv_tab=conv_tab, lm_dev_lines=lm_dev_lines,
+        skip_broken=skip_broken, overwrite=overwrite,
+    )  # fmt: skip
+    _report(out, counts)
+
+
+def eval2000(
+    source: Annotated[Path, typer.Argument(help="LDC2002S09: hub5e_00, or where it lies.")],
+    out: Annotated[Path, typer.Argument(help="The set directory to write.")],
+    transcripts: Annotated[Path, typer.Option(help="LDC2002T43.")],
+    calls: Annotated[int, typer.Option(min=1, max=10**6, help="So many there must be.")] = 40,
+    overwrite: Overwrite = False,
+) -> None:
+    """Switchboard's test set, Hub5 2000, with its stm and glm.
+
+    Example: chainstitch prepare eval2000 LDC2002S09 data/eval2000 --transcripts LDC2002T43
+    """
+    from chainstitch.utils.corpora import swbd_eval as corpus
+
+    count = corpus.prepare_eval2000(
+        _existing(source), out, transcripts=_existing(transcripts), calls=calls,
+        overwrite=overwrite,
+    )  # fmt: skip
+    _report(out.parent, {out.name: count})
+
+
+def rt03(
+    source: Annotated[Path, typer.Argument(help="LDC2007S10, with data/ in it.")],
+    out: Annotated[Path, typer.Argument(help="The set directory to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """The telephone calls of RT-03, a test set for Switchboard, with its stm and glm.
+
+    Example: chainstitch prepare rt03 LDC2007S10 data/rt03
+    """
+    from chainstitch.utils.corpora import swbd_eval as corpus
+
+    count = corpus.prepare_rt03(_existing(source), out, overwrite=overwrite)
+    _report(out.parent, {out.name: count})
+
+
 def cifar10(
     source: Source,
     out: Sets,
@@ -221,6 +355,12 @@ SUBCOMMANDS = {
     "kaldi": kaldi,
     "folder": folder,
     "tedlium": tedlium,
+    "ami": ami,
+    "ami-dict": ami_dict,
+    "fisher": fisher,
+    "swbd": swbd,
+    "eval2000": eval2000,
+    "rt03": rt03,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "mnist": mnist,

@@ -48,6 +48,13 @@ def train(
             help="Alignments of VALID; default: ALI has them, too.", rich_help_panel=SPEECH
         ),
     ] = None,
+    ali_lattice: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of ALI: with lattices of other ways to say it, of `align --lattices`.",
+            rich_help_panel=SPEECH,
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, shuffles, dropout.")
     ] = 0,
@@ -118,7 +125,7 @@ def train(
     overrides = [*(set_ or ()), *([f"training.precision={precision}"] if precision else ())]
     config = run.load_config(conf, overrides)
     given = {"data": data, "valid": valid, "lang": lang, "den": den}
-    given |= {"ali": ali, "valid_ali": valid_ali}
+    given |= {"ali": ali, "valid_ali": valid_ali, "ali_lattice": ali_lattice}
     inputs = run.make_inputs(config.task, seed, given)
     if out is None:
         raise UsageError("--out is missing; name the experiment directory to write")

@@ -7,16 +7,17 @@
 # $num_pdfs chain_passes[_backstitch] ce_passes[_backstitch], and
 #   dev, tests   the set that LM weights are chosen on, and the others
 #   speakers     what a set with pseudo-speakers has after its name, _30s say; empty: there are none
-#   nist_of_dev  whether NIST's programs can score dev; else each test set chooses for itself, with them
+#   nist_of_dev  whether NIST's programs can score dev, too; else the choice is that of our own count
+#   own_count    whether our own count makes sense on the others, too: they are spelled as the hypotheses
 #   points       --lmwt and --wip of decoding
 #   chunks_of    a function: EXP -> the options of decoding by chunks
 # and sets
-#   exp, lm, ali   $work/exp, $data/lm, $work/exp/ali
+#   exp, lm, ali, flat   unless the recipe has: $work/exp, $data/lm, $exp/ali, $exp/flat_s0
 #   systems        one for each of $nets, $forms and $seeds: $exp/NET_FORM_sSEED
 
 # shellcheck disable=SC2154 # the options, from the recipe
-# shellcheck disable=SC2034
-exp=$work/exp lm=$data/lm ali=$exp/ali flat=$exp/flat_s0
+
+: "${exp=$work/exp}" "${lm=$data/lm}" "${ali=$exp/ali}" "${flat=$exp/flat_s0}"
 
 # A config of the recipe's own, where $conf, of a miniature, has none of the name.
 config() { if [[ -e $conf/$1 ]]; then echo "$conf/$1"; else echo "conf/$1"; fi; } # FILE
@@ -161,18 +162,33 @@ rescore_all() { # ARPA
   done
 }
 
-# By our own count and, where NIST's programs are, by theirs; at the LM weight that is best on dev.
+# By our own count and, where NIST's programs are, by theirs; at the LM weight that is best on dev, and there
+# at the one that is best on the set itself as well, as papers have it.
 score_one() { # EXP SET KIND [OPTIONS of score --nist, if SET has what that wants]
   local decoded=$1/decode_$2$3 of_dev=$1/decode_$dev$3 choice=() nist_choice=()
   if [[ $2 != "$dev" ]]; then
-    choice=(--choice "$of_dev/choice.toml")
+    choice=(--choice "$of_dev/choice.toml") nist_choice=("${choice[@]}")
     if [[ $nist_of_dev == true ]]; then nist_choice=(--choice "$of_dev/nist/choice.toml"); fi
   fi
-  chainstitch score "$decoded" "${choice[@]}"
+  if [[ $2 == "$dev" || $own_count == true ]]; then chainstitch score "$decoded" "${choice[@]}"; fi
   if (($# < 4)); then return; fi
   if type sctk >/dev/null 2>&1; then
     chainstitch score "$decoded" --nist --data "$data/$2$speakers" "${@:4}" --nj "$nj" "${nist_choice[@]}"
   else
     echo "without NIST's sctk (Debian: apt-get install sctk) only our own WER is computed"
   fi
+}
+
+# What NIST's programs found, of all systems.
+show_scores() {
+  local system set kind
+  for system in "${systems[@]}"; do
+    echo "== ${system##*/}"
+    for set in $dev $tests; do
+      for kind in "" _whole _big; do
+        local summary=$system/decode_$set$kind/nist/summary
+        if [[ -e $summary ]]; then sed "s/^/$set$kind: /" "$summary"; fi
+      done
+    done
+  done
 }

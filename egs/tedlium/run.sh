@@ -59,7 +59,7 @@ if [[ $conf != conf && $conf != conf/* ]]; then conf=$(caller_path "$conf"); fi
 if [[ $corpus ]]; then corpus=$(caller_path "$corpus"); fi
 # shellcheck source=conf/sizes.sh
 . "$conf/sizes.sh"
-dev=dev tests=test speakers=_180s nist_of_dev=true
+dev=dev tests=test speakers=_180s nist_of_dev=true own_count=true
 # LM weights and penalties that are tried: those of Kaldi's score_sclite.sh for chain models.
 points=(--lmwt 5:17 --wip "0,0.5,1")
 . ../../utils/table1.sh

@@ -11,8 +11,9 @@ from chainstitch.nnet.chain.numerator import (
     numerator_forward_backward,
 )
 from chainstitch.nnet.chain.phone_lm import PhoneLM, estimate_phone_lm
-from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor, aligned_acceptor, pdf_acceptor
+from chainstitch.utils.hmm.pdf_acceptor import PdfAcceptor, pdf_acceptor
 from chainstitch.utils.hmm.phone_graph import PhoneGraph, phone_graph
+from chainstitch.utils.hmm.timed_acceptor import aligned_acceptor
 from chainstitch.utils.hmm.topology import Leaves, monophones
 
 __all__ = [

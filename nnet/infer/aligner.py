@@ -12,11 +12,18 @@ import numpy as np
 
 from chainstitch.nnet.chain.denominator import DenominatorGraph
 from chainstitch.nnet.chain.numerator import NumeratorCompiler
-from chainstitch.nnet.infer.best_path import alignment_graph, best_path, input_durations
+from chainstitch.nnet.infer.best_path import (
+    AlignmentGraph,
+    alignment_graph,
+    best_path,
+    input_durations,
+)
+from chainstitch.nnet.infer.lattice_search import input_lattice, lattice_search
 from chainstitch.nnet.infer.outputs import Model
 from chainstitch.utils.data.alignment_directory import AlignedUtterance
+from chainstitch.utils.data.phone_lattice import PhoneLattice
 from chainstitch.utils.decode.times import word_spans
-from chainstitch.utils.errors import UserError
+from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.hmm.pdf_acceptor import pdf_acceptor
 from chainstitch.utils.hmm.phone_graph import phone_graph
 from chainstitch.utils.hmm.topology import Leaves, monophones
@@ -49,6 +56,11 @@ class Aligner:
             from transcripts teaches a model to say "silence" in a short pause rather than to let
             the last phone last; words then end late. A leaf that silence shares with another phone
             is raised for both. (Kaldi's --boost-silence, as a logarithm.)
+        lattice_beam: above 0, also the other ways to say the words, within so many nats of the
+            best one, scaled as the outputs are (lattice_search.py).
+
+    Raises:
+        UsageError: a lattice and the denominator's weights are wanted, which lattices do not count.
     """
 
     def __init__(
@@ -60,7 +72,13 @@ class Aligner:
         subsampling: int = 3,
         shift: int = 0,
         boost_silence: float = 0.0,
+        lattice_beam: float = 0.0,
     ) -> None:
+        if lattice_beam and denominator is not None:
+            raise UsageError(
+                "--lattices does not count the denominator's weights; leave --weights out"
+            )
+        self._lattice_beam = lattice_beam
         self._leaves, self._scale = leaves, acoustic_scale
         self._subsampling, self._shift = subsampling, shift
         self._compiler = None if denominator is None else NumeratorCompiler(denominator)
@@ -98,7 +116,8 @@ class Aligner:
             if numerator is None or numerator.min_frames > len(log_likes):
                 raise NotAlignable("impossible in the denominator", "align without --weights")
         graph = alignment_graph(phones, self._leaves)
-        found = best_path(graph, log_likes + self._boost, self._scale, numerator)
+        outputs = log_likes + self._boost
+        found = best_path(graph, outputs, self._scale, numerator)
         if found is None:  # the denominator allows some lengths only
             raise NotAlignable("impossible in the denominator", "align without --weights")
         silent = sum(duration for phone, duration in found.phones if phone == self._silence)
@@ -109,7 +128,17 @@ class Aligner:
             input_durations(found.phones, frames, self._subsampling, self._shift),
             [(word, a, b) for word, (a, b) in zip(words, spans, strict=True)],
             (found.score - boosted) / len(log_likes),
+            self._lattice(graph, outputs, frames),
         )
+
+    def _lattice(
+        self, graph: AlignmentGraph, outputs: np.ndarray, frames: int
+    ) -> PhoneLattice | None:
+        """In input frames; None: not wanted."""
+        if not self._lattice_beam:
+            return None
+        arcs = lattice_search(graph, outputs, self._scale, self._lattice_beam)
+        return input_lattice(arcs, frames, self._subsampling, self._shift)
 
 
 def load_aligner(
@@ -120,6 +149,7 @@ def load_aligner(
     acoustic_scale: float = 1.0,
     shift: int = 0,
     boost_silence: float = 0.0,
+    lattice_beam: float = 0.0,
 ) -> Aligner:
     """The aligner of an experiment directory; `model` is its network, others as of `Aligner`.
 
@@ -137,4 +167,7 @@ def load_aligner(
             "directory that `chainstitch train` wrote, with its own den.npz"
         )
     weighted = denominator if weights else None
-    return Aligner(lang, leaves, weighted, acoustic_scale, model.subsampling, shift, boost_silence)
+    return Aligner(
+        lang, leaves, weighted, acoustic_scale, model.subsampling, shift, boost_silence,
+        lattice_beam,
+    )  # fmt: skip

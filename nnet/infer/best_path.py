@@ -137,16 +137,7 @@ def best_path(
     """
     check_numbers("best path", BOUNDS, acoustic_scale=acoustic_scale)
     arcs = graph.arcs if numerator is None else numerator
-    pdfs = max(arcs.num_pdfs, graph.arcs.num_pdfs)
-    if log_likes.ndim != 2 or log_likes.shape[1] < pdfs or log_likes.dtype.kind != "f":
-        raise ValueError(
-            f"outputs are {log_likes.shape} of {log_likes.dtype}, wanted floats (frames, {pdfs} or "
-            "more)"
-        )
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite
-        log_likes = np.asarray(log_likes, np.float32)
-    if not np.isfinite(log_likes).all():
-        raise ValueError(f"{np.sum(~np.isfinite(log_likes))} of the outputs are not finite")
+    log_likes = check_log_likes(log_likes, max(arcs.num_pdfs, graph.arcs.num_pdfs))
     score, path = _search(arcs, log_likes, acoustic_scale)
     if numerator is not None and len(path):  # (4)
         only = np.full(log_likes.shape, -np.inf, np.float32)
@@ -161,6 +152,24 @@ def best_path(
     return BestPath(
         score, list(zip(graph.phones[states[begins]].tolist(), durations.tolist(), strict=True))
     )
+
+
+def check_log_likes(log_likes: np.ndarray, pdfs: int) -> np.ndarray:
+    """A network's outputs (T, K) in float32.
+
+    Raises:
+        ValueError: they are no such array, of fewer than `pdfs` columns, or not finite.
+    """
+    if log_likes.ndim != 2 or log_likes.shape[1] < pdfs or log_likes.dtype.kind != "f":
+        raise ValueError(
+            f"outputs are {log_likes.shape} of {log_likes.dtype}, wanted floats (frames, {pdfs} or "
+            "more)"
+        )
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite
+        log_likes = np.asarray(log_likes, np.float32)
+    if not np.isfinite(log_likes).all():
+        raise ValueError(f"{np.sum(~np.isfinite(log_likes))} of the outputs are not finite")
+    return log_likes
 
 
 def input_durations(

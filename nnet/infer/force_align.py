@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class Alignments:
     reasons: Counter[str] = field(default_factory=Counter)
     frames: int = 0
     score: float = 0.0
+    arcs: int = 0
+    phones: int = 0
 
     def summary(self) -> str:
         """One line."""
@@ -57,7 +59,7 @@ class Alignments:
         return (
             f"{len(self.aligned)} of {total} utterances aligned, dropped {lost or 'none'}; "
             f"{self.frames} output frames, mean log-likelihood {self.score:.4f} per frame"
-        )
+        ) + (f"; lattices of {self.arcs / self.phones:.2f} arcs a phone" if self.arcs else "")
 
 
 def set_items(reader: FeatureReader, ivectors: IvectorReader | None) -> Iterator[Item]:
@@ -103,12 +105,14 @@ def align_items(
     items: Iterable[Item],
     total: int,
     max_dropped: float = MAX_DROPPED,
+    keep: Callable[[str, AlignedUtterance], AlignedUtterance] = lambda _, found: found,
 ) -> Alignments:
     """Runs the network over the items and aligns them.
 
     Args:
         total: how many items there are, for the reports of progress.
         max_dropped: share of utterances that may have no alignment.
+        keep: is given each utterance, and gives back what is to be remembered of it.
 
     Raises:
         UserError: more than `max_dropped`, none at all, or a broken output; names the utterance.
@@ -127,7 +131,10 @@ def align_items(
                 continue
             except ValueError as error:
                 raise UserError(f"{name}: {error}; is the model finished and sound?") from None
-            done.aligned[name] = found
+            if found.lattice is not None:
+                done.arcs += len(found.lattice.arcs)
+                done.phones += len(found.phones)
+            done.aligned[name] = keep(name, found)
             done.frames += len(output)
             sums += found.score * len(output)
         if time.monotonic() - reported > REPORT_SECONDS:

@@ -30,12 +30,13 @@ from chainstitch.nnet.chain.graph_file import (
 )
 from chainstitch.nnet.chain.numerator import NumeratorCompiler, NumeratorGraph
 from chainstitch.nnet.loss.frame import frame_labels
-from chainstitch.utils.data.alignments import Alignment, AlignmentFile
+from chainstitch.utils.data.alignments import Alignment, ByUtterance
 from chainstitch.utils.data.chunks import ChunkSplitter
 from chainstitch.utils.data.feature_index import FeatureIndex
+from chainstitch.utils.data.phone_lattice import PhoneLattice, from_alignment
 from chainstitch.utils.data.workers import ordered_map
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.hmm.pdf_acceptor import aligned_acceptor
+from chainstitch.utils.hmm.timed_acceptor import TimedAcceptors
 from chainstitch.utils.hmm.topology import Leaves
 
 VERSION = 1  # of how alignments become chunks: kept ones of another are not used
@@ -49,6 +50,7 @@ REASONS = (
 IMPOSSIBLE = len(REASONS) - 1
 
 Target = NumeratorGraph | np.ndarray
+Said = Alignment | PhoneLattice  # what was said when
 Piece = tuple[int, int]  # first output frame and length
 
 logger = logging.getLogger(__name__)
@@ -68,26 +70,23 @@ class Makings:
     subsampling: int
     seed: int
 
-    def targets(self, alignment: Alignment, pieces: Sequence[Piece]) -> list[Target | None]:
+    def targets(self, said: Said, pieces: Sequence[Piece]) -> list[Target | None]:
         """What is right in these pieces of an utterance; None: no path."""
-        phones, durations = zip(*alignment, strict=True)
         if self.compiler is None:
+            assert not isinstance(said, PhoneLattice)  # labels are of one path
+            phones, durations = zip(*said, strict=True)
             labels = frame_labels(phones, durations, self.leaves, self.subsampling)
             return [labels[first : first + length] for first, length in pieces]
-        acceptors = [
-            aligned_acceptor(
-                phones, durations, self.leaves, first, first + length, self.tolerance,
-                self.subsampling,
-            )
-            for first, length in pieces
-        ]  # fmt: skip
+        lattice = said if isinstance(said, PhoneLattice) else from_alignment(said)
+        timed = TimedAcceptors(lattice, self.leaves, self.tolerance, self.subsampling)
+        acceptors = [timed.acceptor(first, first + length) for first, length in pieces]
         return [None if a is None else self.compiler.compile(a) for a in acceptors]
 
-    def encoded(self, task: tuple[Alignment, list[Piece]]) -> list[bytes]:
+    def encoded(self, task: tuple[Said, list[Piece]]) -> list[bytes]:
         """The same as bytes."""
         return [b"" if t is None else _to_bytes(t) for t in self.targets(*task)]
 
-    def key(self, index: FeatureIndex, alignments: AlignmentFile) -> str:
+    def key(self, index: FeatureIndex, alignments: ByUtterance[Any]) -> str:
         """A checksum of everything that a kept file depends on."""
         return digest(
             "chunks", VERSION, index.identity, alignments.key, self.leaves.table,
@@ -116,7 +115,7 @@ class Chunks:
 
 def find_chunks(
     index: FeatureIndex,
-    alignments: Mapping[str, Alignment],
+    alignments: Mapping[str, Said],
     makings: Makings,
     keep: Path | None = None,
     nj: int = 1,
@@ -131,7 +130,7 @@ def find_chunks(
     Raises:
         UserError: the file cannot be written, or alignments cannot be read.
     """
-    if keep is None or not isinstance(alignments, AlignmentFile):
+    if keep is None or not isinstance(alignments, ByUtterance):
         return _InMemory(index, alignments, makings)
     path = keep / f"{makings.key(index, alignments)}.bin"
     kept = open_graphs(path)
@@ -151,7 +150,7 @@ class _Cut:
     """The first pass: the pieces of each utterance that has any, and why others have none."""
 
     def __init__(
-        self, index: FeatureIndex, alignments: Mapping[str, Alignment], makings: Makings
+        self, index: FeatureIndex, alignments: Mapping[str, Said], makings: Makings
     ) -> None:
         self.index, self.alignments = index, alignments
         self.utterances, self.pieces = array("i"), []
@@ -159,10 +158,10 @@ class _Cut:
         splitter = ChunkSplitter(makings.widths, makings.subsampling) if makings.widths else None
         generator = np.random.default_rng([makings.seed, 2])
         for number, (name, frames) in enumerate(zip(index.ids, index.frames.tolist(), strict=True)):
-            alignment = alignments.get(name, ())
+            alignment = alignments.get(name)
             if not alignment:
                 self.drop(0, number)
-            elif sum(duration for _, duration in alignment) != frames:
+            elif _frames(alignment) != frames:
                 self.drop(1, number)
             else:
                 output = -(-frames // makings.subsampling)
@@ -177,9 +176,16 @@ class _Cut:
         self.why.append(reason)
         self.whose.append(number)
 
-    def tasks(self) -> Iterator[tuple[Alignment, list[Piece]]]:
+    def tasks(self) -> Iterator[tuple[Said, list[Piece]]]:
         for number, pieces in zip(self.utterances, self.pieces, strict=True):
             yield self.alignments[self.index.ids[number]], pieces
+
+
+def _frames(said: Said) -> int:
+    """Input frames."""
+    if isinstance(said, PhoneLattice):
+        return said.frames
+    return sum(duration for _, duration in said)
 
 
 class _Tasks(Sequence[Any]):
@@ -202,7 +208,7 @@ class _Tasks(Sequence[Any]):
 
 
 def _write(
-    path: Path, index: FeatureIndex, alignments: AlignmentFile, makings: Makings, nj: int
+    path: Path, index: FeatureIndex, alignments: ByUtterance[Any], makings: Makings, nj: int
 ) -> GraphFile:
     cut = _Cut(index, alignments, makings)
     columns = {name: array("i") for name in ("utterance", "first", "length")}
@@ -234,7 +240,7 @@ def _dropped(why: Sequence[int], whose: Sequence[int]) -> dict[str, list[int]]:
 
 class _InMemory(Chunks):
     def __init__(
-        self, index: FeatureIndex, alignments: Mapping[str, Alignment], makings: Makings
+        self, index: FeatureIndex, alignments: Mapping[str, Said], makings: Makings
     ) -> None:
         cut = _Cut(index, alignments, makings)
         self._cut, self._makings = cut, makings

@@ -1,7 +1,8 @@
 """Training examples by alignment: chunks of utterances, with numerators or with frame labels.
 
 Utterances are cut once, by the seed, and each chunk has its own numerator, which follows the
-alignment within a tolerance (chunk_targets.py, pdf_acceptor.py). The features of a chunk reach
+alignment, or a lattice of alternatives, within a tolerance (chunk_targets.py, timed_acceptor.py in
+utils/hmm). The features of a chunk reach
 `left` frames before it and `right` behind it, as far as the utterance does. Its i-vector, if the
 network takes any, is the estimate at one of its frames, drawn once for all passes, as Kaldi does.
 
@@ -21,7 +22,7 @@ from lhotse.cut import Cut
 
 from chainstitch.nnet.chain.numerator import NumeratorBatch, NumeratorCompiler, NumeratorGraph
 from chainstitch.nnet.loss.frame import NO_LABEL, FrameLabels
-from chainstitch.nnet.tasks.chunk_targets import Makings, find_chunks
+from chainstitch.nnet.tasks.chunk_targets import Makings, Said, find_chunks
 from chainstitch.nnet.tasks.sequences import AT_ONCE, NUM_MEASURED, SequenceBatch
 from chainstitch.nnet.tasks.utterances import (
     MAX_DROPPED,
@@ -31,10 +32,9 @@ from chainstitch.nnet.tasks.utterances import (
     spread,
 )
 from chainstitch.nnet.train.protocols import Stateless
-from chainstitch.utils.data.alignments import Alignment
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
-from chainstitch.utils.hmm.pdf_acceptor import TOLERANCE
+from chainstitch.utils.hmm.timed_acceptor import TOLERANCE
 from chainstitch.utils.hmm.topology import Leaves
 
 
@@ -52,7 +52,8 @@ class ChunkExamples(Stateless):
 
     Args:
         reader: features and cuts.
-        alignments: by utterance (utils/data/alignments.py).
+        alignments: by utterance (utils/data/alignments.py), or, for LF-MMI, phone lattices
+            (utils/data/lattice_file.py).
         leaves: the pdfs of phones.
         compiler: bound to the denominator, for LF-MMI; None for frame labels.
         widths: chunk widths as ChunkSplitter takes them; empty: whole utterances.
@@ -79,7 +80,7 @@ class ChunkExamples(Stateless):
     def __init__(
         self,
         reader: FeatureReader,
-        alignments: Mapping[str, Alignment],
+        alignments: Mapping[str, Said],
         leaves: Leaves,
         compiler: NumeratorCompiler | None,
         widths: str = "",

@@ -36,14 +36,14 @@ def estimate_first_layer(
     """
     if not any(node.kind == LAYER for node in network.nodes):
         return
-    if not inputs.ali:
+    if not inputs.aligned:
         raise UsageError(
             f"the xconfig's {LAYER} is estimated from alignments; give --ali DIR (`chainstitch "
             "align` makes it), or leave the layer out"
         )
     phones = read_table(Path(inputs.lang) / PHONES)
     examples = ChunkExamples(
-        FeatureReader(inputs.data), AlignmentFile(Path(inputs.ali) / ALIGNMENTS, phones),
+        FeatureReader(inputs.data), AlignmentFile(Path(inputs.aligned) / ALIGNMENTS, phones),
         leaves, None, subsampling=config.network.subsampling, seed=inputs.seed,
         ivectors=ivector_readers(network, inputs.data)[inputs.data],
     )  # fmt: skip

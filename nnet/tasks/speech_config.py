@@ -12,6 +12,7 @@ from chainstitch.nnet.chain.backends import BACKENDS
 from chainstitch.nnet.loss.added import AddedLosses
 from chainstitch.nnet.tasks.options import Optim, Training
 from chainstitch.utils.bounds import SEED, check_fields
+from chainstitch.utils.errors import UsageError
 
 CRITERIA = ("lfmmi", "cross_entropy")
 
@@ -188,7 +189,8 @@ class SpeechConfig:
 class SpeechInputs:
     """What a run was made from, besides its config: directories, and the denominator's file.
 
-    `ali` and `valid_ali` hold the alignments of `data` and of `valid`; they may be empty.
+    `ali` and `valid_ali` hold the alignments of `data` and of `valid`; they may be empty. In place
+    of `ali` there may be `ali_lattice`, and numerators of both sets are then of lattices.
     """
 
     data: str
@@ -198,6 +200,17 @@ class SpeechInputs:
     seed: int = field(metadata={"bounds": SEED})
     ali: str = ""
     valid_ali: str = ""
+    ali_lattice: str = ""
 
     def __post_init__(self) -> None:
-        self.valid_ali = self.valid_ali or self.ali
+        if self.ali and self.ali_lattice:
+            raise UsageError(
+                "--ali and --ali-lattice are two ways to say what the numerators are made of; give "
+                "one of them"
+            )
+        self.valid_ali = self.valid_ali or self.aligned
+
+    @property
+    def aligned(self) -> str:
+        """The directory with the alignments of `data`, of whichever kind."""
+        return self.ali or self.ali_lattice

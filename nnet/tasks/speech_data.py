@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from chainstitch.nnet.chain import ChainLoss, DenominatorGraph, Leaves, NumeratorCompiler
 from chainstitch.nnet.chain.supervision import NumeratorStore
@@ -13,9 +14,11 @@ from chainstitch.nnet.tasks.chunks import ChunkExamples
 from chainstitch.nnet.tasks.speech_config import SpeechConfig, SpeechInputs
 from chainstitch.nnet.tasks.utterances import MAX_DROPPED, ChainExamples
 from chainstitch.utils.data.alignments import FILE as ALIGNMENTS
-from chainstitch.utils.data.alignments import AlignmentFile
+from chainstitch.utils.data.alignments import AlignmentFile, ByUtterance
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import IvectorReader
+from chainstitch.utils.data.lattice_file import FILE as LATTICES
+from chainstitch.utils.data.lattice_file import LatticeFile
 from chainstitch.utils.errors import UsageError, UserError
 from chainstitch.utils.hmm.topology import num_pdfs as count_pdfs
 from chainstitch.utils.lang.directory import PHONES, check_phones, read_lang, read_table
@@ -87,7 +90,12 @@ def load_examples(
     training, subsampling = config.training, config.network.subsampling
     cross_entropy = training.criterion == "cross_entropy"
     ivectors = ivector_readers(network, inputs.data, inputs.valid)
-    if not inputs.ali:
+    if cross_entropy and inputs.ali_lattice:
+        raise UsageError(
+            "training.criterion = 'cross_entropy' takes one label a frame, and a lattice has "
+            "several; give --ali DIR in place of --ali-lattice DIR, which has both"
+        )
+    if not inputs.aligned:
         if cross_entropy or training.chunk_widths:
             raise UsageError(
                 f"training.criterion = {training.criterion!r} with chunk_widths = "
@@ -106,7 +114,11 @@ def load_examples(
 
     def aligned(data: str, ali: str, max_dropped: float) -> ChunkExamples:
         phones = read_table(Path(inputs.lang) / PHONES)
-        alignments = AlignmentFile(Path(ali) / ALIGNMENTS, phones)
+        alignments: ByUtterance[Any] = (
+            LatticeFile(Path(ali) / LATTICES, phones)
+            if inputs.ali_lattice
+            else AlignmentFile(Path(ali) / ALIGNMENTS, phones)
+        )
         return ChunkExamples(
             FeatureReader(data), alignments, store.leaves,
             None if cross_entropy else store.compiler, training.chunk_widths,
@@ -121,7 +133,7 @@ def load_examples(
     limit = 1.0 if training.chunk_widths else MAX_DROPPED
     return (
         loss,
-        aligned(inputs.data, inputs.ali, limit),
+        aligned(inputs.data, inputs.aligned, limit),
         aligned(inputs.valid, inputs.valid_ali, 1.0),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -13,9 +14,11 @@ import torch
 from chainstitch.nnet.chain import DenominatorGraph, Leaves
 from chainstitch.nnet.infer import force_align
 from chainstitch.utils.data.alignments import read_alignments
+from chainstitch.utils.data.lattice_file import each_lattice
 from chainstitch.utils.data.manifests import cut_text, read_cuts
 from chainstitch.utils.lang.directory import read_lang
 from chainstitch.utils.score.boundaries import ctm_words
+from tests.reference.numerator import lattice_paths
 from tests.toy import WORDS, Toy, fingerprint, retext, run, trained
 
 
@@ -133,6 +136,39 @@ def test_options_change_what_they_say(toy: Toy, exp: Path, ali: Path, tmp_path: 
         silent = sum(round(100 * (b - a)) for a, b, phone in boosted[name] if phone == "SIL")
         assert frames - silent <= 3 * spoken
     assert run(*command, "--weights", "--max-dropped", 0.9) == 0
+
+
+def test_lattices_hold_the_alignment_and_what_is_near_it(
+    toy: Toy, exp: Path, ali: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["align", exp, "--data", toy.dev, "--lattices", "--shift", -1, "--overwrite", "--out"]
+    phones = read_lang(toy.lang).phones
+    names, found = {number: name for name, number in phones.items()}, {}
+    for beam in (0.001, 10, 30):
+        out = tmp_path / f"a{beam}"
+        assert run(*command, out, "--lattice-beam", beam) == 0
+        assert " arcs a phone" in capsys.readouterr().out
+        lattices = dict(each_lattice(out / "lattices.gz", phones))
+        found[beam] = {name: lattice_paths(lattices[name].arcs) for name in lattices}
+    assert run(*command, tmp_path / "plain", "--no-textgrid") == 0
+    before = fingerprint(tmp_path / "plain")
+    assert before["lattices.gz"] == fingerprint(tmp_path / "a10")["lattices.gz"]
+    one = read_alignments(tmp_path / "plain" / "ali.gz", phones)
+    cuts = {cut.id: cut_text(cut).split() for cut in read_cuts(toy.dev)}
+    assert list(found[10]) == list(cuts)
+    for name, text in cuts.items():
+        assert found[0.001][name] == [one[name]]  # nothing is as good
+        assert one[name] in found[10][name]
+        assert all(path in found[30][name] for path in found[10][name])
+        ways = (("S", "SS") if word == "hush" else (WORDS[word],) for word in text)
+        sounds = {"".join(way) for way in itertools.product(*ways)}
+        for path in found[30][name]:
+            assert "".join(names[phone] for phone, _ in path if names[phone] != "SIL") in sounds
+    assert sum(map(len, found[30].values())) > len(cuts)
+    capsys.readouterr()
+    assert run(*command, tmp_path / "plain", "--weights", "--max-dropped", 0.9) == 2
+    assert "leave --weights out" in capsys.readouterr().err
+    assert fingerprint(tmp_path / "plain") == before
 
 
 def test_own_files(toy: Toy, exp: Path, ali: Path, tmp_path: Path) -> None:

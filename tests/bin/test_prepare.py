@@ -23,10 +23,11 @@ def test_unknown_corpus_gets_the_nearest_name(
     assert run("digit", tmp_path, tmp_path / "data") == 2
     assert capsys.readouterr().err == (
         "chainstitch prepare: error: unknown corpus 'digit'; did you mean 'digits'? "
-        "known: yesno, digits, kaldi, folder, tedlium, cifar10, cifar100, mnist\n"
+        "known: yesno, digits, kaldi, folder, tedlium, ami, ami-dict, fisher, swbd, eval2000, "
+        "rt03, cifar10, cifar100, mnist\n"
     )
-    assert run("switchboard", tmp_path, tmp_path / "data") == 2
-    assert "unknown corpus 'switchboard'; known: yesno, " in capsys.readouterr().err
+    assert run("librispeech", tmp_path, tmp_path / "data") == 2
+    assert "unknown corpus 'librispeech'; known: yesno, " in capsys.readouterr().err
     assert run() == 2
     assert "wanted a corpus: yesno, digits, " in capsys.readouterr().err
 

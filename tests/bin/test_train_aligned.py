@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,16 @@ import pytest
 import torch
 
 from chainstitch.nnet import infer
+from chainstitch.nnet.chain import NumeratorGraph
+from chainstitch.nnet.chain.graph_file import to_bytes
+from chainstitch.nnet.tasks.chunk_targets import Makings
 from chainstitch.nnet.tasks.run import begin, load_config, make_inputs
+from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureReader
 from chainstitch.utils.data.ivectors import STORE, write_ivectors
+from chainstitch.utils.data.lattice_file import LatticeFile, lattice_writer
+from chainstitch.utils.data.phone_lattice import PhoneLattice, from_alignment
+from chainstitch.utils.lang.directory import read_lang
 from tests.toy import XCONFIG, Toy, align_evenly, make_ivectors, rows, run
 
 CHUNKS = ("--set", "training.chunk_widths=40,25", "--set", "training.left_context=9")
@@ -109,6 +118,83 @@ def test_other_alignments_are_not_what_a_run_is_resumed_with(
     assert json.loads((out / "receipt.json").read_text())["num_pdfs"] == 8
     assert run(*toy.arguments(out, "--resume", "auto")) == 2
     assert "ali" in capsys.readouterr().err
+
+
+def lattices_of(toy: Toy, ali: str, more: Iterable[tuple[int, int, int, int]] = ()) -> None:
+    """Lattices of one path beside the alignments of a directory; the first gets more arcs."""
+    phones = read_lang(toy.lang).phones
+    names = {number: name for name, number in phones.items()}
+    place = Path(ali)
+    (place / "lattices.gz").unlink(missing_ok=True)
+    with lattice_writer(place / "lattices.gz", names) as add:
+        for name, alignment in read_alignments(place / "ali.gz", phones).items():
+            lattice = from_alignment(alignment)
+            add(name, PhoneLattice([*lattice.arcs, *more]))
+            more = ()
+
+
+def test_lattices_of_one_path_train_as_alignments_do_and_others_do_not(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ("--set", "training.passes=1", *CHUNKS)
+    for place in ali[1::2]:
+        lattices_of(toy, place)
+    lattice = ("--ali-lattice", *ali[1:])
+    assert run(*toy.arguments(tmp_path / "one", *ali, *short)) == 0
+    assert run(*toy.arguments(tmp_path / "same", *lattice, *short)) == 0
+    assert rows(tmp_path / "same") == rows(tmp_path / "one")
+    capsys.readouterr()
+    assert run(*toy.arguments(tmp_path / "same", *ali, *short, "--resume", "auto")) == 2
+    assert "ali" in capsys.readouterr().err
+    first = next(
+        iter(read_alignments(Path(ali[1]) / "ali.gz", read_lang(toy.lang).phones).values())
+    )
+    # the first utterance may also begin without its silence
+    lattices_of(toy, ali[1], [(0, 2, first[1][0], first[0][1] + first[1][1])])
+    assert run(*toy.arguments(tmp_path / "other", *lattice, *short)) == 0
+    assert rows(tmp_path / "other") != rows(tmp_path / "one")
+
+
+def test_lattices_that_cannot_be_used_are_one_line(
+    toy: Toy, tmp_path: Path, ali: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lattice = ("--ali-lattice", *ali[1:])
+
+    def refused(code: int, *options: str) -> str:
+        assert run(*toy.arguments(tmp_path / "exp", *options)) == code
+        assert not (tmp_path / "exp").exists()
+        return capsys.readouterr().err
+
+    assert "give one of them" in refused(2, *ali, "--ali-lattice", ali[1])
+    assert "give --ali DIR in place of --ali-lattice" in refused(2, *lattice, *CROSS_ENTROPY)
+    assert "does not exist; make it with `chainstitch align --lattices`" in refused(1, *lattice)
+    for place in ali[1::2]:
+        lattices_of(toy, place)
+    path = Path(ali[1]) / "lattices.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
+    for text, wanted in (
+        ("".join(lines[:12]), "13 of 24 utterances cannot be used (mostly: it has no alignment)"),
+        ("".join(lines).replace(" L ", " AA "), "line 1: s0-0 has the phone 'AA', which the lang"),
+        ("".join(lines).replace("SIL 6 ;", "SIL 2 ;"), "(mostly: its alignment has another number"),
+    ):
+        path.write_bytes(gzip.compress(text.encode()))
+        assert wanted in refused(1, *lattice)
+    path.write_bytes(gzip.compress("".join(lines).encode())[:-40])
+    assert "damaged near line" in refused(1, *lattice)
+
+
+def test_lattices_of_another_subsampling_are_of_the_same_times(toy: Toy, tmp_path: Path) -> None:
+    phones = read_lang(toy.lang).phones
+    found = align_evenly(toy, toy.train, tmp_path)  # no multiples of three frames
+    lattices_of(toy, str(tmp_path))
+    lattices = LatticeFile(tmp_path / "lattices.gz", phones)
+    for subsampling in (1, 2, 3):
+        makings = Makings(toy.store().leaves, toy.store().compiler, "", 5, subsampling, 0)
+        for name in list(found)[:3]:
+            piece = [(0, -(-lattices[name].frames // subsampling))]
+            (one,), (other,) = (makings.targets(s, piece) for s in (found[name], lattices[name]))
+            assert isinstance(one, NumeratorGraph) and isinstance(other, NumeratorGraph)
+            assert to_bytes(one) == to_bytes(other)
 
 
 XENT = XCONFIG.replace("output-layer", "output-layer name=output-xent input=tdnn2\noutput-layer")

@@ -28,8 +28,6 @@ Example: python tests/corpora/tedlium.py --out corpus
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import os
 import re
 import sys
@@ -41,16 +39,15 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "egs" / "mini" / "local")]
 
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
-from noise import COLOURS, SAMPLING_RATE, noise, resample  # noqa: E402
+from noise import SAMPLING_RATE, noise  # noqa: E402
 from speech import VOICES, Synthesiser, Voice  # noqa: E402
+from spoken import LOUDNESS, clear, in_noise, main, write_lines  # noqa: E402
 from talk_grammar import OUTSIDE, SPOKEN_UNKNOWN, UNKNOWN, Talks  # noqa: E402
 
-from chainstitch.utils.errors import UserError  # noqa: E402
 from chainstitch.utils.files import atomic_directory  # noqa: E402
 
 MINUTES = 8.5
 SHARES = {"train": 1.0, "dev": 0.4, "test": 0.6}  # minutes of a set for each of train
-SNRS = (8.0, 22.0)  # dB
 LM_SENTENCES = 4000  # in each of two files
 NAMES = [
     *("AdaHill", "AnnWest", "BeaStone", "CleoMarsh", "DinaFord", "EveBrook", "FayNorth"),
@@ -102,7 +99,6 @@ def make_talk(
     """Records a voice for `seconds`, at least for four segments."""
     rng = np.random.default_rng(seed)
     espeak.choose(voice)
-    rate = espeak.sampling_rate
     pieces = [np.zeros(int(SAMPLING_RATE * rng.uniform(0.8, 2.0)))]
     segments: list[Segment] = []
     now = len(pieces[0])
@@ -116,11 +112,9 @@ def make_talk(
         parts, words = [], []
         for text in texts:
             if parts and rng.uniform() < 0.12:
-                parts.append(0.25 * noise("pink", SAMPLING_RATE // 3, rng))  # RMS as of speech
+                parts.append(LOUDNESS * noise("pink", SAMPLING_RATE // 3, rng))  # RMS as of speech
                 words.append("{NOISE}")
-            samples = np.pad(espeak.say(spoken(text), timed=False), int(0.06 * rate))
-            samples = resample(samples, rate, SAMPLING_RATE)
-            parts.append(samples * 0.25 / np.sqrt(np.mean(samples**2)))
+            parts.append(clear(espeak, spoken(text)))
             words.append(split(text))
         said = np.concatenate(parts)
         pause = np.zeros(int(SAMPLING_RATE * rng.choice([rng.uniform(0.15, 0.5), 1.2])))
@@ -128,11 +122,7 @@ def make_talk(
         segments.append(Segment(round(start, 2), round(end, 2), " ".join(words)))
         pieces += [said, pause]
         now += len(said) + len(pause)
-    signal = np.concatenate(pieces)
-    colour, snr = COLOURS[rng.integers(len(COLOURS))], rng.uniform(*SNRS)
-    signal += 0.25 * 10.0 ** (-snr / 20.0) * noise(colour, len(signal), rng)
-    signal *= min(10.0 ** (rng.uniform(-8.0, 0.0) / 20.0), 0.9 / np.abs(signal).max())
-    return Talk(name, voice, np.rint(signal * 32767.0).astype(np.int16), segments)
+    return Talk(name, voice, in_noise(np.concatenate(pieces), rng), segments)
 
 
 def odd_segments(segments: list[Segment], duration: float, train: bool) -> list[Segment]:
@@ -200,12 +190,6 @@ def lm_text(seed: list[int], count: int) -> list[str]:
     return [rare[n // 50 % 3] if n % 50 == 49 else talks.sentence() for n in range(count)]
 
 
-def write_lines(path: Path, lines: list[str]) -> None:
-    content = "".join(f"{line}\n" for line in lines).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-
-
 def write_talk(talk: Talk, index: int, second: Path, third: Path) -> None:
     """A talk's audio and stm, in both releases."""
     lines = stm_of_release_2(talk, index, train=second.name == "train")
@@ -254,26 +238,5 @@ def make_corpus(
     return summary
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="directory to make")
-    parser.add_argument(
-        "--minutes", type=float, default=MINUTES,
-        help=f"minutes of train ({MINUTES:g}); dev and test in proportion",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="another seed, another corpus (1)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
-    options = parser.parse_args()
-    if not options.minutes > 0 or options.seed < 0:
-        parser.error("--minutes must be above 0, and --seed not below it")
-    try:
-        lines = make_corpus(options.out, options.minutes, options.seed, options.overwrite)
-    except UserError as error:
-        print(f"tedlium.py: {error}", file=sys.stderr)
-        return error.exit_code
-    print("\n".join(f"{options.out}: {line}" for line in lines))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("tedlium.py", __doc__, MINUTES, make_corpus))

@@ -110,6 +110,59 @@ COMMANDS = {
                   "prepare tedlium tedlium . --overwrite"],
         stays=SETS,
     ),
+    "prepare ami": Command(
+        "prepare ami ami place/new",
+        {"ami": "directory", "ami/annotations/corpusResources/meetings.xml": "meetings",
+         "ami/annotations/words/ES2002a.A.words.xml": "words.xml",
+         "ami/annotations/segments/ES2002a.A.segments.xml": "segments.xml",
+         "ami/ES2002a/audio/ES2002a.Headset-0.wav": "wav"},
+        "place", ["prepare ami ami ami --overwrite", "prepare ami ami ami/new"],
+        stays=SETS,
+    ),
+    "prepare ami annotations": Command(
+        "prepare ami ami place/new --mic sdm1 --annotations ami/annotations",
+        {"ami/annotations": "directory"},
+        "place", ["prepare ami wav ami/annotations --annotations ami/annotations --overwrite"],
+        needs="ami wav", stays=SETS,
+    ),
+    "prepare ami-dict": Command(
+        "prepare ami-dict cmudict place/new --words wordlist --data train",
+        {"cmudict": "lexicon", "wordlist": "vocabulary", **_set("train")},
+        "place", ["prepare ami-dict cmudict train --data train --overwrite",
+                  "prepare ami-dict kaldi/text kaldi --overwrite"],
+        needs="kaldi",
+    ),
+    "prepare fisher": Command(
+        "prepare fisher fisher place/new",
+        {"fisher": "directory", "fisher/data/trans/000/fe_03_00001.txt": "text"},
+        "place", ["prepare fisher fisher fisher --overwrite", "prepare fisher fisher fisher/new",
+                  "prepare fisher fisher . --overwrite"],
+    ),
+    "prepare swbd": Command(
+        "prepare swbd swbd place/new --transcripts ms98 --conv-tab conv.tab --lm-dev-lines 1",
+        {"swbd": "directory", "swbd/sw02001.sph": "call", "ms98": "directory",
+         "ms98/20/2001/sw2001A-ms98-a-trans.text": "ms98", "ms98/sw-ms98-dict.text": "lexicon",
+         "conv.tab": "conv.tab"},
+        "place", ["prepare swbd swbd swbd --transcripts ms98 --overwrite",
+                  "prepare swbd swbd ms98 --transcripts ms98 --overwrite"],
+        stays=SETS,
+    ),
+    "prepare eval2000": Command(
+        "prepare eval2000 hub5 place/new --transcripts hub5text --calls 1",
+        {"hub5": "directory", "hub5/english/en_4156.sph": "call",
+         "hub5/english/hub5e_00.pem": "pem", "hub5text": "directory",
+         "hub5text/reference/hub5e00.english.000405.stm": "pem",
+         "hub5text/reference/en20000405_hub5.glm": "text"},
+        "place", ["prepare eval2000 hub5 hub5text --transcripts hub5text --calls 1 --overwrite",
+                  "prepare eval2000 hub5 . --transcripts hub5text --calls 1 --overwrite"],
+    ),
+    "prepare rt03": Command(
+        "prepare rt03 rt03 place/new",
+        {"rt03": "directory", "rt03/data/audio/eval03/english/cts/sw_45142.sph": "call",
+         "rt03/data/references/eval03/english/cts/a.stm": "pem",
+         "rt03/data/trans_rules/en20030506.glm": "text"},
+        "place", ["prepare rt03 rt03 rt03 --overwrite", "prepare rt03 rt03 rt03/new"],
+    ),
     "prepare cifar10": Command(
         "prepare cifar10 cifar10 place/new --unofficial",
         {"cifar10": "directory", "cifar10/data_batch_1": "batch", "cifar10/batches.meta": "meta"},
@@ -144,6 +197,7 @@ COMMANDS = {
     "data split-speakers": _data("split-speakers train --seconds 1"),
     "data extend": _data("extend train"),
     "data merge": _data("merge train dev"),
+    "data parallel": _data("parallel train train"),
     "data copy": _data("copy train --utterance-prefix a-"),
     "data to-kaldi": _data("to-kaldi train"),
     "validate": Command(
@@ -292,6 +346,15 @@ COMMANDS = {
          f" --ali ali --valid-ali ali_dev {CPU} --nj 1 --overwrite --out ali"],
         needs="train.toml train_hires dev_hires lang den.npz ali_dev",
     ),
+    "train ali-lattice": Command(
+        "train train.toml --data dev_hires --valid dev_hires --lang lang --den den.npz"
+        f" --ali-lattice ali_dev --out place/new_s0 --set training.passes=1 --nj 1 {CPU}",
+        {"ali_dev": "directory", "ali_dev/lattices.gz": "phone lattices"},
+        "place",
+        ["train train.toml --data dev_hires --valid dev_hires --lang lang --den den.npz"
+         f" --ali-lattice ali_dev {CPU} --nj 1 --overwrite --out ali_dev"],
+        needs="train.toml dev_hires lang den.npz",
+    ),
     "train ivectors": Command(
         "train v.toml --data train_hires --valid dev_hires --lang lang --den den.npz"
         f" --out place/new_s0 --set training.passes=1 --nj 1 {CPU}",
@@ -353,7 +416,7 @@ COMMANDS = {
          for out in ("dev_hires", "lang", "exp/a_s0", ".")],
     ),
     "align wavs": Command(
-        "align exp/a_s0 wav/s0/0.wav wav/s0/1.wav --max-dropped 1 --out place/new",
+        "align exp/a_s0 wav/s0/0.wav wav/s0/1.wav --max-dropped 1 --lattices --out place/new",
         {**WAV, "wav/s0/0.txt": "txt", **INPUTS, **FEATURES},
         "place",
         [f"align exp/a_s0 wav/s0/0.wav --max-dropped 1 --overwrite --out {out}"

@@ -42,6 +42,10 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
             ("prepare kaldi", "wav/s0/0.wav"),
             ("prepare folder", "wav/s0/0.wav"),
             ("prepare tedlium", "tedlium/train/sph/T_2001.sph"),
+            ("prepare ami", "ami/ES2002a/audio/ES2002a.Headset-0.wav"),
+            ("prepare swbd", "swbd/sw02001.sph"),
+            ("prepare eval2000", "hub5/english/en_4156.sph"),
+            ("prepare rt03", "rt03/data/audio/eval03/english/cts/sw_45142.sph"),
             ("align wavs", "wav/s0/0.wav"),
             ("transcribe", "wav/s0/0.wav"),
         )
@@ -53,10 +57,14 @@ EXPECTED: dict[tuple[str, str, str], Fails | Well] = {
     **{
         (command, "truncated", file): Well(HALF)
         for command, file in (
+            ("prepare eval2000", "hub5text/reference/en20000405_hub5.glm"),
+            ("prepare rt03", "rt03/data/references/eval03/english/cts/a.stm"),
+            ("prepare rt03", "rt03/data/trans_rules/en20030506.glm"),
             ("lm train", "text.txt"),
             ("lm train", "lexicon"),
             ("lm mix", "text.txt"),
             ("lm limit", "lexicon"),
+            ("prepare ami-dict", "wordlist"),
             ("lm perplexity", "text.txt"),
         )
     },

@@ -25,10 +25,12 @@ import soundfile
 
 from chainstitch.nnet.chain import DenominatorGraph
 from chainstitch.utils.corpora import cifar, digits, mnist
+from chainstitch.utils.corpora.swbd_dict_patch import DELETED
 from chainstitch.utils.data.images import write_images
 from chainstitch.utils.data.manifests import read_cuts, write_set
 from tests import images
 from tests.fakes.sctk import fake_sctk
+from tests.meetings import Person, write_annotations, write_audio
 from tests.toy import RATE, TRAINING, XCONFIG, Toy, align_evenly, build, run
 
 IVECTOR = "num_gauss = 4\ndim = 3\npca_dim = 8\nubm_iterations = 2\niterations = 1\n"
@@ -128,7 +130,7 @@ def _speech(place: Path, toy: Toy) -> None:
         ["decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out", exp / "decode_lattices",
          "--lmwt", "10", "--wip", "0", "--nj", "1", "--write-lattices"],
         ["align", exp, "--data", toy.dev, "--lang", toy.lang, "--out", place / "ali_dev",
-         "--max-dropped", "1"],
+         "--max-dropped", "1", "--lattices"],
         ["cleanup", "decode", exp, "--data", toy.dev, "--lang", toy.lang, "--out",
          place / "edits", "--nj", "1"],
         ["tree", "--data", toy.train, "--ali", place / "ali", "--lang", toy.lang, "--out",
@@ -195,6 +197,8 @@ def _corpora(place: Path) -> None:
         for number in range(10 * digits.PER_DIGIT):
             os.link(one, recordings / f"{number % 10}_{speaker}_{number // 10}.wav")
     _tedlium(place / "tedlium")
+    _ami(place)
+    _swbd(place)
     generator = np.random.default_rng(0)
     for dataset, label in (("cifar10", "labels"), ("cifar100", "fine_labels")):
         form = cifar.FORMS[dataset][0]
@@ -227,6 +231,55 @@ def _tedlium(place: Path) -> None:
     (place / "TEDLIUM.152k.dic").write_text("low L OW\nhigh H IY\nit's IH S\n")
     (place / "LM").mkdir()
     (place / "LM/a.en.gz").write_bytes(gzip.compress(b"it 's low </s>\nhigh </s>\n", mtime=0))
+
+
+def _ami(place: Path) -> None:
+    """A meeting in each set, a dictionary, and a call of Fisher."""
+    names = ("ES2002a", "ES2011a", "ES2004a")
+    people = [Person("A", "FEE005", 0, [("Low , high .", 1.0, 2.0), ("low", 2.0, 3.0)])]
+    write_annotations(place / "ami/annotations", dict.fromkeys(names, people))
+    audio = [f"{name}.{mic}" for name in names for mic in ("Headset-0", "Array1-01")]
+    write_audio(place / "ami", audio, 4.0)
+    (place / "cmudict").write_text(";;; toy\nHIGH  HH IY1\nLOW  L OW1\nRISE  R AY1 Z\n")
+    (place / "wordlist").write_text("HIGH\nLOW\n")
+    trans = place / "fisher/data/trans/000"
+    trans.mkdir(parents=True)
+    (trans / "fe_03_00001.txt").write_text(
+        "# toy\n\n0.1 1.0 A: low high\n\n1.0 2.0 B: [laugh] low\n"
+    )
+
+
+def _swbd(place: Path) -> None:
+    """A call of Switchboard and one of each of its test sets, all of the same sound."""
+    sound = 0.1 * np.sin(np.outer(np.arange(RATE), (1.0, 1.1)))
+    english = "eval03/english/cts"
+    for name in ("swbd/sw02001", "hub5/english/en_4156", f"rt03/data/audio/{english}/sw_45142"):
+        audio = place / f"{name}.sph"
+        audio.parent.mkdir(parents=True)
+        soundfile.write(audio, sound, RATE, "ULAW", format="NIST")
+    lines = "{0} 0.00 0.10 [silence]\n{0} 0.10 0.30 low\n{0} 0.30 0.40 high low\n"
+    ms98 = place / "ms98/20/2001"
+    ms98.mkdir(parents=True)
+    for side in "AB":
+        text = lines.format(f"sw2001{side}-ms98-a-0001")
+        (ms98 / f"sw2001{side}-ms98-a-trans.text").write_text(text)
+    (place / "ms98/sw-ms98-dict.text").write_text(f"low l ow\n{DELETED}")
+    (place / "conv.tab").write_text('2001,"A TOPIC OF SOME LENGTH",1012,1055\n')
+    times = ("0.10 0.30", "0.30 0.40")
+    pem = "".join(f"en_4156 A unknown {one}\n" for one in times)
+    (place / "hub5/english/hub5e_00.pem").write_text(pem)
+    reference = place / "hub5text/reference"
+    reference.mkdir(parents=True)
+    stm = "".join(f"en_4156 A en_4156_A {one} <O,en> LOW\n" for one in times)
+    (reference / "hub5e00.english.000405.stm").write_text(stm)
+    (reference / "en20000405_hub5.glm").write_text(GLM)
+    reference = place / "rt03/data/references" / english
+    reference.mkdir(parents=True)
+    stm = "".join(f"sw_45142 1 sw_45142_A {one} <O,en> low\n" for one in times)
+    (reference / "a.stm").write_text(stm)
+    rules = place / "rt03/data/trans_rules"
+    rules.mkdir()
+    (rules / "en20030506.glm").write_text(GLM)
 
 
 def _images(place: Path) -> None:

@@ -24,11 +24,22 @@ from chainstitch.nnet.tasks import run
 from chainstitch.nnet.tasks.speech_data import load_leaves
 from chainstitch.utils import checkpoint
 from chainstitch.utils import config as configs
-from chainstitch.utils.corpora import cifar, folder, kaldi_dir, mnist, tedlium
+from chainstitch.utils.corpora import (
+    ami,
+    ami_dict,
+    ami_xml,
+    cifar,
+    fisher,
+    folder,
+    kaldi_dir,
+    mnist,
+    tedlium,
+)
 from chainstitch.utils.data.alignments import read_alignments
 from chainstitch.utils.data.features import FeatureConfig, FeatureReader
 from chainstitch.utils.data.images import read_images
 from chainstitch.utils.data.ivectors import IvectorReader
+from chainstitch.utils.data.lattice_file import LatticeFile
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.data.pseudo_speakers import split_speakers
 from chainstitch.utils.data.segment_times import extend_set
@@ -216,6 +227,10 @@ def alignments(path: Path) -> None:
     list(read_alignments(path, read_lang(up(path, "lang")).phones).items())
 
 
+def phone_lattices(path: Path) -> None:
+    list(LatticeFile(path, read_lang(up(path, "lang")).phones).values())
+
+
 def tree(path: Path) -> None:
     Tree.load(path).leaves()
 
@@ -296,6 +311,24 @@ def talks(path: Path) -> None:
         tedlium.prepare(up(path, "tedlium"), Path(out), lm_dev_lines=1)
 
 
+def meetings(path: Path) -> None:
+    place = up(path, "annotations")
+    agents = ami_xml.read_agents(place)
+    for line in ami_xml.segment_lines(
+        place, "ES2002a", agents.get("ES2002a", {}), ami_xml.Skipped()
+    ):
+        ami.split(line)
+
+
+def calls(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        fisher.write_text(up(path, "fisher"), Path(out) / "text", "ami")
+
+
+def words_of_cmu(path: Path) -> None:
+    ami_dict.read_dictionary(path)
+
+
 def numerators(path: Path) -> None:
     graphs = open_graphs(path)
     if graphs is not None:
@@ -360,6 +393,7 @@ READERS = {
     "fst text": Reader("den.txt", fst, allowed=(ValueError,)),
     "fst binary": Reader("den.fst", fst, allowed=(ValueError,)),
     "ali.gz": Reader("ali/ali.gz", alignments, "lang"),
+    "lattices.gz of phones": Reader("ali_dev/lattices.gz", phone_lattices, "lang"),
     "ctm": Reader("ctm", ctm_words),
     "decoded ctm": Reader(f"{DECODED}/ctm", read_ctm),
     "stm": Reader("stm", check_stm),
@@ -405,6 +439,11 @@ READERS = {
     "sph": Reader("tedlium/train/sph/T_2001.sph", talks),
     "TED-LIUM's dictionary": Reader("tedlium/TEDLIUM.152k.dic", talks),
     "TED-LIUM's LM text": Reader("tedlium/LM/a.en.gz", talks),
+    "AMI's meetings": Reader("ami/annotations/corpusResources/meetings.xml", meetings),
+    "AMI's words": Reader("ami/annotations/words/ES2002a.A.words.xml", meetings),
+    "AMI's segments": Reader("ami/annotations/segments/ES2002a.A.segments.xml", meetings),
+    "CMU dictionary": Reader("cmudict", words_of_cmu),
+    "Fisher": Reader("fisher/data/trans/000/fe_03_00001.txt", calls),
     "names of classes": Reader("cifar10/batches.meta", archive),
     "numerators": Reader(NUMERATORS, numerators),
 }

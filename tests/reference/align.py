@@ -57,3 +57,15 @@ def log_weight(denominator):
         return math.log(top) if top else -math.inf
 
     return weight
+
+
+def near(strings, y, leaves, scale, beam):
+    """{phone string: (its best score, the alignments that have it)}, no more than `beam` below the
+    best of all."""
+    found = {
+        string: best([string], y, leaves, scale) for string in map(tuple, filter(None, strings))
+    }
+    top = max((score for score, _ in found.values()), default=-math.inf)
+    return {
+        string: scored for string, scored in found.items() if scored[1] and scored[0] >= top - beam
+    }

@@ -64,3 +64,56 @@ def log_z(strings, denominator, y):
             alpha = after
         total += alpha.sum()
     return math.log(total) if total else -math.inf
+
+
+def lattice_paths(arcs):
+    """All [(phone, input frames), ...] of a phone lattice: (source, target, phone, frames)."""
+    end = max(target for _, target, _, _ in arcs)
+
+    def onward(state):
+        if state == end:
+            yield []
+        for source, target, phone, frames in arcs:
+            if source == state:
+                for rest in onward(target):
+                    yield [(phone, frames), *rest]
+
+    return list(onward(0))
+
+
+def of_lattice(arcs, leaves, tolerance, subsampling):
+    """The pdf strings near one of the paths of a lattice."""
+    found = set()
+    for path in lattice_paths(arcs):
+        found |= aligned(*zip(*path, strict=True), leaves, tolerance, subsampling)
+    return found
+
+
+def of_proto_supervision(arcs, leaves, tolerance, subsampling):
+    """Kaldi's: its phone strings, in frames that allow each phone, wherever that occurs."""
+    paths = lattice_paths(arcs)
+    total = sum(frames for _, frames in paths[0])
+    allowed = [set() for _ in range(math.ceil(total / subsampling))]
+    for path in paths:
+        begin = 0
+        for phone, frames in path:
+            for t, here in enumerate(allowed):
+                first, last = max(0, begin - tolerance), begin + frames + tolerance
+                if first <= t * subsampling < last:
+                    here.add(phone)
+            begin += frames
+    found = set()
+    for string in {tuple(phone for phone, _ in path) for path in paths}:
+        for cuts in itertools.combinations(range(1, len(allowed)), len(string) - 1):
+            bounds = [0, *cuts, len(allowed)]
+            if all(
+                p in allowed[t]
+                for p, a, b in zip(string, bounds, bounds[1:], strict=False)
+                for t in range(a, b)
+            ):
+                pdfs = []
+                sides = zip([0, *string], string, [*string[1:], 0], strict=False)
+                for context, a, b in zip(sides, bounds, bounds[1:], strict=False):
+                    pdfs += [leaves.entry(*context)] + [leaves.loop(*context)] * (b - a - 1)
+                found.add(tuple(pdfs))
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.corpora import tedlium_text as rules
+from chainstitch.utils.corpora.tables import write_tables
 from chainstitch.utils.errors import UserError
 from chainstitch.utils.files import atomic_directory
 
@@ -50,10 +51,7 @@ def write_dictionary(lexicon: list[str], out: Path, overwrite: bool) -> None:
         "optional_silence.txt": [rules.SILENCE],
         "extra_questions.txt": [],
     }
-    with atomic_directory(out, "dictionary", overwrite) as temporary:
-        for name, rows in tables.items():
-            content = "".join(f"{row}\n" for row in rows)
-            (temporary / name).write_text(content, encoding="utf-8")
+    write_tables(out, "dictionary", tables, overwrite)
     log.info("%s: %d pronunciations", out, len(lexicon))
 
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import gzip
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.data.array_file import checksum
@@ -25,6 +26,7 @@ FILE = "ali.gz"  # in an alignment directory
 LONGEST = 2**31 - 1  # frames; they are kept in 32 bits
 
 Alignment = Sequence[tuple[int, int]]  # (phone, input frames)
+Value = TypeVar("Value")
 
 
 def write_alignments(
@@ -52,32 +54,42 @@ def read_alignments(
     return dict(each_alignment(path, phones))
 
 
-class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
-    """Alignments by utterance, read when the first is asked for, and kept in arrays.
+class ByUtterance(Mapping[str, Value]):
+    """What a file says of each utterance, read when the first is asked for, and kept in arrays.
 
     Args:
         path: of the file; phones: numbers the names.
 
     Raises:
-        UserError: there is no such file; what `read_alignments` raises, when it is read.
+        UserError: there is no such file; what reading it raises, when it is read.
     """
 
     def __init__(self, path: Path | str, phones: Mapping[str, int]) -> None:
         self.path, self.phones = Path(path), dict(phones)
         if not self.path.is_file():
-            raise _missing(path)
+            raise self.missing()
 
     @cached_property
     def key(self) -> str:
-        """What tells it from other alignments, without reading them."""
+        """What tells it from other files, without reading them."""
         return f"{checksum(self.path)}, {sorted(self.phones.items())}"
 
-    def __getitem__(self, utterance: str) -> list[tuple[int, int]]:
+    def missing(self) -> UserError:
+        """What there is to say if there is no file."""
+        raise NotImplementedError
+
+    def rows(self) -> Iterator[tuple[str, Iterable[Iterable[int]]]]:
+        """Utterances, and rows of numbers of 32 bits, all of one length."""
+        raise NotImplementedError
+
+    def value(self, numbers: array[int]) -> Value:
+        """What an utterance's rows, one after the other, mean."""
+        raise NotImplementedError
+
+    def __getitem__(self, utterance: str) -> Value:
         numbers, ends, values = self._read
         number = numbers[utterance]
-        begin = ends[number - 1] if number else 0
-        row = values[begin : ends[number]]
-        return list(zip(row[::2], row[1::2], strict=True))
+        return self.value(values[ends[number - 1] if number else 0 : ends[number]])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read[0])
@@ -87,15 +99,28 @@ class AlignmentFile(Mapping[str, list[tuple[int, int]]]):
 
     @cached_property
     def _read(self) -> tuple[dict[str, int], array[int], array[int]]:
-        """Numbers by utterance; where each one's values end; phones and frames in turn."""
+        """Numbers by utterance; where each one's values end; the values."""
         numbers: dict[str, int] = {}
         ends, values = array("q"), array("i")
-        for utterance, alignment in each_alignment(self.path, self.phones):
-            for pair in alignment:
-                values.extend(pair)
+        for utterance, rows in self.rows():
+            for row in rows:
+                values.extend(row)
             numbers[utterance] = len(ends)
             ends.append(len(values))
         return numbers, ends, values
+
+
+class AlignmentFile(ByUtterance[list[tuple[int, int]]]):
+    """Alignments by utterance; errors as of `read_alignments`."""
+
+    def missing(self) -> UserError:
+        return _missing(self.path)
+
+    def rows(self) -> Iterator[tuple[str, Iterable[Iterable[int]]]]:
+        return each_alignment(self.path, self.phones)
+
+    def value(self, numbers: array[int]) -> list[tuple[int, int]]:
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def each_alignment(

@@ -22,6 +22,7 @@ HOW = {
     "even": "spread evenly over the order of ids",
     "first": "in the order of ids",
     "last": "in the order of ids",
+    "rest": "all but the first so many",
     "shortest": "of equal ones the first",
     "speakers": "whole speakers, drawn from a seed, until there are at least so many utterances",
     "per-speaker": "so many utterances of each speaker, at equal distances",
@@ -96,6 +97,8 @@ def choose(
         return range(count)
     if how == "last":
         return range(total - count, total)
+    if how == "rest":
+        return range(count, total)
     if how == "shortest":
         return sorted(range(total), key=durations.__getitem__)[:count]
     if how == "speakers":

@@ -34,7 +34,7 @@ UNKNOWN = {"<unk>", "<UNK>", "[UNK]"}
 
 def from_text(sentences: Iterable[Sequence[str]], order: int = 3) -> Grammar:
     """The grammar of `write_lang` that is estimated from sentences by `estimate`."""
-    kept = [" ".join(words) for words in sentences]  # lists of words take some six times as much
+    kept = [" ".join(words) for words in sentences]  # lists of words take six times as much
 
     def grammar(words_txt: Path, words: Mapping[str, int]) -> Any:
         with tempfile.TemporaryDirectory(prefix="chainstitch-") as scratch:
@@ -61,9 +61,8 @@ def estimate(sentences: Iterable[Sequence[str]], order: int, arpa: Path) -> Path
         UserError: there are no words.
     """
     text = arpa.with_name(arpa.name + ".text")
-    with text.open("w", encoding="utf-8") as stream:
-        said = sum(stream.write(" ".join(words) + "\n") > 1 for words in sentences)
-    if not said:
+    text.write_text("".join(" ".join(words) + "\n" for words in sentences), encoding="utf-8")
+    if not text.read_bytes().strip():
         raise UserError("the LM's text holds no words; give --text a set with transcripts")
     train([text], arpa, order)
     text.unlink()

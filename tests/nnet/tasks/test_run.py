@@ -55,7 +55,7 @@ def test_options_of_a_task_are_wanted_by_it_and_refused_by_others(
     data = ("--data", toy.train, "--valid", toy.dev, "--out", tmp_path / "exp")
     said = refused(capsys, "train", toy.conf, *data)
     assert "task = 'speech' wants --lang; its inputs are --data --valid --lang --den" in said
-    assert "may have --ali --valid-ali" in said
+    assert "may have --ali --valid-ali --ali-lattice" in said
     said = refused(capsys, *images.arguments(tmp_path, tmp_path / "exp", "--lang", toy.lang))
     assert "task = 'images' does not take --lang; its inputs are --data --valid" in said
     assert "may have" not in said

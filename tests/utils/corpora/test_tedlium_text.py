@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -10,16 +9,6 @@ import pytest
 
 from chainstitch.utils.corpora import tedlium_text as rules
 from tests.reference.tedlium import joined
-
-
-@pytest.fixture(scope="module")
-def gold(repository: Path) -> Path:
-    place = repository.parent / "shared" / "gold" / "corpora"
-    if not place.is_dir():
-        if os.environ.get("CHAINSTITCH_REQUIRE_DATA") == "1":
-            pytest.fail(f"{place} is missing")
-        pytest.skip(f"no gold in {place}")
-    return place
 
 
 def rows(path: Path) -> list[list[str]]:

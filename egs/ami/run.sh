@@ -78,21 +78,11 @@ done
 if [[ $conf != conf && $conf != conf/* ]]; then conf=$(caller_path "$conf"); fi
 # shellcheck source=conf/sizes.sh
 . "$conf/sizes.sh"
-dev=dev tests=eval speakers=_30s nist_of_dev=true own_count=true
+dev=dev tests=eval chunk=150 speakers=_30s nist_of_dev=true own_count=true
 points=(--lmwt 5:15 --wip 0) # those of Kaldi's score_asclite.sh for chain models
 ihm=$data/ihm lm=$data/lm lang=$data/lang dict=$data/dict exp=$work/exp/$mic flat=$work/exp/ihm/flat_s0
 data=$data/$mic # where table1.sh finds the sets
 . ../../utils/table1.sh
-
-# Kaldi decodes by chunks as long as those of training, with more context than there.
-chunks_of() { # EXP
-  case ${1##*/} in
-    tdnn_lstm_*) echo --chunk 150 --extra-left 50 ;;
-    blstm_*) echo --chunk 150 --extra-left 50 --extra-right 50 ;;
-    lfr_ce_tdnn_lstm_*) echo --chunk 40 --extra-left 40 ;;
-    lfr_ce_blstm_*) echo --chunk 20 --extra-left 40 --extra-right 40 ;;
-  esac
-}
 
 if $dry_run; then show_costs "${hours[$mic]}"; fi
 
@@ -136,7 +126,7 @@ if stage 2 "language model" "30 minutes" "2 GB"; then
   words=(--vocab "$dict/vocabulary.txt" --order 3)
   make "$lm/ami.o3g.arpa.gz" chainstitch lm train "$ihm/train" "${words[@]}" --out "$lm/ami.o3g.arpa.gz"
   if [[ $fisher ]]; then
-    make "$lm/fisher.o3g.arpa.gz" chainstitch lm train "$work/data/fisher_text/text.txt.gz" "${words[@]}" \
+    make "$lm/fisher.o3g.arpa.gz" chainstitch lm train "$work/data/fisher_text/lm.txt.gz" "${words[@]}" \
       --out "$lm/fisher.o3g.arpa.gz"
     make "$model" chainstitch lm mix "$lm/ami.o3g.arpa.gz" "$lm/fisher.o3g.arpa.gz" --heldout "$ihm/dev" \
       --out "$model"

@@ -72,21 +72,11 @@ done
 if [[ $conf != conf && $conf != conf/* ]]; then conf=$(caller_path "$conf"); fi
 # shellcheck source=conf/sizes.sh
 . "$conf/sizes.sh"
-dev=train_dev tests="eval2000${rt03:+ rt03}" speakers="" nist_of_dev=false
+dev=train_dev tests="eval2000${rt03:+ rt03}" chunk=140 speakers="" nist_of_dev=false
 own_count=false # the test sets' own texts are in capitals; NIST's programs do not mind
 points=(--lmwt 5:17 --wip "0,0.5,1") # those of Kaldi's score.sh for this corpus
 . ../../utils/table1.sh
 lang=$data/lang
-
-# Kaldi decodes by chunks as long as those of training, with more context than there.
-chunks_of() { # EXP
-  case ${1##*/} in
-    tdnn_lstm_*) echo --chunk 140 --extra-left 50 ;;
-    blstm_*) echo --chunk 150 --extra-left 50 --extra-right 50 ;;
-    lfr_ce_tdnn_lstm_*) echo --chunk 40 --extra-left 40 ;;
-    lfr_ce_blstm_*) echo --chunk 20 --extra-left 40 --extra-right 40 ;;
-  esac
-}
 
 if $dry_run; then show_costs "$hours"; fi
 
@@ -123,7 +113,7 @@ if stage 2 "language models: 3-gram to decode, 4-gram to rescore" "1 hour" "5 GB
   big=$lm/swbd.o4g.arpa.gz
   if [[ $fisher ]]; then
     big=$lm/swbd_fisher.o4g.arpa.gz
-    make "$lm/fisher.o4g.arpa.gz" chainstitch lm train "$data/fisher_text/text.txt.gz" "${words[@]}" --order 4 \
+    make "$lm/fisher.o4g.arpa.gz" chainstitch lm train "$data/fisher_text/lm.txt.gz" "${words[@]}" --order 4 \
       --out "$lm/fisher.o4g.arpa.gz"
     make "$big" chainstitch lm mix "$lm/swbd.o4g.arpa.gz" "$lm/fisher.o4g.arpa.gz" \
       --heldout "$data/lm_text/dev.txt" --out "$big"

@@ -59,21 +59,11 @@ if [[ $conf != conf && $conf != conf/* ]]; then conf=$(caller_path "$conf"); fi
 if [[ $corpus ]]; then corpus=$(caller_path "$corpus"); fi
 # shellcheck source=conf/sizes.sh
 . "$conf/sizes.sh"
-dev=dev tests=test speakers=_180s nist_of_dev=true own_count=true
+dev=dev tests=test chunk=140 speakers=_180s nist_of_dev=true own_count=true
 # LM weights and penalties that are tried: those of Kaldi's score_sclite.sh for chain models.
 points=(--lmwt 5:17 --wip "0,0.5,1")
 . ../../utils/table1.sh
 lang=$data/lang
-
-# Kaldi decodes by chunks as long as those of training, with more context than there.
-chunks_of() { # EXP
-  case ${1##*/} in
-    tdnn_lstm_*) echo --chunk 140 --extra-left 50 ;;
-    blstm_*) echo --chunk 150 --extra-left 50 --extra-right 50 ;;
-    lfr_ce_tdnn_lstm_*) echo --chunk 40 --extra-left 40 ;;
-    lfr_ce_blstm_*) echo --chunk 20 --extra-left 40 --extra-right 40 ;;
-  esac
-}
 
 # hours of release 2 that are left after Kaldi's clean-up, at three speeds
 if $dry_run; then show_costs 613.4; fi

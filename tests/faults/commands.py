@@ -6,35 +6,9 @@ behind the command's own, as in "train images".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Command:
-    """How to call a command, and what it has to do with the disk.
-
-    Attributes:
-        line: of arguments; goes well in the good world.
-        reads: every file that it reads, with its kind (kinds.py), and every directory it is given.
-        place: the directory that its output is made in, which is on the full or the read-only disk;
-            empty if it writes nothing.
-        same: lines whose output is, contains or lies in an input; or why there are none.
-        needs: other parts of the world.
-        stays: a pattern of names that may be there after a failure.
-        reasons: why a fault does not apply.
-    """
-
-    line: str
-    reads: dict[str, str]
-    place: str
-    same: list[str] | str
-    needs: str = ""
-    stays: str = ""
-    reasons: dict[str, str] = field(default_factory=dict)
-
-
-def _set(name: str) -> dict[str, str]:
-    return {name: "directory", f"{name}/cuts.jsonl.gz": "cuts"}
+from tests.faults.command import NOTHING, READS, Command
+from tests.faults.set_commands import COMMANDS as SET_COMMANDS
+from tests.faults.set_commands import WAV, a_set
 
 
 def _features(name: str) -> dict[str, str]:
@@ -42,13 +16,6 @@ def _features(name: str) -> dict[str, str]:
         name: "directory", f"{name}/cuts.jsonl.gz": "feature cuts", f"{name}/means.npz": "means",
         f"{name}/features.toml": "features.toml", f"{name}/feats/feats.h5": "store",
     }  # fmt: skip
-
-
-def _data(operation: str) -> Command:
-    """Of an operation on sets, which all do the same with the disk."""
-    line = f"data {operation} --out"
-    same = [f"{line} train --overwrite"]
-    return Command(f"{line} place/new", _set("train"), "place", same, needs="dev")
 
 
 def _lang(name: str = "lang") -> dict[str, str]:
@@ -65,154 +32,13 @@ MODEL = {
 MODELS_LANG = {"exp/a_s0/den.npz": "den", "exp/a_s0/phones.txt": "phones.txt"}
 INPUTS = {"exp/a_s0/inputs.toml": "inputs.toml"}
 FEATURES = {"exp/a_s0/features.toml": "features.toml"}
-WAV = {"wav/s0/0.wav": "wav"}
-NOTHING, READS = "", "it writes nothing"
-SETS = "place/new$"  # the directory of the sets, empty
 CPU = "--device cpu --num-threads 1"
 
 COMMANDS = {
-    "prepare yesno": Command(
-        "prepare yesno yesno place/new",
-        {"yesno": "directory", "yesno/0_0_0_0_0_0_0_0.wav": "wav"},
-        "place", ["prepare yesno yesno yesno --overwrite"],
-        stays=SETS,
-    ),
-    "prepare digits": Command(
-        "prepare digits digits place/new",
-        {"digits": "directory", "digits/recordings": "directory",
-         "digits/recordings/0_george_0.wav": "wav"},
-        "place", ["prepare digits digits digits --overwrite"],
-        stays=SETS,
-    ),
-    "prepare kaldi": Command(
-        "prepare kaldi kaldi place/new",
-        {"kaldi": "directory", "kaldi/wav.scp": "table", "kaldi/text": "table",
-         "kaldi/utt2spk": "table", "kaldi/segments": "table",
-         "kaldi/spk2gender": "table", "kaldi/reco2file_and_channel": "table", **WAV},
-        "place", ["prepare kaldi kaldi kaldi --overwrite", "prepare kaldi kaldi . --overwrite",
-                  "prepare kaldi kaldi wav --overwrite", "prepare kaldi kaldi kaldi/new"],
-        needs="wav",
-    ),
-    "prepare folder": Command(
-        "prepare folder wav place/new --split dev=0.2",
-        {"wav": "directory", **WAV, "wav/s0/0.txt": "txt"},
-        "place", ["prepare folder wav wav --overwrite", "prepare folder wav . --overwrite",
-                  "prepare folder wav wav/s0 --overwrite",
-                  "prepare folder . . --split wav=0.2 --overwrite"],
-        stays=SETS,
-    ),
-    "prepare tedlium": Command(
-        "prepare tedlium tedlium place/new --lm-dev-lines 1",
-        {"tedlium": "directory", "tedlium/train/stm/T_2001.stm": "talk",
-         "tedlium/train/sph/T_2001.sph": "sph", "tedlium/TEDLIUM.152k.dic": "lexicon",
-         "tedlium/LM/a.en.gz": "text"},
-        "place", ["prepare tedlium tedlium tedlium --overwrite",
-                  "prepare tedlium tedlium . --overwrite"],
-        stays=SETS,
-    ),
-    "prepare ami": Command(
-        "prepare ami ami place/new",
-        {"ami": "directory", "ami/annotations/corpusResources/meetings.xml": "meetings",
-         "ami/annotations/words/ES2002a.A.words.xml": "words.xml",
-         "ami/annotations/segments/ES2002a.A.segments.xml": "segments.xml",
-         "ami/ES2002a/audio/ES2002a.Headset-0.wav": "wav"},
-        "place", ["prepare ami ami ami --overwrite", "prepare ami ami ami/new"],
-        stays=SETS,
-    ),
-    "prepare ami annotations": Command(
-        "prepare ami ami place/new --mic sdm1 --annotations ami/annotations",
-        {"ami/annotations": "directory"},
-        "place", ["prepare ami wav ami/annotations --annotations ami/annotations --overwrite"],
-        needs="ami wav", stays=SETS,
-    ),
-    "prepare ami-dict": Command(
-        "prepare ami-dict cmudict place/new --words wordlist --data train",
-        {"cmudict": "lexicon", "wordlist": "vocabulary", **_set("train")},
-        "place", ["prepare ami-dict cmudict train --data train --overwrite",
-                  "prepare ami-dict kaldi/text kaldi --overwrite"],
-        needs="kaldi",
-    ),
-    "prepare fisher": Command(
-        "prepare fisher fisher place/new",
-        {"fisher": "directory", "fisher/data/trans/000/fe_03_00001.txt": "text"},
-        "place", ["prepare fisher fisher fisher --overwrite", "prepare fisher fisher fisher/new",
-                  "prepare fisher fisher . --overwrite"],
-    ),
-    "prepare swbd": Command(
-        "prepare swbd swbd place/new --transcripts ms98 --conv-tab conv.tab --lm-dev-lines 1",
-        {"swbd": "directory", "swbd/sw02001.sph": "call", "ms98": "directory",
-         "ms98/20/2001/sw2001A-ms98-a-trans.text": "ms98", "ms98/sw-ms98-dict.text": "lexicon",
-         "conv.tab": "conv.tab"},
-        "place", ["prepare swbd swbd swbd --transcripts ms98 --overwrite",
-                  "prepare swbd swbd ms98 --transcripts ms98 --overwrite"],
-        stays=SETS,
-    ),
-    "prepare eval2000": Command(
-        "prepare eval2000 hub5 place/new --transcripts hub5text --calls 1",
-        {"hub5": "directory", "hub5/english/en_4156.sph": "call",
-         "hub5/english/hub5e_00.pem": "pem", "hub5text": "directory",
-         "hub5text/reference/hub5e00.english.000405.stm": "pem",
-         "hub5text/reference/en20000405_hub5.glm": "text"},
-        "place", ["prepare eval2000 hub5 hub5text --transcripts hub5text --calls 1 --overwrite",
-                  "prepare eval2000 hub5 . --transcripts hub5text --calls 1 --overwrite"],
-    ),
-    "prepare rt03": Command(
-        "prepare rt03 rt03 place/new",
-        {"rt03": "directory", "rt03/data/audio/eval03/english/cts/sw_45142.sph": "call",
-         "rt03/data/references/eval03/english/cts/a.stm": "pem",
-         "rt03/data/trans_rules/en20030506.glm": "text"},
-        "place", ["prepare rt03 rt03 rt03 --overwrite", "prepare rt03 rt03 rt03/new"],
-    ),
-    "prepare cifar10": Command(
-        "prepare cifar10 cifar10 place/new --unofficial",
-        {"cifar10": "directory", "cifar10/data_batch_1": "batch", "cifar10/batches.meta": "meta"},
-        "place", ["prepare cifar10 cifar10 cifar10 --unofficial --overwrite"],
-        stays=SETS,
-    ),
-    "prepare cifar100": Command(
-        "prepare cifar100 cifar100 place/new --unofficial",
-        {"cifar100": "directory", "cifar100/train": "batch", "cifar100/meta": "meta"},
-        "place", ["prepare cifar100 cifar100 cifar100 --unofficial --overwrite"],
-        stays=SETS,
-    ),
-    "prepare mnist": Command(
-        "prepare mnist mnist place/new",
-        {"mnist": "directory", "mnist/train-images-idx3-ubyte.gz": "idx images",
-         "mnist/train-labels-idx1-ubyte.gz": "idx labels"},
-        "place", ["prepare mnist mnist mnist --overwrite"],
-        stays=SETS,
-    ),
-    "data subset": _data("subset train --count 5"),
-    "data subset ids": Command(
-        "data subset train --ids kaldi/utt2spk --out place/new",
-        {"kaldi/utt2spk": "table"},
-        "place",
-        ["data subset train --ids kaldi/utt2spk --out kaldi --overwrite",
-         "data subset train --count 5 --out . --overwrite",
-         "data subset train --count 5 --out train/new"],
-        needs="train",
-    ),
-    "data remove-duplicates": _data("remove-duplicates train --max 3"),
-    "data combine-short": _data("combine-short train --min 1"),
-    "data split-speakers": _data("split-speakers train --seconds 1"),
-    "data extend": _data("extend train"),
-    "data merge": _data("merge train dev"),
-    "data parallel": _data("parallel train train"),
-    "data copy": _data("copy train --utterance-prefix a-"),
-    "data to-kaldi": _data("to-kaldi train"),
-    "validate": Command(
-        "validate train dev --lexicon lexicon",
-        {**_set("train"), **WAV, "lexicon": "lexicon"},
-        NOTHING, READS, needs="dev wav",
-    ),
-    "validate fix": Command(
-        "validate train --fix",
-        {**_set("train")},
-        "train", "it mends what it reads", needs="wav/s0",
-    ),
+    **SET_COMMANDS,
     "features": Command(
         "features mfcc.toml --data train --prior dev_hires --out place/new",
-        {"mfcc.toml": "features.toml", **_set("train"), **WAV, "dev_hires/means.npz": "means",
+        {"mfcc.toml": "features.toml", **a_set("train"), **WAV, "dev_hires/means.npz": "means",
          "dev_hires": "directory"},
         "place",
         ["features mfcc.toml --data train --out train --overwrite",
@@ -242,7 +68,7 @@ COMMANDS = {
     ),
     "lm train": Command(
         "lm train text.txt dev --vocab lexicon --out place/new.arpa",
-        {"text.txt": "text", **_set("dev"), "lexicon": "vocabulary"},
+        {"text.txt": "text", **a_set("dev"), "lexicon": "vocabulary"},
         "place",
         ["lm train text.txt --out text.txt --overwrite",
          "lm train text.txt --vocab lexicon --out lexicon --overwrite",
@@ -269,7 +95,7 @@ COMMANDS = {
     ),
     "lang": Command(
         "lang lexicon --extra-lexicon extra --text text.txt --words-from dev --out place/new",
-        {"lexicon": "lexicon", "extra": "lexicon", "text.txt": "text", **_set("dev")},
+        {"lexicon": "lexicon", "extra": "lexicon", "text.txt": "text", **a_set("dev")},
         "place",
         ["lang lexicon --text text.txt --out lexicon --overwrite",
          "lang lexicon --text text.txt --out text.txt --overwrite",
@@ -308,7 +134,7 @@ COMMANDS = {
     "den-graph": Command(
         "den-graph train.toml --data train --tree tree --lang lang --out place/new.npz"
         " --text place/new.txt",
-        {"train.toml": "train.toml", **_set("train"), "tree": "directory", "tree/tree.npz": "tree",
+        {"train.toml": "train.toml", **a_set("train"), "tree": "directory", "tree/tree.npz": "tree",
          **_lang()},
         "place",
         ["den-graph train.toml --data train --lang lang --overwrite --out train.toml",
@@ -443,7 +269,7 @@ COMMANDS = {
     "cleanup cut": Command(
         "cleanup cut edits --data dev --lang lang --unknown hush --non-scored non_scored"
         " --limits limits.toml --out place/new",
-        {"edits": "directory", "edits/ctm_edits": "edits", **_set("dev"), **_lang(),
+        {"edits": "directory", "edits/ctm_edits": "edits", **a_set("dev"), **_lang(),
          "non_scored": "non-scored", "limits.toml": "limits.toml"},
         "place",
         [f"cleanup cut edits --data dev --lang lang --unknown hush --overwrite --out {out}"
@@ -488,7 +314,7 @@ COMMANDS = {
     "score nist": Command(
         "score exp/a_s0/decode_dev --nist --stm stm --glm glm --data dev --reco2file reco2file"
         " --acronyms acronyms --rule ted",
-        {"exp/a_s0/decode_dev/ctm": "decoded ctm", "stm": "stm", "glm": "glm", **_set("dev"),
+        {"exp/a_s0/decode_dev/ctm": "decoded ctm", "stm": "stm", "glm": "glm", **a_set("dev"),
          "reco2file": "reco2file", "acronyms": "acronyms"},
         "exp", "it writes beside what it reads", needs="exp/a_s0 bin",
     ),
@@ -498,7 +324,7 @@ COMMANDS = {
         NOTHING, READS,
     ),
     "score-ali set": Command(
-        "score-ali segments ali_dev", {**_set("segments")}, NOTHING, READS, needs="ali_dev",
+        "score-ali segments ali_dev", {**a_set("segments")}, NOTHING, READS, needs="ali_dev",
     ),
     "compare": Command(
         "compare exp/a_s0 --markdown place/RESULTS.md",
@@ -549,7 +375,7 @@ COMMANDS = {
     ),
     "doctor": Command("doctor", {}, NOTHING, READS),
     "info": Command(
-        "info train", {**_set("train")}, NOTHING, READS,
+        "info train", {**a_set("train")}, NOTHING, READS,
     ),
     "info lang": Command(
         "info lang", {**_lang(), "lang/silence_phones.txt": "phone list"}, NOTHING, READS,

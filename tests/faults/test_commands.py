@@ -17,7 +17,8 @@ import pytest
 
 from chainstitch.bin.main import COMMANDS as PROGRAMS
 from tests.faults import engine
-from tests.faults.commands import COMMANDS, Command
+from tests.faults.command import Command
+from tests.faults.commands import COMMANDS
 from tests.faults.expected import EXPECTED, NO_PATH, Fails, Well
 from tests.faults.kinds import CONTENT, FAULTS, KINDS, PLACE
 from tests.faults.world import World

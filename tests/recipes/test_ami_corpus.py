@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import importlib.util
-import os
 import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,28 +12,19 @@ import soundfile
 from chainstitch.utils.corpora import ami, ami_dict, fisher
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.data.stm import read_stm
+from tests.recipes.miniature import at_another_time, hashes, make, need_synthesis
 
-CORPORA = Path(__file__).resolve().parents[1] / "corpora"
 MEETINGS = {"ES2002a": 4, "EN2001a": 5, "IS1003b": 4, "TS3005a": 4, "ES2011a": 4, "ES2004a": 4}
 
 pytestmark = pytest.mark.recipe
 
 
-def make(name: str, out: Path) -> Path:
-    command = [sys.executable, str(CORPORA / f"{name}.py"), "--out", str(out), "--minutes", "1"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("espeakng_loader") is None:
-        reason = "espeakng-loader is not installed: pip install 'chainstitch[mini]'"
-        if os.environ.get("CHAINSTITCH_REQUIRE_DATA") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return make("ami", tmp_path_factory.mktemp("ami") / "corpus")
+    need_synthesis()
+    out = tmp_path_factory.mktemp("ami") / "corpus"
+    assert len(make("ami", out, 1)) == 3
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +39,13 @@ def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def hashes(directory: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_two_runs_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
-    age = time.time() - corpus.stat().st_mtime
-    time.sleep(max(0.0, 2.5 - age))  # espeak-ng's own seed is the time in seconds
-    assert hashes(make("ami", tmp_path / "again")) == hashes(corpus)
-    assert hashes(make("fisher", tmp_path / "a")) == hashes(make("fisher", tmp_path / "b"))
+    at_another_time(corpus)
+    make("ami", tmp_path / "again", 1)
+    assert hashes(tmp_path / "again") == hashes(corpus)
+    for place in ("a", "b"):
+        make("fisher", tmp_path / place, 1)
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
 
 
 def test_layout_is_that_of_the_corpus(corpus: Path) -> None:
@@ -139,7 +118,7 @@ def test_words_are_in_the_lexicon_but_for_the_odd_ones(prepared: Path) -> None:
 
 
 def test_fisher_is_text_of_both_styles(tmp_path: Path) -> None:
-    make("fisher", tmp_path / "fisher")
+    make("fisher", tmp_path / "fisher", 1)
     for style in ("ami", "swbd"):
         fisher.write_text(tmp_path / "fisher", tmp_path / style, style)
         text = gzip.decompress((tmp_path / style / "lm.txt.gz").read_bytes()).decode()

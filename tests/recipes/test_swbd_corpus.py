@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
 import re
 import shutil
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -20,29 +14,18 @@ from chainstitch.utils.corpora import swbd, swbd_eval
 from chainstitch.utils.data import duplicates
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
 from chainstitch.utils.errors import UserError
+from tests.recipes.miniature import at_another_time, hashes, make, need_synthesis
 
-SCRIPT = Path(__file__).resolve().parents[1] / "corpora" / "swbd.py"
 TEXTS = "LDC97S62/swb_ms98_transcriptions"
 
 pytestmark = pytest.mark.recipe
 
 
-def make(out: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--out", str(out), "--minutes", "2"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 3
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("espeakng_loader") is None:
-        reason = "espeakng-loader is not installed: pip install 'chainstitch[mini]'"
-        if os.environ.get("CHAINSTITCH_REQUIRE_DATA") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need_synthesis()
     out = tmp_path_factory.mktemp("swbd") / "corpus"
-    make(out)
+    assert len(make("swbd", out, 2)) == 3
     return out
 
 
@@ -59,23 +42,14 @@ def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def hashes(directory: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-
-
 def lines(directory: Path, pattern: str) -> list[str]:
     paths = sorted(directory.rglob(pattern))
     return [line for path in paths for line in path.read_text("utf-8").splitlines()]
 
 
 def test_two_runs_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
-    age = time.time() - corpus.stat().st_mtime
-    time.sleep(max(0.0, 2.5 - age))  # espeak-ng's own seed is the time in seconds
-    make(tmp_path / "again")
+    at_another_time(corpus)
+    make("swbd", tmp_path / "again", 2)
     assert hashes(tmp_path / "again") == hashes(corpus)
 
 

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import importlib.util
-import os
 import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,30 +11,19 @@ import soundfile
 
 from chainstitch.utils.corpora import tedlium
 from chainstitch.utils.data.manifests import cut_speaker, cut_text, read_cuts
+from tests.recipes.miniature import at_another_time, hashes, make, need_synthesis
 
-SCRIPT = Path(__file__).resolve().parents[1] / "corpora" / "tedlium.py"
 SETS = {"train": 20, "dev": 4, "test": 6}
 RELEASES = {2: "TEDLIUM_release2", 3: "TEDLIUM_release-3"}
 
 pytestmark = pytest.mark.recipe
 
 
-def make(out: Path, *options: object) -> None:
-    command = [sys.executable, str(SCRIPT), "--out", str(out), *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 3
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("espeakng_loader") is None:
-        reason = "espeakng-loader is not installed: pip install 'chainstitch[mini]'"
-        if os.environ.get("CHAINSTITCH_REQUIRE_DATA") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need_synthesis()
     out = tmp_path_factory.mktemp("tedlium") / "corpus"
-    make(out, "--minutes", 2)
+    assert len(make("tedlium", out, 2)) == 3
     return out
 
 
@@ -52,18 +35,9 @@ def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def hashes(directory: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_two_runs_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
-    age = time.time() - corpus.stat().st_mtime
-    time.sleep(max(0.0, 2.5 - age))  # espeak-ng's own seed is the time in seconds
-    make(tmp_path / "again", "--minutes", 2)
+    at_another_time(corpus)
+    make("tedlium", tmp_path / "again", 2)
     assert hashes(tmp_path / "again") == hashes(corpus)
 
 

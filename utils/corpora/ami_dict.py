@@ -21,10 +21,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chainstitch.utils import text as texts
-from chainstitch.utils.data.manifests import cut_text
-from chainstitch.utils.data.set_stream import rows
+from chainstitch.utils.corpora.tables import write_tables
+from chainstitch.utils.data.sentences import transcripts
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_directory
 from chainstitch.utils.outputs import check_directory
 
 SILENCE_PHONES = ("sil", "laughter", "noise", "oov")
@@ -112,8 +111,8 @@ def write(
     phones = sorted({phone for line in lines for phone in line.split()[1:]} - {*SILENCE_PHONES})
     known = {_word(line) for line in lines}
     spoken: set[str] = set()
-    for row in rows(data, in_order=False) if data is not None else ():
-        spoken.update(cut_text(row.cut).split())
+    for line in transcripts(data) if data is not None else ():
+        spoken.update(line.split())
     tables = {
         "lexicon.txt": lines,
         "silence_phones.txt": SILENCE_PHONES,
@@ -122,10 +121,7 @@ def write(
         "extra_questions.txt": [" ".join(SILENCE_PHONES)],
         "vocabulary.txt": sorted(known | spoken),
     }
-    with atomic_directory(out, "dictionary", overwrite) as temporary:
-        for name, table in tables.items():
-            content = "".join(f"{row}\n" for row in table)
-            (temporary / name).write_text(content, encoding="utf-8")
+    write_tables(out, "dictionary", tables, overwrite)
     if outside := len(spoken - known):
         log.info("%s: %d words of %s are not in the lexicon, and become <unk>", out, outside, data)
     return len(lines)

@@ -24,7 +24,6 @@ Style swbd has the same without (1) and in small letters: there acronyms are wor
 from __future__ import annotations
 
 import fnmatch
-import gzip
 import logging
 import re
 import string
@@ -33,7 +32,7 @@ from pathlib import Path
 
 from chainstitch.utils import text as texts
 from chainstitch.utils.errors import UsageError, UserError
-from chainstitch.utils.files import atomic_directory
+from chainstitch.utils.files import atomic_directory, gzipped
 from chainstitch.utils.outputs import check_directory
 
 STYLES = ("ami", "swbd")
@@ -117,8 +116,7 @@ def write_text(source: Path, out: Path, style: str, overwrite: bool = False) -> 
     with atomic_directory(out, "text", overwrite) as temporary:
         with (
             open(temporary / "lm.txt.gz", "wb") as opened,
-            # no name and no time in it: the same text gives the same bytes
-            gzip.GzipFile("", "wb", LEVEL, opened, mtime=0) as stream,
+            gzipped(opened, LEVEL) as stream,
         ):
             for path in files:
                 for turn in _turns(path):

@@ -10,7 +10,6 @@ The durations of a line add up to the utterance's frames.
 
 from __future__ import annotations
 
-import gzip
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -20,7 +19,7 @@ from typing import TypeVar
 from chainstitch.utils import text as texts
 from chainstitch.utils.data.array_file import checksum
 from chainstitch.utils.errors import UserError
-from chainstitch.utils.files import atomic_file
+from chainstitch.utils.files import atomic_file, gzipped
 
 FILE = "ali.gz"  # in an alignment directory
 LONGEST = 2**31 - 1  # frames; they are kept in 32 bits
@@ -37,7 +36,7 @@ def write_alignments(
     Raises:
         KeyError: a phone without a name.
     """
-    with atomic_file(path, "wb") as stream, gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as out:
+    with atomic_file(path, "wb") as stream, gzipped(stream) as out:
         for utterance in sorted(alignments):
             parts = [f"{names[phone]} {frames}" for phone, frames in alignments[utterance]]
             out.write(f"{utterance} {' ; '.join(parts)}\n".encode())

@@ -12,7 +12,6 @@ another subsampling than the aligner's may be trained on them.
 
 from __future__ import annotations
 
-import gzip
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from chainstitch.utils import text as texts
 from chainstitch.utils.data.alignments import ByUtterance
 from chainstitch.utils.data.phone_lattice import PhoneLattice
 from chainstitch.utils.errors import UserError
+from chainstitch.utils.files import gzipped
 
 FILE = "lattices.gz"  # in an alignment directory
 AGAIN = "make it again with `chainstitch align --lattices`"
@@ -38,8 +38,7 @@ def lattice_writer(
         arcs = (f"{src} {dst} {names[phone]} {n}" for src, dst, phone, n in lattice.arcs)
         stream.write(f"{utterance} {' ; '.join(arcs)}\n".encode())
 
-    # without a time or a name: the same lattices are the same file
-    with open(path, "xb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
+    with open(path, "xb") as file, gzipped(file) as stream:
         yield add
 
 

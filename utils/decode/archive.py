@@ -23,7 +23,6 @@ Costs are written to four decimals. An utterance without frames has no lattice.
 
 from __future__ import annotations
 
-import gzip
 import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +36,7 @@ from chainstitch.utils import config
 from chainstitch.utils import text as texts
 from chainstitch.utils.decode.compact import SEARCH_LMWT, CompactLattice, in_order
 from chainstitch.utils.errors import UsageError, UserError
+from chainstitch.utils.files import gzipped
 from chainstitch.utils.hmm.topology import Leaves
 
 FOLDER, FACTS, LEAVES = "lattices", "lattices.toml", "leaves.npz"
@@ -100,11 +100,7 @@ def writer(directory: Path, kept: Kept | None) -> Iterator[Callable[[str], objec
     folder.mkdir()
     config.save(kept.facts, folder / FACTS)
     np.savez_compressed(folder / LEAVES, table=kept.leaves.table, num_pdfs=kept.leaves.num_pdfs)
-    # without a time or a name: the same lattices are the same file
-    with (
-        open(folder / "lat.1.gz", "wb") as file,
-        gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as stream,
-    ):
+    with open(folder / "lat.1.gz", "wb") as file, gzipped(file, LEVEL) as stream:
         yield lambda text: stream.write(text.encode())
 
 

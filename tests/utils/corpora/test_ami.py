@@ -17,9 +17,8 @@ from chainstitch.utils.data.parallel import parallel_set
 from chainstitch.utils.data.pseudo_speakers import split_speakers
 from chainstitch.utils.errors import UsageError, UserError
 from tests.meetings import Person, write_annotations, write_audio
-from tests.utils.corpora.test_ami_text import gold, rows
+from tests.utils.corpora.gold import rows
 
-__all__ = ["gold"]
 HEADSETS = [f"{m}.Headset-{n}" for m in ("ES2002a", "IS1003b", "ES2011a") for n in range(4)]
 HEADSETS += [f"EN2001a.Headset-{n}" for n in range(5)] + ["ES2004a.Headset-0"]
 ARRAYS = [f"{m}.Array1-01" for m in ("ES2002a", "EN2001a", "ES2011a", "ES2004a")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -13,21 +12,7 @@ from chainstitch.utils.corpora.ami_ids import MICROPHONES, shown, utterance, wit
 from chainstitch.utils.corpora.fisher import map_words
 from chainstitch.utils.errors import UsageError, UserError
 from tests.reference.ami import pieces
-
-
-@pytest.fixture(scope="module")
-def gold(repository: Path) -> Path:
-    place = repository.parent / "shared" / "gold" / "corpora"
-    if not place.is_dir():
-        if os.environ.get("CHAINSTITCH_REQUIRE_DATA") == "1":
-            pytest.fail(f"{place} is missing")
-        pytest.skip(f"no gold in {place}")
-    return place
-
-
-def rows(path: Path) -> list[list[str]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.split("\t") for line in lines if not line.startswith("#")]
+from tests.utils.corpora.gold import rows
 
 
 def test_pieces_and_words_are_those_of_the_gold(gold: Path) -> None:

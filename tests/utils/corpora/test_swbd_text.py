@@ -13,11 +13,7 @@ from chainstitch.utils.corpora import swbd_text as rules
 from chainstitch.utils.corpora.swbd_dict_patch import ADDED, DELETED
 from chainstitch.utils.errors import UserError
 from tests.reference import swbd as twins
-
-
-def rows(path: Path) -> list[list[str]]:
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [line.split("\t") for line in lines if line and not line.startswith("#")]
+from tests.utils.corpora.gold import rows
 
 
 def sections(path: Path) -> dict[str, list[str]]:

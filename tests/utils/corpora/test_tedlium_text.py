@@ -9,11 +9,7 @@ import pytest
 
 from chainstitch.utils.corpora import tedlium_text as rules
 from tests.reference.tedlium import joined
-
-
-def rows(path: Path) -> list[list[str]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.split("\t") for line in lines if not line.startswith("#")]
+from tests.utils.corpora.gold import rows
 
 
 def test_stm_text_and_segments_are_those_of_the_gold(gold: Path) -> None:
